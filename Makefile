@@ -1,0 +1,66 @@
+# Every target sets up what it needs: a fresh machine with Python 3.11+ is enough.
+# The first Python that really starts and is new enough; `make PYTHON=…` overrides.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+# In production mode pages name static files by their hash, from a manifest.
+STATIC = [ -z "$$DATABASE_URL" ] || $(BIN)/python manage.py collectstatic --noinput --verbosity 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo run test check lint types bench messages lock clean
+
+# --- set-up: one stamp for each lock file -----------------------------------------------------------------
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Chosen needs Python 3.11 or newer, and found none on this machine."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.worker: requirements/web.txt requirements/worker.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements/worker.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.worker
+	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+# --- for users --------------------------------------------------------------------------------------------
+demo: $(VENV)/.worker          ## a filled project, served at http://127.0.0.1:8000
+	$(BIN)/python manage.py migrate --verbosity 0
+	@$(STATIC)
+	@CHOSEN_LOG_LEVEL=WARNING HF_HUB_DISABLE_PROGRESS_BARS=1 TQDM_DISABLE=1 $(BIN)/python manage.py make_demo --port $(PORT)
+	@PORT=$(PORT) $(BIN)/honcho start
+
+run: $(VENV)/.worker           ## the empty app: web, worker and beat; Ctrl-C stops all of them
+	$(BIN)/python manage.py migrate --verbosity 0
+	@$(STATIC)
+	@PORT=$(PORT) $(BIN)/honcho start
+
+# --- for developers ---------------------------------------------------------------------------------------
+test: $(VENV)/.dev             ## the whole suite: SQLite, then PostgreSQL + Redis
+	$(BIN)/python -m tests.run
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+check: lint types              ## what CI runs
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(MAKE) test
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.run
+
+messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gettext)
+	$(BIN)/python manage.py makemessages
+	$(BIN)/python manage.py compilemessages --ignore .venv --ignore var
+
+lock: $(VENV)/.dev             ## pin the versions that are installed now
+	$(BIN)/python -m docker.lock
+
+clean:
+	rm -rf $(VENV) var
