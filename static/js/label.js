@@ -1,0 +1,346 @@
+// The label page: shows the next pair at once, saves behind it, and never loses what somebody entered.
+import { Draft, fieldsOf } from "./label/draft.js";
+import { canDiff, clearDiff, showDiff } from "./label/diff.js";
+import { listen } from "./label/keys.js";
+import { newKey, Outbox, post } from "./label/outbox.js";
+
+const root = document.getElementById("label");
+const stage = root.querySelector(".stage");
+const after = root.querySelector(".after");
+const lost = root.querySelector(".lost");
+const waiting = root.querySelector(".waiting");
+const net = document.querySelector("[data-net]");
+const text = root.dataset;
+const ahead = []; // {uid, html}: leased and rendered, not shown yet
+let current = null; // {uid, view, form, draft, shownAt}
+let last = null; // {uid, key, html, undoWanted}: the answer given before this pair
+let active = true; // somebody did something since the last heartbeat
+
+const setting = (name, value) => (value === undefined ? localStorage.getItem(`chosen.${name}`) : localStorage.setItem(`chosen.${name}`, value));
+const element = (html) => {
+  const holder = document.createElement("template");
+  holder.innerHTML = html.trim();
+  return holder.content.firstElementChild;
+};
+
+// --- the pair on the desk
+function show(view) {
+  const form = view.querySelector("form.dock");
+  current = { uid: view.dataset.uid, view, form, draft: new Draft(view.dataset.uid, form), shownAt: performance.now() };
+  markChoice(current.draft.choice);
+  waiting.hidden = true;
+  clearDiff();
+}
+
+function place(html) {
+  pauseClock();
+  const view = element(html);
+  stage.replaceChildren(view);
+  stage.classList.remove("fresh");
+  void stage.offsetWidth; // restarts the arrival's animation
+  stage.classList.add("fresh");
+  show(view);
+  scrollTo({ top: 0 });
+  // Tab and screen readers go on from the new pair, not from the top of the page.
+  view.tabIndex = -1;
+  if (document.activeElement === document.body) view.focus({ preventScroll: true });
+  heartbeat();
+}
+
+function advance() {
+  current = null;
+  const next = ahead.shift();
+  if (next) return place(next.html);
+  stage.replaceChildren();
+  waiting.hidden = false;
+}
+
+function pauseClock() {
+  if (!current || current.shownAt === null) return;
+  current.draft.ms += Math.round(performance.now() - current.shownAt);
+  current.shownAt = null;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!current) return;
+  if (document.hidden) {
+    pauseClock();
+    current.draft.store();
+  } else current.shownAt = performance.now();
+});
+
+function markChoice(choice) {
+  for (const button of current.form.querySelectorAll("[name=choice]")) button.setAttribute("aria-pressed", String(button.value === choice));
+  current.form.querySelector("[data-save]").hidden = !choice;
+}
+
+// --- answering
+const desk = {
+  choose(choice, { hold = false } = {}) {
+    if (!current || !current.form.querySelector(`[name=choice][value="${choice}"]`)) return;
+    current.draft.choice = choice;
+    markChoice(choice);
+    const why = current.form.querySelector("textarea[data-required]");
+    if (why && !why.value.trim()) return askWhy(why);
+    if (hold || setting("confirm") === "1") return current.draft.save();
+    answer({ choice });
+  },
+  save() {
+    if (!current?.draft.choice) return;
+    const why = current.form.querySelector("textarea[data-required]");
+    if (why && !why.value.trim()) return askWhy(why);
+    answer({ choice: current.draft.choice });
+  },
+  skip: (reason) => current && answer({ choice: "skip", skip_reason: reason }),
+  skipMenu: () => current?.form.querySelector("details.skip"),
+  toggleSkip() {
+    const menu = desk.skipMenu();
+    if (menu) menu.open = !menu.open;
+  },
+  closeSkip() {
+    const menu = desk.skipMenu();
+    if (menu) menu.open = false;
+  },
+  focusWhy: () => current?.form.querySelector("[name=rationale]")?.focus(),
+  toggleReason: (index) => current?.form.querySelectorAll("[name=reasons]")[index]?.click(),
+  toggleHistory() {
+    const history = current?.view.querySelector(".history");
+    if (history) history.open = !history.open;
+  },
+  toggleDiff(pair = current?.view.querySelector(".pair")) {
+    const buttons = pair ? [...pair.querySelectorAll("[data-tool=diff]")] : [];
+    if (!buttons.length || !canDiff()) return;
+    const [left, right] = pair.querySelectorAll(".text");
+    const on = buttons[0].getAttribute("aria-pressed") !== "true" && showDiff(left, right);
+    if (!on) clearDiff();
+    for (const button of buttons) button.setAttribute("aria-pressed", String(on));
+  },
+  undo,
+};
+
+function askWhy(why) {
+  current.form.classList.add("needs-why");
+  complain(current.form, text.tRequired);
+  why.focus();
+  current.draft.store();
+}
+
+function complain(form, message) {
+  const note = form.querySelector(".dock-error");
+  if (!note) return;
+  note.textContent = message;
+  note.hidden = !message;
+}
+
+function answer(said) {
+  const { uid, form, draft, view } = current;
+  pauseClock();
+  draft.stop();
+  const body = new URLSearchParams(fieldsOf(form));
+  for (const [name, value] of Object.entries({ ...said, duration_ms: String(draft.ms) })) body.set(name, value);
+  draft.store();
+  last = { uid, key: draft.key, html: view.outerHTML, undoWanted: false };
+  after.replaceChildren(element(`<section class="voices card soft small" role="status"></section>`));
+  after.firstElementChild.textContent = text.tSaving;
+  advance();
+  outbox.add({ uid, url: form.action, key: draft.key, body: body.toString() });
+}
+
+const outbox = new Outbox(root.dataset.labeler, {
+  extra: () => [current?.uid, ...ahead.map(({ uid }) => uid)].filter(Boolean).map((uid) => `&have=${uid}`).join(""),
+  onSaved(item, data) {
+    Draft.forget(item.uid);
+    setToday(data.today);
+    if (item.uid === last?.uid || !last) showLast(data.last);
+    take(data.pairs);
+    if (!current && !ahead.length) location.reload(); // nothing left: the page says why
+    else if (last?.undoWanted && item.uid === last.uid) undo();
+  },
+  onRefused(item, error) {
+    const note = element(`<div class="note bad" role="alert"><b></b><blockquote></blockquote></div>`);
+    note.querySelector("b").textContent = `${text.tNotSaved} ${error.message ?? text.tGone}`;
+    const said = new URLSearchParams(item.body).get("rationale");
+    note.querySelector("blockquote").textContent = said ?? "";
+    note.querySelector("blockquote").hidden = !said;
+    lost.hidden = false;
+    lost.replaceChildren(note);
+    if (item.uid === last?.uid) after.replaceChildren();
+    const record = Draft.read(item.uid);
+    if (record) localStorage.setItem(`chosen.draft.${item.uid}`, JSON.stringify({ ...record, key: newKey() }));
+    if (!current && !ahead.length) setTimeout(() => location.reload(), 4000);
+  },
+  onState(state, count) {
+    root.dataset.state = state;
+    net.classList.toggle("warn", state === "offline" || state === "login");
+    if (state === "offline") net.textContent = `${text.tOffline} ${count}`;
+    else if (state === "login") net.textContent = text.tLogin;
+    else net.textContent = state === "sending" ? text.tSaving : "";
+  },
+});
+
+function take(pairs) {
+  const known = new Set([current?.uid, ...ahead.map(({ uid }) => uid)]);
+  ahead.push(...pairs.filter(({ uid }) => !known.has(uid)));
+  if (!current && ahead.length) advance();
+}
+
+function setToday(number) {
+  document.querySelector("[data-today]").textContent = number;
+}
+
+// --- the last answer: undo, the other voices, a changed mind
+function showLast(html) {
+  const panel = html.trim() ? element(html) : null;
+  after.replaceChildren(...(panel ? [panel] : []));
+  wireLast();
+}
+
+function wireLast() {
+  const undoForm = after.querySelector("form.undo");
+  if (undoForm) countDown(undoForm);
+  for (const panel of after.querySelectorAll("[data-panel]")) loadPanel(panel);
+}
+
+function countDown(form) {
+  const end = Date.now() + 1000 * Number(form.dataset.seconds);
+  const tick = () => {
+    const left = Math.ceil((end - Date.now()) / 1000);
+    if (!form.isConnected) return clearInterval(timer);
+    form.querySelector(".countdown").textContent = `${Math.max(left, 0)} ${text.tSeconds}`;
+    if (left <= 0) {
+      clearInterval(timer);
+      form.remove();
+    }
+  };
+  const timer = setInterval(tick, 250);
+}
+
+async function loadPanel(panel) {
+  try {
+    const response = await fetch(panel.dataset.panel, { headers: { "HX-Request": "true" } });
+    if (!response.ok || response.redirected) return;
+    panel.innerHTML = await response.text();
+    window.htmx?.process(panel);
+  } catch {
+    // Offline: the link stays, and leads to the same panel.
+  }
+}
+
+const whyNot = ({ data }) => (data?.error ? data.error.message ?? text.tGone : text.tOffline);
+
+async function undo() {
+  if (last && outbox.remove(last.key)) return bringBack(last.html);
+  if (last && outbox.items().some(({ key }) => key === last.key)) {
+    last.undoWanted = true; // it is under way: undone as soon as it has arrived
+    return;
+  }
+  const form = after.querySelector("form.undo");
+  if (!form || form.dataset.busy) return;
+  form.dataset.busy = "1";
+  const result = await post(form.action, "", newKey());
+  if (result.status === "ok") {
+    setToday(result.data.today);
+    bringBack(result.data.pair.html);
+  } else {
+    delete form.dataset.busy;
+    form.querySelector(".countdown").textContent = whyNot(result);
+  }
+}
+
+// The undone pair goes back on the desk, under a new key; the pair that lay there waits behind it.
+function bringBack(html) {
+  const uid = element(html).dataset.uid;
+  if (current) {
+    pauseClock();
+    current.draft.store();
+    ahead.unshift({ uid: current.uid, html: current.view.outerHTML });
+  }
+  const record = Draft.read(uid);
+  if (record) localStorage.setItem(`chosen.draft.${uid}`, JSON.stringify({ ...record, key: newKey(), choice: "" }));
+  last = null;
+  after.replaceChildren();
+  place(html);
+}
+
+async function changeMind(form, choice) {
+  const body = new URLSearchParams(fieldsOf(form));
+  body.set("choice", choice);
+  form.dataset.key ??= newKey();
+  const result = await post(form.action, body.toString(), form.dataset.key);
+  if (result.status === "ok") showLast(result.data.last);
+  else form.querySelector("p").textContent = whyNot(result);
+}
+
+// --- leases
+async function heartbeat() {
+  active = false;
+  const body = new URLSearchParams([...(current ? [["uid", current.uid], ["shown", current.uid]] : []), ...ahead.map(({ uid }) => ["uid", uid])]);
+  if (!body.size) return;
+  const result = await post(root.dataset.heartbeat, body.toString());
+  if (current && result.data?.lost?.includes(current.uid)) complain(current.form, text.tLost);
+}
+
+// --- wiring
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("form.dock")) {
+    event.preventDefault();
+    const { name, value } = event.submitter ?? {};
+    if (name === "skip_reason") desk.skip(value);
+    else if (value) desk.choose(value);
+  } else if (form.matches("form.undo")) {
+    event.preventDefault();
+    undo();
+  } else if (form.matches("form.change")) {
+    event.preventDefault();
+    if (event.submitter?.value) changeMind(form, event.submitter.value);
+  }
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-tool], [data-save], [data-size]");
+  if (!button) return;
+  if (button.dataset.save !== undefined) desk.save();
+  if (button.dataset.size !== undefined) setSize((Number(setting("size") ?? 0) + 1) % 3);
+  if (button.dataset.tool === "diff") desk.toggleDiff(button.closest(".pair"));
+  if (button.dataset.tool === "copy") {
+    await navigator.clipboard?.writeText(button.closest(".response").querySelector("template.raw").content.textContent);
+    button.classList.add("ok");
+    setTimeout(() => button.classList.remove("ok"), 1500);
+  }
+});
+
+function setSize(size) {
+  setting("size", String(size));
+  for (const step of [1, 2]) document.documentElement.classList.toggle(`size-${step}`, size === step);
+}
+
+const confirmBox = document.querySelector("[data-setting=confirm]");
+confirmBox.checked = setting("confirm") === "1";
+confirmBox.addEventListener("change", () => setting("confirm", confirmBox.checked ? "1" : "0"));
+for (const kind of ["pointerdown", "keydown", "scroll", "pointermove"]) addEventListener(kind, () => (active = true), { passive: true });
+setInterval(() => active && !document.hidden && heartbeat(), 1000 * Math.max(10, Number(root.dataset.lease) / 4));
+addEventListener("pagehide", () => {
+  pauseClock();
+  current?.draft.leave();
+});
+
+document.documentElement.classList.add("has-js");
+document.documentElement.classList.toggle("no-diff", !canDiff());
+setSize(Number(setting("size") ?? 0));
+Draft.tidy();
+for (const template of root.querySelectorAll("template.ahead")) {
+  const view = template.content.firstElementChild;
+  ahead.push({ uid: view.dataset.uid, html: view.outerHTML });
+  template.remove();
+}
+const first = stage.querySelector(".pair-view");
+// An answer that is still on its way must not be asked for again.
+const onTheWay = new Set(outbox.items().map(({ uid }) => uid));
+ahead.splice(0, ahead.length, ...ahead.filter(({ uid }) => !onTheWay.has(uid)));
+if (first && onTheWay.has(first.dataset.uid)) advance();
+else if (first) show(first);
+wireLast();
+listen(desk);
+outbox.flush();
+document.documentElement.dataset.ready = "label";

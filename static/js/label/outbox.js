@@ -1,0 +1,101 @@
+// Answers on their way to the server. Each stays in localStorage until the server has acknowledged or refused it,
+// and is sent again under the same idempotency key: a cut connection or a closed tab loses nothing.
+const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+
+export function newKey() {
+  // crypto.randomUUID exists on https and localhost only; this works on a plain address in a lab, too.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+// Returns {status: "ok" | "refused" | "offline" | "login", data}.
+export async function post(url, body, key = "", options = {}) {
+  let response;
+  try {
+    response = await fetch(url, {
+      ...options,
+      method: "POST",
+      headers: {
+        Accept: "application/json",
+        "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8",
+        "X-CSRFToken": csrf(),
+        ...(key ? { "Idempotency-Key": key } : {}),
+      },
+      body,
+    });
+  } catch {
+    return { status: "offline" };
+  }
+  // The log-in page answers a redirected post with a form, even as JSON: that is no acknowledgement.
+  if (response.redirected) return { status: "login" };
+  const isJson = (response.headers.get("Content-Type") ?? "").startsWith("application/json");
+  if (response.status >= 500 || response.status === 429) return { status: "offline" };
+  if (!isJson) return response.status === 404 ? { status: "refused", data: { error: { code: "gone" } } } : { status: "login" };
+  let data;
+  try {
+    data = await response.json();
+  } catch {
+    return { status: "offline" }; // the answer was cut on its way; the same key will bring it again
+  }
+  return { status: response.ok ? "ok" : "refused", data };
+}
+
+export class Outbox {
+  constructor(name, { onSaved, onRefused, onState, extra }) {
+    this.name = `chosen.outbox.${name}`;
+    Object.assign(this, { onSaved, onRefused, onState, extra, sending: null, wait: 1000, timer: 0 });
+    addEventListener("online", () => this.flush());
+  }
+
+  items() {
+    try {
+      return JSON.parse(localStorage.getItem(this.name)) ?? [];
+    } catch {
+      return [];
+    }
+  }
+
+  keep(items) {
+    localStorage.setItem(this.name, JSON.stringify(items));
+  }
+
+  add(item) {
+    this.keep([...this.items().filter((other) => other.key !== item.key), item]);
+    return this.flush();
+  }
+
+  // Take back what has not left yet. False when it is already under way.
+  remove(key) {
+    if (this.sending === key) return false;
+    const items = this.items();
+    const rest = items.filter((item) => item.key !== key);
+    this.keep(rest);
+    return rest.length < items.length;
+  }
+
+  async flush() {
+    if (this.sending) return;
+    clearTimeout(this.timer);
+    for (let item = this.items()[0]; item; item = this.items()[0]) {
+      this.sending = item.key;
+      this.onState("sending", this.items().length);
+      const result = await post(item.url, item.body + this.extra(), item.key);
+      this.sending = null;
+      if (result.status === "offline" || result.status === "login") {
+        this.onState(result.status, this.items().length);
+        this.timer = setTimeout(() => this.flush(), this.wait);
+        this.wait = Math.min(this.wait * 2, 20000);
+        return;
+      }
+      this.wait = 1000;
+      this.keep(this.items().filter((other) => other.key !== item.key));
+      this.onState("idle", this.items().length);
+      if (result.status === "ok") this.onSaved(item, result.data);
+      else this.onRefused(item, result.data.error);
+    }
+    this.onState("idle", 0);
+  }
+}

@@ -1,0 +1,282 @@
+"""Charts drawn on the server as SVG: text that scales, `<title>` tooltips, colours from the page's own tokens.
+
+Each function returns safe markup for `{{ chart }}`; the page puts the table of the same figures behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH, HEIGHT = 640, 240
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 28
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One value with its interval, drawn as a dot on a whisker."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    style: str = ""  # "", "champion" or "rejected"
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A dashed level across the chart."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line: (x, y) points in order of x."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Maps data to the drawing and draws its own axes."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+    y_format: str = "{:.2f}"
+    height: int = HEIGHT
+    ticks: Sequence[float] = field(default_factory=tuple)
+
+    def x(self, value: float) -> float:
+        span = (self.x_high - self.x_low) or 1.0
+        return LEFT + (value - self.x_low) / span * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        span = (self.y_high - self.y_low) or 1.0
+        return self.height - BOTTOM - (value - self.y_low) / span * (self.height - TOP - BOTTOM)
+
+    def axes(self) -> SafeString:
+        return format_html_join(
+            "",
+            '<line class="axis" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>',
+            (
+                (
+                    LEFT,
+                    _n(self.y(t)),
+                    WIDTH - RIGHT,
+                    _n(self.y(t)),
+                    LEFT - 6,
+                    _n(self.y(t) + 4),
+                    self.y_format.format(t),
+                )
+                for t in self.ticks
+            ),
+        )
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """About `count` round numbers that cover [low, high]. A flat range is widened."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"ticks need finite bounds, got {low} and {high}")
+    if high <= low:
+        pad = abs(low) * 0.1 or 1.0
+        low, high = low - pad, high + pad
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
+    first = math.floor(low / step) * step
+    ticks = [first]
+    while ticks[-1] < high - 1e-12:
+        ticks.append(round(ticks[-1] + step, 12))
+    return ticks
+
+
+def _svg(body: SafeString, *, title: str, height: int = HEIGHT) -> SafeString:
+    return format_html(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>',
+        WIDTH,
+        height,
+        title,
+        title,
+        body,
+    )
+
+
+def interval_chart(points: Sequence[Interval], references: Sequence[Reference], *, title: str) -> SafeString:
+    """Values with intervals side by side (accuracy by version), beside dashed reference levels."""
+    values = [v for p in points for v in (p.low, p.high)] + [r.value for r in references]
+    ticks = nice_ticks(min(values), max(values)) if values else [0.0, 1.0]
+    count = max(len(points), 1)
+    # The reference levels are named at the right, where no point stands.
+    gutter = 0.3 * count if references else 0.0
+    frame = _Frame(-0.5, count - 0.5 + gutter, ticks[0], ticks[-1], ticks=ticks)
+    refs = format_html_join(
+        "",
+        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>',
+        (
+            (
+                LEFT,
+                _n(frame.y(r.value)),
+                WIDTH - RIGHT,
+                _n(frame.y(r.value)),
+                WIDTH - RIGHT,
+                _n(frame.y(r.value) - 5),
+                r.label,
+            )
+            for r in references
+        ),
+    )
+    dots = format_html_join(
+        "",
+        '<g><title>{}</title><line class="whisker {}" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<circle class="dot {}" cx="{}" cy="{}" r="{}"/><text x="{}" y="{}" text-anchor="middle">{}</text></g>',
+        (
+            (
+                p.title or f"{p.label}: {p.value:.3f} [{p.low:.3f}, {p.high:.3f}]",
+                p.style,
+                _n(frame.x(i)),
+                _n(frame.y(p.low)),
+                _n(frame.x(i)),
+                _n(frame.y(p.high)),
+                p.style,
+                _n(frame.x(i)),
+                _n(frame.y(p.value)),
+                7 if p.style == "champion" else 5,
+                _n(frame.x(i)),
+                HEIGHT - 8,
+                p.label,
+            )
+            for i, p in enumerate(points)
+        ),
+    )
+    return _svg(frame.axes() + refs + dots, title=title)
+
+
+def line_chart(
+    series: Sequence[Series], *, title: str, y_format: str = "{:.2f}", references: Sequence[Reference] = ()
+) -> SafeString:
+    """Curves over steps. Points that are not finite are left out; series without points draw nothing."""
+    kept = [Series(s.name, [(x, y) for x, y in s.points if math.isfinite(y)]) for s in series]
+    xs = [x for s in kept for x, _y in s.points]
+    ys = [y for s in kept for _x, y in s.points] + [r.value for r in references]
+    ticks = nice_ticks(min(ys), max(ys)) if ys else [0.0, 1.0]
+    frame = _Frame(
+        min(xs, default=0), max(xs, default=1), ticks[0], ticks[-1], y_format=y_format, ticks=ticks
+    )
+    lines = format_html_join(
+        "",
+        '<polyline class="line s{}" points="{}"><title>{}</title></polyline>',
+        (
+            (i, " ".join(f"{_n(frame.x(x))},{_n(frame.y(y))}" for x, y in s.points), s.name)
+            for i, s in enumerate(kept)
+        ),
+    )
+    refs = format_html_join(
+        "",
+        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}">{}</text>',
+        (
+            (
+                LEFT,
+                _n(frame.y(r.value)),
+                WIDTH - RIGHT,
+                _n(frame.y(r.value)),
+                LEFT + 4,
+                _n(frame.y(r.value) - 5),
+                r.label,
+            )
+            for r in references
+        ),
+    )
+    legend = format_html_join(
+        "",
+        '<line class="line s{}" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}">{}</text>',
+        (
+            (
+                i,
+                LEFT + 130 * i,
+                HEIGHT - 10,
+                LEFT + 130 * i + 16,
+                HEIGHT - 10,
+                LEFT + 130 * i + 22,
+                HEIGHT - 6,
+                s.name,
+            )
+            for i, s in enumerate(kept)
+        ),
+    )
+    last_x = format_html(
+        '<text x="{}" y="{}" text-anchor="end">{}</text>',
+        WIDTH - RIGHT,
+        HEIGHT - 6,
+        f"{max(xs, default=0):g}",
+    )
+    return _svg(frame.axes() + refs + lines + legend + last_x, title=title)
+
+
+def bar_chart(
+    bars: Sequence[tuple[str, float]], *, title: str, height: int = 140, y_format: str = "{:.0f}"
+) -> SafeString:
+    """One bar for each (label, value); the last one stands for now and is drawn darker."""
+    top = max((value for _label, value in bars), default=0.0) or 1.0
+    ticks = nice_ticks(0.0, top, 2)
+    frame = _Frame(
+        -0.5, max(len(bars), 1) - 0.5, 0.0, ticks[-1], y_format=y_format, height=height, ticks=ticks
+    )
+    width = (WIDTH - LEFT - RIGHT) / max(len(bars), 1) * 0.72
+    every = max(1, math.ceil(len(bars) / 10))
+    body = format_html_join(
+        "",
+        '<g><title>{}</title><rect class="bar {}" x="{}" y="{}" width="{}" height="{}" rx="2"/>'
+        '<text x="{}" y="{}" text-anchor="middle">{}</text></g>',
+        (
+            (
+                f"{label}: {y_format.format(value)}",
+                "now" if i == len(bars) - 1 else "",
+                _n(frame.x(i) - width / 2),
+                _n(frame.y(value)),
+                _n(width),
+                _n(frame.y(0.0) - frame.y(value)),
+                _n(frame.x(i)),
+                height - 8,
+                label if (len(bars) - 1 - i) % every == 0 else "",
+            )
+            for i, (label, value) in enumerate(bars)
+        ),
+    )
+    return _svg(frame.axes() + body, title=title, height=height)
+
+
+def reliability_chart(bins: Sequence[tuple[float, float, int]], *, title: str) -> SafeString:
+    """Predicted probability against observed share, one dot a bin (mean predicted, observed, n), and the diagonal."""
+    frame = _Frame(0.0, 1.0, 0.0, 1.0, ticks=[0.0, 0.25, 0.5, 0.75, 1.0])
+    most = max((n for _p, _o, n in bins), default=1)
+    diagonal = format_html(
+        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/>',
+        _n(frame.x(0)),
+        _n(frame.y(0)),
+        _n(frame.x(1)),
+        _n(frame.y(1)),
+    )
+    dots = format_html_join(
+        "",
+        '<circle class="dot" cx="{}" cy="{}" r="{}"><title>{}</title></circle>',
+        (
+            (_n(frame.x(p)), _n(frame.y(o)), _n(3 + 6 * math.sqrt(n / most)), f"P {p:.2f} → {o:.2f} (n {n})")
+            for p, o, n in bins
+            if n
+        ),
+    )
+    return _svg(frame.axes() + diagonal + dots, title=title)

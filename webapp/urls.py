@@ -1,0 +1,32 @@
+"""Addresses. The apps are named only as dotted strings: the ground does not import the storeys above."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from webapp.ui.health import health
+from webapp.ui.pages import help_page
+
+urlpatterns = [
+    path("health", health, name="health"),
+    path("help/", help_page, name="help"),
+    path("admin/", admin.site.urls),
+    path("account/", include("webapp.users.urls")),
+    path("account/", include("allauth.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path(
+        "api/docs",
+        # Its answer to OPTIONS would be an error of the server.
+        SpectacularSwaggerSplitView.as_view(url_name="api-schema", http_method_names=["get", "head"]),
+        name="api-docs",
+    ),
+    path("api/v1/", include("webapp.api.urls")),
+    path("api/v1/", include("labeling.api.urls")),
+    path("api/v1/", include("judging.api.urls")),
+    path("api/v1/", include("workers.api.urls")),
+    path("", include("webapp.jobs.urls")),
+    path("", include("labeling.urls")),
+    path("", include("judging.urls")),
+    path("", include("workers.urls")),
+]
