@@ -1,0 +1,213 @@
+"""Labeling over REST, scope `label`: lease, submit, draft, undo, heartbeat. The label page's own services.
+
+Before the vote a response holds what `Pair.to_json` holds, and nothing else of the comparison (invariant 3).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from labeling.access import Capability, assignment_for, labeler_for, project_for
+from labeling.models import Preference, PreferenceSource
+from labeling.scheme import read_scheme
+from labeling.selectors.label import labels_today, pair_of
+from labeling.services.allocation import LabelingError, lease_next, lease_renew
+from labeling.services.preferences import draft_save, preference_submit, preference_undo
+from labeling.submission import ASPECT_SIDES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
+from labeling.views.label_form import KEY_MAX, read_draft
+from webapp.api.errors import Conflict
+from webapp.users.models import User
+
+KEY_HEADER = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Made by the client, once for each answer. Same key and same body: same answer.",
+)
+
+
+class TurnSerializer(serializers.Serializer):
+    role = serializers.CharField()
+    content = serializers.CharField()
+
+
+class PairSerializer(serializers.Serializer):
+    """A leased comparison: what a labeler may see of it before the vote."""
+
+    assignment = serializers.UUIDField()
+    messages = TurnSerializer(many=True)
+    left = serializers.CharField()
+    right = serializers.CharField()
+    draft = serializers.DictField()
+    lease_expires_at = serializers.DateTimeField()
+
+
+class NextSerializer(serializers.Serializer):
+    count = serializers.IntegerField(min_value=1, max_value=2, default=2)
+
+
+class AnswerSerializer(serializers.Serializer):
+    """An answer as the screen has it: 1 (left much better) to 8 (right much better), tie, both_bad, skip."""
+
+    choice = serializers.ChoiceField(choices=CHOICES)
+    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_SIDES), required=False)
+    reasons = serializers.ListField(child=serializers.CharField(), required=False)
+    rationale = serializers.CharField(required=False, allow_blank=True, max_length=RATIONALE_MAX)
+    skip_reason = serializers.CharField(required=False, allow_blank=True)
+    duration_ms = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=DURATION_MAX_MS
+    )
+    change = serializers.BooleanField(
+        default=False, help_text="A change of mind about an answer already given."
+    )
+
+
+class DraftSerializer(serializers.Serializer):
+    choice = serializers.CharField(required=False, allow_blank=True)
+    aspects = serializers.DictField(required=False)
+    reasons = serializers.ListField(child=serializers.CharField(), required=False)
+    rationale = serializers.CharField(required=False, allow_blank=True)
+
+
+class SavedSerializer(serializers.ModelSerializer):
+    """The person's own preference as stored: outcomes against the comparison's responses, not sides."""
+
+    comparison = serializers.IntegerField(source="comparison_id")
+
+    class Meta:
+        model = Preference
+        fields = (
+            "uid", "comparison", "revision", "outcome", "strength", "aspects", "reasons", "skip_reason",
+            "rationale", "duration_ms", "after_reveal", "created_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+def conflict(error: LabelingError) -> Conflict:
+    """409 with the error's own code."""
+    raised = Conflict(str(error.message))
+    raised.default_code = error.code
+    return raised
+
+
+def read_key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if not key or len(key) > KEY_MAX or not (key.isascii() and key.isprintable()):
+        message = _("Send a header Idempotency-Key of 1 to %(max)d ASCII characters.") % {"max": KEY_MAX}
+        raise serializers.ValidationError({"Idempotency-Key": [message]})
+    return key
+
+
+class LabelView(APIView):
+    required_scopes = {"POST": "label"}
+
+    @property
+    def person(self) -> User:
+        return cast(User, self.request.user)
+
+    def body(self, kind: type[serializers.Serializer]) -> dict[str, Any]:
+        reader = kind(data=self.request.data)
+        reader.is_valid(raise_exception=True)
+        return cast(dict[str, Any], reader.validated_data)
+
+
+class NextComparisons(LabelView):
+    @extend_schema(
+        request=NextSerializer,
+        responses=inline_serializer(
+            "NextComparisonsAnswer",
+            {"results": PairSerializer(many=True), "today": serializers.IntegerField()},
+        ),
+        operation_id="comparisons_next",
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Lease up to two comparisons, those already leased first. None at all: nothing is left to label."""
+        project = project_for(self.person, slug, Capability.LABEL)
+        labeler = labeler_for(self.person, project)
+        try:
+            leases = lease_next(labeler, count=self.body(NextSerializer)["count"])
+        except LabelingError as error:
+            raise conflict(error) from None
+        return Response(
+            {"results": [pair_of(lease).to_json() for lease in leases], "today": labels_today(labeler)}
+        )
+
+
+class SubmitAssignment(LabelView):
+    @extend_schema(
+        request=AnswerSerializer,
+        responses=SavedSerializer,
+        parameters=[KEY_HEADER],
+        operation_id="assignments_submit",
+    )
+    def post(self, request: Request, uid: UUID) -> Response:
+        """Give an answer, or change one (`change`)."""
+        assignment = assignment_for(self.person, uid)
+        data = self.body(AnswerSerializer)
+        try:
+            row = preference_submit(
+                assignment=assignment,
+                data=data,
+                idempotency_key=read_key(request),
+                is_change=data.pop("change"),
+                source=PreferenceSource.API,
+            )
+        except LabelingError as error:
+            raise conflict(error) from None
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from None
+        return Response(SavedSerializer(row).data)
+
+
+class UndoAssignment(LabelView):
+    @extend_schema(
+        request=None, responses=PairSerializer, parameters=[KEY_HEADER], operation_id="assignments_undo"
+    )
+    def post(self, request: Request, uid: UUID) -> Response:
+        """Withdraw the answer just given, within ten seconds. The comparison is leased again."""
+        assignment = assignment_for(self.person, uid)
+        try:
+            current = preference_undo(assignment=assignment, idempotency_key=read_key(request))
+        except LabelingError as error:
+            raise conflict(error) from None
+        current.comparison = assignment.comparison
+        return Response(pair_of(current).to_json())
+
+
+class DraftAssignment(LabelView):
+    @extend_schema(
+        request=DraftSerializer,
+        responses=inline_serializer("DraftKept", {"kept": serializers.BooleanField()}),
+        operation_id="assignments_draft",
+    )
+    def post(self, request: Request, uid: UUID) -> Response:
+        """Keep an unfinished answer. Unknown aspects and reasons are left out."""
+        assignment = assignment_for(self.person, uid)
+        scheme = read_scheme(assignment.comparison.project.scheme)
+        draft = read_draft(self.body(DraftSerializer), scheme)
+        return Response({"kept": draft_save(assignment=assignment, draft=draft)})
+
+
+class HeartbeatAssignment(LabelView):
+    @extend_schema(
+        request=None,
+        responses=inline_serializer(
+            "Heartbeat", {"held": serializers.BooleanField(), "lease_expires_at": serializers.DateTimeField()}
+        ),
+        operation_id="assignments_heartbeat",
+    )
+    def post(self, request: Request, uid: UUID) -> Response:
+        """Renew the lease. `held` is false when it has gone back to the queue or was answered."""
+        assignment = assignment_for(self.person, uid)
+        held = lease_renew(assignment)
+        return Response({"held": held, "lease_expires_at": assignment.lease_expires_at})

@@ -1,0 +1,160 @@
+"""What an export writes: layout, file format and policies. One form reads them, for the page and for REST."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from labeling.snapshots.config import SPLITS
+
+LAYOUT_CHOICES = [
+    ("trl-explicit", _("TRL, explicit prompt: prompt, chosen, rejected")),
+    ("trl-implicit", _("TRL, implicit prompt: chosen, rejected")),
+    ("ms-swift", _("ms-swift: messages, rejected_response")),
+    ("kto", _("TRL, unpaired: prompt, completion, label")),
+    ("chosen", _("Everything: both responses, votes, models, people")),
+]
+FORMAT_CHOICES = [("jsonl", "JSONL"), ("parquet", "Parquet"), ("csv", "CSV")]
+SPLIT_CHOICES = [("train", _("train")), ("validation", _("validation")), ("test", _("test"))]
+TEXT_CHOICES = [("messages", _("message lists")), ("plain", _("plain texts"))]
+USUAL = ("", _("as usual: kept in “everything”, left out elsewhere"))
+TIE_CHOICES = [
+    USUAL,
+    ("drop", _("leave out")),
+    ("coin", _("toss a coin, the same for everybody")),
+    ("keep", _("keep as ties")),
+]
+BOTH_BAD_CHOICES = [USUAL, ("drop", _("leave out")), ("keep", _("keep"))]
+MARGIN_CHOICES = [
+    ("none", _("none")),
+    ("strength", _("mean strength, 1 to 4")),
+    ("votes", _("majority of the votes, 0 to 1")),
+]
+COMPRESSION_CHOICES = [("none", _("none")), ("gzip", "gzip")]
+LABELER_CHOICES = [("pseudonyms", _("pseudonyms")), ("names", _("names"))]
+# In these layouts both responses of a comparison can be bad.
+KEEPS_BOTH_BAD = ("kto", "chosen")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Checked settings of an export. Same snapshot and same options: same bytes.
+
+    layout: see labeling/exporting/layouts.py. text: message lists or plain strings, where a layout knows
+    both. ties: "drop", "coin" (a hash of the comparison chooses a side), or "keep" (layout "chosen" alone).
+    margin: "none", "strength" (mean 1–4 of the winning side, 0 where nobody gave one) or "votes" (|2·p_a −
+    1|). min_agreement: smallest share of the votes that must say what the outcome says.
+    """
+
+    layout: str = "trl-explicit"
+    format: str = "jsonl"
+    splits: tuple[str, ...] = SPLITS
+    text: str = "messages"
+    ties: str = "drop"
+    both_bad: str = "drop"
+    margin: str = "none"
+    min_agreement: float = 0.0
+    compression: str = "none"
+    labelers: str = "pseudonyms"
+    licence: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "splits": list(self.splits)}
+
+    def key(self, content_hash: str, version: str) -> str:
+        """What the bytes of this export depend on, as a short hash."""
+        known = [content_hash, version, {**self.to_json(), "licence": ""}]
+        return hashlib.sha256(orjson.dumps(known, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.format}" + (".gz" if self.compression == "gzip" else "")
+
+    @property
+    def media_type(self) -> str:
+        if self.compression == "gzip":
+            return "application/gzip"
+        return {
+            "jsonl": "application/x-ndjson",
+            "parquet": "application/vnd.apache.parquet",
+            "csv": "text/csv; charset=utf-8",
+        }[self.format]
+
+
+def _choice(label: Any, choices: list[tuple[str, Any]], help_text: Any = "") -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=label, choices=choices, required=False, initial=choices[0][0], help_text=help_text
+    )
+
+
+class ExportForm(forms.Form):
+    """Whatever is left out or empty has the first choice, and all splits."""
+
+    layout = _choice(_("Layout"), LAYOUT_CHOICES)
+    format = _choice(_("File format"), FORMAT_CHOICES)
+    splits = forms.MultipleChoiceField(
+        label=_("Splits"),
+        choices=SPLIT_CHOICES,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None chosen: all of them."),
+    )
+    text = _choice(_("Texts"), TEXT_CHOICES, _("Plain texts hold one turn: longer prompts are left out."))
+    ties = _choice(_("Ties"), TIE_CHOICES, _("Only the layout with everything can keep them."))
+    both_bad = _choice(_("Both bad"), BOTH_BAD_CHOICES, _("Layouts of pairs cannot keep them."))
+    margin = _choice(
+        _("Margin"), MARGIN_CHOICES, _("By how much chosen beats rejected, as a column of its own.")
+    )
+    min_agreement = forms.FloatField(
+        label=_("Least agreement"),
+        min_value=0,
+        max_value=1,
+        required=False,
+        help_text=_("Share of the votes that must say what the outcome says, 0 to 1."),
+    )
+    compression = _choice(_("Compression"), COMPRESSION_CHOICES)
+    labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in the layout with everything."))
+    licence = forms.CharField(
+        label=_("Licence note"), max_length=300, required=False, help_text=_("Goes into the manifest.")
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        layout = data.get("layout") or "trl-explicit"
+        if data.get("ties") == "keep" and layout != "chosen":
+            self.add_error("ties", ValidationError(_("Only the layout “chosen” can keep ties.")))
+        if data.get("both_bad") == "keep" and layout not in KEEPS_BOTH_BAD:
+            self.add_error("both_bad", ValidationError(_("This layout has no place for two bad responses.")))
+        if data.get("compression") == "gzip" and data.get("format") == "parquet":
+            self.add_error("compression", ValidationError(_("Parquet is compressed already.")))
+        return data
+
+    def options(self) -> ExportOptions:
+        """The options of a valid form."""
+        given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
+        if "splits" in given:
+            given["splits"] = tuple(split for split in SPLITS if split in given["splits"])
+        if given.get("layout") == "chosen":
+            given = {"ties": "keep", "both_bad": "keep", **given}
+        return ExportOptions(**given)
+
+
+def read_options(data: QueryDict | Mapping[str, Any]) -> ExportOptions:
+    """The options that a query or a JSON object asks for. Raises ValidationError by field, for unknown ones
+    too.
+    """
+    unknown = sorted(set(data) - set(ExportForm.base_fields) - {"snapshot"})
+    if unknown:
+        raise ValidationError({name: [_("There is no such option.")] for name in unknown})
+    form = ExportForm(data)
+    if not form.is_valid():
+        raise ValidationError({name: [str(text) for text in texts] for name, texts in form.errors.items()})
+    return form.options()

@@ -1,0 +1,135 @@
+"""Forms of the project pages. Constraints live in the models; the forms add words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.password_validation import validate_password
+from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models import Project, Role
+from labeling.scheme import LabelScheme, read_scheme
+from webapp.users.models import User
+
+
+class ProjectForm(forms.ModelForm):
+    """A new project: a name is enough, everything else has a default that can be changed later."""
+
+    class Meta:
+        model = Project
+        fields = ["name", "slug", "description"]
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+        help_texts = {"slug": _("Part of the web address. Left empty, it is made from the name.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False
+
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data.get("slug") or slugify(
+            self.cleaned_data.get("name", ""), allow_unicode=False
+        )
+        if not slug:
+            raise forms.ValidationError(_("Write an address of Latin letters, digits and hyphens."))
+        if Project.objects.filter(slug=slug).exists():
+            raise forms.ValidationError(
+                _("A project with this address exists already; choose another address.")
+            )
+        return slug
+
+
+class ProjectSettingsForm(forms.ModelForm):
+    """Guidelines, label scheme and allocation of a project."""
+
+    allow_tie = forms.BooleanField(label=_("A tie is allowed"), required=False)
+    allow_both_bad = forms.BooleanField(label=_("“Both bad” is allowed"), required=False)
+    rationale = forms.ChoiceField(
+        label=_("Rationale"),
+        choices=[("optional", _("optional")), ("required", _("required")), ("off", _("not asked"))],
+    )
+    aspects = forms.CharField(
+        label=_("Aspects"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("One a line: key, colon, name. For example “safe: Safer”."),
+    )
+    reasons = forms.CharField(
+        label=_("Reason chips"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("One a line."),
+    )
+
+    class Meta:
+        model = Project
+        fields = [
+            "name",
+            "description",
+            "guidelines",
+            "overlap",
+            "random_share",
+            "lease_s",
+            "skip_limit",
+            "reveal_after_vote",
+            "is_paused",
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scheme: LabelScheme = read_scheme(self.instance.scheme)
+        self.initial.setdefault("allow_tie", scheme.allow_tie)
+        self.initial.setdefault("allow_both_bad", scheme.allow_both_bad)
+        self.initial.setdefault("rationale", scheme.rationale)
+        self.initial.setdefault("aspects", "\n".join(f"{a.key}: {a.name}" for a in scheme.aspects))
+        self.initial.setdefault("reasons", "\n".join(scheme.reasons))
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        rows = [line.partition(":") for line in data.get("aspects", "").splitlines() if line.strip()]
+        raw = {
+            "allow_tie": data.get("allow_tie", False),
+            "allow_both_bad": data.get("allow_both_bad", False),
+            "rationale": data.get("rationale", "optional"),
+            "aspects": [
+                {"key": key.strip(), "name": (name.strip() or key.strip())} for key, _sep, name in rows
+            ],
+            "reasons": [line for line in data.get("reasons", "").splitlines() if line.strip()],
+        }
+        data["scheme"] = read_scheme(raw).to_json()
+        return data
+
+
+class InviteForm(forms.Form):
+    email = forms.EmailField(
+        label=_("E-mail"), required=False, help_text=_("Only to remember whom the link is for.")
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.LABELER)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class AcceptForm(forms.Form):
+    """A new account for somebody who was invited."""
+
+    username = forms.CharField(label=_("User name"), max_length=150, validators=[User.username_validator])
+    display_name = forms.CharField(label=_("Name shown to others"), max_length=120, required=False)
+    password = forms.CharField(
+        label=_("Password"), widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
+    )
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise forms.ValidationError(
+                _("This user name is taken. If it is yours, log in and open the link again.")
+            )
+        return username
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        validate_password(password, User(username=self.data.get("username", "")))
+        return password

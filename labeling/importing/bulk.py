@@ -1,0 +1,116 @@
+"""Many rows into one table by one statement, on both databases.
+
+The rows travel as one JSON parameter and are unpacked by the database (`jsonb_array_elements` on PostgreSQL,
+`json_each` on SQLite), which costs a third of building model objects and placeholders for them. Columns and
+defaults come from the model, so a new field with a default needs no change here. Table and column names
+are the models' own; every value is a parameter.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import orjson
+from django.db import connection
+from django.db.models import AutoField, Field, Model
+from django.utils import timezone
+
+
+def rows_insert(
+    model: type[Model],
+    rows: Sequence[dict[str, Any]],
+    *,
+    constants: dict[str, Any],
+    returning: Sequence[str] = (),
+    ignore_conflicts: bool = True,
+) -> list[tuple[Any, ...]]:
+    """Inserts the rows, and returns (primary key, *returning) of those that were really inserted.
+
+    `rows` are values by column name, all with the same columns; `constants` are columns that are equal in
+    all rows. What neither names gets its field's default. With `ignore_conflicts`, rows that break a
+    unique constraint are left out; otherwise they raise IntegrityError.
+    """
+    if not rows:
+        return []
+    fields = {
+        field.attname: field for field in model._meta.concrete_fields if not isinstance(field, AutoField)
+    }
+    varying = list(rows[0])
+    fixed: dict[str, Any] = {}
+    made: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in varying:
+            continue
+        if name in constants or not _is_made(field):
+            fixed[name] = field.get_db_prep_save(constants.get(name, _default(field)), connection)
+        else:
+            made[name] = field.default
+    values = [[row[name] for name in varying] + [_plain(make()) for make in made.values()] for row in rows]
+    columns = [fields[name] for name in [*varying, *made]]
+    source, picked = _unpacking(columns)
+    quoted = connection.ops.quote_name
+    key = quoted(model._meta.pk.column or "")
+    names = ", ".join(quoted(field.column or "") for field in [*columns, *(fields[name] for name in fixed)])
+    marks = ", ".join([*picked, *("%s" for _ in fixed)])
+    sql = (
+        f"INSERT INTO {model._meta.db_table} ({names}) SELECT {marks} FROM {source} WHERE true "  # noqa: S608
+        f"{'ON CONFLICT DO NOTHING' if ignore_conflicts else ''} RETURNING {', '.join([key, *returning])}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*fixed.values(), orjson.dumps(values).decode()])
+        inserted: list[tuple[Any, ...]] = cursor.fetchall()
+    return inserted
+
+
+def _is_made(field: Field) -> bool:
+    """Whether the default differs from row to row: it is a function, but not just an empty container."""
+    return field.has_default() and callable(field.default) and field.default not in (dict, list)
+
+
+def _default(field: Field) -> Any:
+    if getattr(field, "auto_now_add", False) or getattr(field, "auto_now", False):
+        return timezone.now()
+    return field.get_default()
+
+
+def _plain(value: Any) -> Any:
+    """A made default in a form that JSON and both databases read."""
+    return value.hex if isinstance(value, uuid.UUID) else value
+
+
+def _unpacking(columns: Sequence[Field]) -> tuple[str, list[str]]:
+    """The FROM item that unpacks one JSON parameter, an array of arrays, and an expression for each
+    column.
+    """
+    if connection.vendor == "sqlite":
+        return "json_each(%s)", [f"json_extract(value, '$[{index}]')" for index in range(len(columns))]
+    picked = []
+    for index, field in enumerate(columns):
+        kind = field.db_type(connection)
+        picked.append(f"(r -> {index})::{kind}" if kind == "jsonb" else f"(r ->> {index})::{kind}")
+    return "jsonb_array_elements(%s::jsonb) AS r", picked
+
+
+def find_pairs(
+    model: type[Model], columns: tuple[str, str], keys: Collection[tuple[Any, Any]]
+) -> dict[Any, int]:
+    """Primary keys of the rows with these pairs of values, by pair.
+
+    A join with a list of pairs: one index look-up for each. Two separate IN lists would name every
+    combination.
+    """
+    if not keys:
+        return {}
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    source, picked = _unpacking([fields[name] for name in columns])
+    first, second = (connection.ops.quote_name(fields[name].column or "") for name in columns)
+    sql = (
+        f"SELECT t.{first}, t.{second}, t.id "  # noqa: S608
+        f"FROM (SELECT {picked[0]} AS k1, {picked[1]} AS k2 FROM {source}) w "
+        f"JOIN {model._meta.db_table} t ON t.{first} = w.k1 AND t.{second} = w.k2"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [orjson.dumps(list(keys)).decode()])
+        return {(a, b): pk for a, b, pk in cursor.fetchall()}

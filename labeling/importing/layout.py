@@ -1,0 +1,79 @@
+"""What a layout is, and what all layouts share: the facts a row may carry beside its texts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labeling.importing import fields
+from labeling.importing.records import (
+    ImportedGold,
+    ImportedMessage,
+    ImportedResponse,
+    ImportedVote,
+    Record,
+)
+
+EXTRAS = ("id", "group", "language", "topic", "metadata")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One shape of row, told by its keys: all of `required`, one of `one_of` where given, none of
+    `excluded`.
+    """
+
+    name: str
+    required: tuple[str, ...]
+    read: Callable[[Mapping[str, Any]], "Parsed"]
+    optional: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        return not self.missing(row) and not any(key in row for key in self.excluded)
+
+    def missing(self, row: Mapping[str, Any]) -> list[str]:
+        """Keys that the row would need; of `one_of` the first stands for all."""
+        missing = [key for key in self.required if key not in row]
+        if self.one_of and not any(key in row for key in self.one_of):
+            missing.append(self.one_of[0])
+        return missing
+
+    @property
+    def expected(self) -> list[str]:
+        """The keys that tell the layout, as shown to people."""
+        return ([" / ".join(self.one_of)] if self.one_of else []) + list(self.required)
+
+    def parse(self, row: Mapping[str, Any], line: int) -> Record:
+        """The row's record; raises ProblemError. Keys that nobody reads are kept in the metadata."""
+        parsed = self.read(row)
+        metadata = (
+            dict(fields.mapping(row["metadata"], "metadata")) if row.get("metadata") is not None else {}
+        )
+        known = {*self.required, *self.one_of, *self.optional, *EXTRAS} - set(parsed.kept)
+        metadata |= {key: value for key, value in row.items() if key not in known}
+        return Record(
+            line=line,
+            messages=parsed.messages,
+            responses=parsed.responses,
+            votes=parsed.votes,
+            gold=parsed.gold,
+            ranked=parsed.ranked,
+            external_id=fields.label(row, "id"),
+            language=fields.label(row, "language"),
+            topic=fields.label(row, "topic"),
+            group=fields.label(row, "group"),
+            metadata=metadata,
+        )
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a layout's own keys say. `kept` names keys that are read and also stay in the metadata."""
+
+    messages: tuple[ImportedMessage, ...]
+    responses: tuple[ImportedResponse, ...]
+    votes: tuple[ImportedVote, ...] = ()
+    gold: ImportedGold | None = None
+    ranked: bool = False
+    kept: tuple[str, ...] = ()

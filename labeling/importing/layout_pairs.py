@@ -1,0 +1,136 @@
+"""Chosen and rejected: TRL's explicit and implicit pairs, as texts or message lists, and HH transcripts."""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from labeling.importing import fields
+from labeling.importing.layout import Layout, Parsed
+from labeling.importing.problems import ProblemError
+from labeling.importing.records import ImportedMessage, ImportedResponse, ImportedVote
+
+MODEL_KEYS = ("model", "chosen_model", "rejected_model")
+_TURN = re.compile(r"\n\n(Human|Assistant):")
+
+
+def _explicit(row: Mapping[str, Any]) -> Parsed:
+    prompt = fields.prompt(row["prompt"], "prompt")
+    chosen, rejected = (_completion(row[key], key, prompt) for key in ("chosen", "rejected"))
+    return _pair(row, prompt, chosen, rejected)
+
+
+def _completion(value: object, path: str, prompt: tuple[ImportedMessage, ...]) -> str:
+    """A response's text: a string, one assistant message, or the whole conversation with the prompt
+    repeated.
+    """
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | dict):
+        fields.wrong_type(path, "string or array of messages", value)
+    found = fields.messages(value if isinstance(value, list) else [value], path)
+    if len(found) > len(prompt) and found[: len(prompt)] == prompt:
+        found = found[len(prompt) :]
+    return _answer(found, path)
+
+
+def _answer(found: Sequence[ImportedMessage], path: str) -> str:
+    """The text of exactly one assistant message."""
+    if len(found) != 1 or found[0].role != "assistant":
+        raise ProblemError("not_one_answer", path=path, found=[message.role for message in found][:10])
+    return found[0].content
+
+
+def _pair(row: Mapping[str, Any], prompt: tuple[ImportedMessage, ...], chosen: str, rejected: str) -> Parsed:
+    if chosen == rejected:
+        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+    model = fields.label(row, "model")
+    responses = (
+        ImportedResponse(chosen, fields.label(row, "chosen_model") or model),
+        ImportedResponse(rejected, fields.label(row, "rejected_model") or model),
+    )
+    vote = ImportedVote(0, 1, "a", margin=_margin(row))
+    return Parsed(prompt, responses, (vote,), kept=("margin",) if row.get("margin") is not None else ())
+
+
+def _margin(row: Mapping[str, Any]) -> float | None:
+    """By how much the chosen response is better, on the file's own scale; None when it does not say."""
+    if row.get("margin") is None:
+        return None
+    margin = fields.number(row["margin"], "margin")
+    if margin < 0:
+        raise ProblemError("negative_margin", path="margin", found=margin)
+    return margin
+
+
+def _implicit(row: Mapping[str, Any]) -> Parsed:
+    """The prompt is what both conversations share at their start."""
+    chosen, rejected = row["chosen"], row["rejected"]
+    if isinstance(chosen, str) != isinstance(rejected, str):
+        fields.wrong_type("rejected", "string" if isinstance(chosen, str) else "array", rejected)
+    if isinstance(chosen, str):
+        if _TURN.match(chosen) and _TURN.match(rejected):
+            return _conversations(row, transcript(chosen, "chosen"), transcript(rejected, "rejected"))
+        return _texts(row, chosen, rejected)
+    both = (fields.messages(row[key], key) for key in ("chosen", "rejected"))
+    return _conversations(row, *both)
+
+
+def transcript(value: str, path: str) -> tuple[ImportedMessage, ...]:
+    """Messages of an HH transcript: turns that start with "\\n\\nHuman:" or "\\n\\nAssistant:"."""
+    parts = _TURN.split(value)  # ["", "Human", " text", "Assistant", " text", …]
+    if parts[0].strip():
+        raise ProblemError("not_a_transcript", path=path)
+    roles = {"Human": "user", "Assistant": "assistant"}
+    turns = zip(parts[1::2], parts[2::2], strict=True)
+    return tuple(ImportedMessage(roles[name], body.strip()) for name, body in turns)  # type: ignore[arg-type]
+
+
+def _conversations(
+    row: Mapping[str, Any], chosen: tuple[ImportedMessage, ...], rejected: tuple[ImportedMessage, ...]
+) -> Parsed:
+    if chosen == rejected:
+        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))))
+    prompt = chosen[:shared]
+    if not any(message.content.strip() for message in prompt):
+        raise ProblemError("no_shared_prompt")
+    return _pair(row, prompt, _answer(chosen[shared:], "chosen"), _answer(rejected[shared:], "rejected"))
+
+
+def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> Parsed:
+    """Plain texts: the longest common start, cut back so that no word is torn in two."""
+    if chosen == rejected:
+        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))))
+    ends_differ = (chosen[shared : shared + 1], rejected[shared : shared + 1])
+    if any(_is_word(end) for end in ends_differ):
+        while shared and _is_word(chosen[shared - 1]):
+            shared -= 1
+    prompt = chosen[:shared]
+    if not prompt.strip():
+        raise ProblemError("no_shared_prompt")
+    message = ImportedMessage("user", prompt.rstrip())
+    return _pair(row, (message,), chosen[shared:].lstrip(), rejected[shared:].lstrip())
+
+
+def _is_word(character: str) -> bool:
+    """Letters and digits of alphabets that put spaces between words; a Chinese character is a word by
+    itself.
+    """
+    return character.isalnum() and ord(character) < 0x2E80
+
+
+EXPLICIT = Layout(
+    name="trl_explicit",
+    required=("prompt", "chosen", "rejected"),
+    optional=("margin", *MODEL_KEYS),
+    read=_explicit,
+)
+IMPLICIT = Layout(
+    name="trl_implicit",
+    required=("chosen", "rejected"),
+    optional=("margin", *MODEL_KEYS),
+    excluded=("prompt", "messages", "instruction", "conversations", "question"),
+    read=_implicit,
+)

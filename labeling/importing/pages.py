@@ -1,0 +1,67 @@
+"""What the pages show of an import: its problems as sentences, its preview, its progress."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from labeling.importing.problems import ImportProblem
+from labeling.models import Import, ImportState
+from webapp.jobs.models import Job
+
+ACTIVE = (ImportState.UPLOADED, ImportState.CHECKING, ImportState.WRITING)
+TONES = {
+    ImportState.READY: "run",
+    ImportState.DONE: "ok",
+    ImportState.REFUSED: "bad",
+    ImportState.FAILED: "bad",
+}
+LAYOUT_NAMES: dict[str, str | Promise] = {
+    "trl_explicit": _("prompt with chosen and rejected"),
+    "trl_implicit": _("chosen and rejected conversations"),
+    "responses": _("prompt with a list of responses"),
+    "ranked": _("answers ranked best to worst"),
+    "votes": _("two responses with votes"),
+}
+
+
+def problems_of(import_: Import) -> list[ImportProblem]:
+    return [ImportProblem.from_json(value) for value in import_.problems]
+
+
+def import_context(import_: Import) -> dict[str, Any]:
+    """Context of an import's page. One query, for the job that is at work."""
+    job = Job.objects.filter(uid=import_.job_uid).first() if import_.job_uid else None
+    is_refused = import_.state == ImportState.REFUSED
+    counts = import_.counts
+    return {
+        "import": import_,
+        "tone": TONES.get(ImportState(import_.state), "warn"),
+        "is_active": import_.state in ACTIVE,
+        "job": job,
+        "percent": round(100 * (job.share_done or 0)) if job else 0,
+        "layout_name": LAYOUT_NAMES.get(import_.layout, import_.layout),
+        "problems": problems_of(import_),
+        "more_problems": max(0, import_.problem_count - len(import_.problems)),
+        "can_confirm": import_.state == ImportState.READY,
+        "can_skip": is_refused and bool(counts.get("records")) and not counts.get("is_fatal"),
+        "can_recheck": import_.state in (ImportState.READY, ImportState.REFUSED),
+        "can_discard": import_.state in (ImportState.READY, ImportState.REFUSED, ImportState.FAILED)
+        and not import_.cursor,
+        "preview": [_preview_row(row) for row in import_.preview],
+    }
+
+
+def _preview_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A stored preview with each response's mark: how many votes of the file it won."""
+    responses = [dict(response, wins=0) for response in row["responses"]]
+    for vote in row["votes"]:
+        winner = {"a": vote["first"], "b": vote["second"]}.get(vote["outcome"])
+        if winner is not None and winner < len(responses):
+            responses[winner]["wins"] += 1
+    best = max((response["wins"] for response in responses), default=0)
+    for response in responses:
+        response["is_best"] = best > 0 and response["wins"] == best
+    return row | {"responses": responses}

@@ -1,0 +1,65 @@
+"""What can be wrong with a file, as data.
+
+A problem names where it is (line and column, both from 1; column 0 when the whole line is meant) and what
+it is (a code and the values its sentence needs). The sentences, in the reader's language, are in `texts.py`.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ImportProblem:
+    """One thing wrong with the file. A fatal one means that nothing after it could be read."""
+
+    line: int
+    column: int
+    code: str
+    params: dict[str, Any] = field(default_factory=dict)
+    fatal: bool = False
+    row: int = 0  # number of the record from 1, where one is known: the way around in a file of one long line
+
+    def at(self, *, line: int, row: int = 0) -> "ImportProblem":
+        """The same problem, placed."""
+        return replace(self, line=line, row=row)
+
+    @property
+    def message(self) -> str:
+        """What happened, in the active language."""
+        from labeling.importing.texts import problem_message
+
+        return problem_message(self)
+
+    @property
+    def hint(self) -> str:
+        """The way out, in the active language; empty where the message says it all."""
+        from labeling.importing.texts import problem_hint
+
+        return problem_hint(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """What is stored: code and values, so that it can be shown in any language later."""
+        return {
+            "line": self.line,
+            "column": self.column,
+            "code": self.code,
+            "params": self.params,
+            "fatal": self.fatal,
+            "row": self.row,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "ImportProblem":
+        return cls(
+            value["line"], value["column"], value["code"], value["params"], value["fatal"], value["row"]
+        )
+
+
+class ProblemError(Exception):
+    """Carries a problem out of a parser; caught by the reader and the scan, which know the line."""
+
+    def __init__(
+        self, code: str, *, line: int = 0, column: int = 0, fatal: bool = False, **params: Any
+    ) -> None:
+        super().__init__(f"{code} {params}")
+        self.problem = ImportProblem(line, column, code, params, fatal)

@@ -1,0 +1,133 @@
+"""What one row of a file means, whatever its layout: a prompt, its responses, and the votes that came with
+them.
+"""
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+Outcome = Literal["a", "b", "tie", "both_bad"]
+Role = Literal["system", "user", "assistant", "tool"]
+
+PAIR_POLICIES = ("all", "adjacent", "best")
+
+
+@dataclass(frozen=True)
+class ImportedMessage:
+    role: Role
+    content: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True)
+class ImportedResponse:
+    text: str
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class ImportedVote:
+    """One person's outcome between two responses, named by their indices in the record.
+
+    `outcome` "a" means that `first` is better, "b" that `second` is. `labeler` None stands for the labeler
+    that the import names for the whole file. `strength` is 1 to 4, None where the file does not say; `margin`
+    is a number on the file's own scale, from which `margin_strength` makes one.
+    """
+
+    first: int
+    second: int
+    outcome: Outcome
+    labeler: str | None = None
+    strength: int | None = None
+    margin: float | None = None
+    rationale: str = ""
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class ImportedGold:
+    """A known outcome between two responses of the record."""
+
+    first: int
+    second: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Record:
+    line: int
+    messages: tuple[ImportedMessage, ...]
+    responses: tuple[ImportedResponse, ...]
+    votes: tuple[ImportedVote, ...] = ()
+    gold: ImportedGold | None = None
+    ranked: bool = False  # responses are ordered best to worst, and the votes say so
+    external_id: str = ""
+    language: str = ""
+    topic: str = ""
+    group: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt_text(self) -> str:
+        """The prompt's messages as one text, for previews."""
+        return "\n\n".join(message.content for message in self.messages)
+
+    def group_value(self, key: str) -> str:
+        """The record's split group under a key of the row; '' when the row has no such key."""
+        own = {"group": self.group, "topic": self.topic, "language": self.language, "id": self.external_id}
+        if own.get(key):
+            return own[key]
+        value = self.metadata.get(key, "")
+        return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def record_pairs(record: Record, policy: str = "all") -> list[tuple[int, int]]:
+    """Index pairs of the record that become comparisons, first index below second.
+
+    A record with votes on named pairs asks for exactly those. Otherwise the policy chooses: "all" pairs,
+    "adjacent" ones (n − 1, neighbours in the file's order), or "best": the first against each other one.
+    Pairs of equal text are left out, since nobody can prefer one of them; of several copies of a text the
+    first one counts.
+    """
+    count = len(record.responses)
+    if (record.votes and not record.ranked) or (record.gold and not record.votes):
+        wanted = {_ordered(vote.first, vote.second) for vote in record.votes}
+        if record.gold:
+            wanted.add(_ordered(record.gold.first, record.gold.second))
+        return sorted(wanted)
+    kept = _first_copies(record)
+    if policy == "adjacent":
+        return list(pairwise(kept))
+    if policy == "best":
+        return [(kept[0], index) for index in kept[1:]] if count else []
+    if policy != "all":
+        raise ValueError(f"unknown pair policy {policy!r}: choose one of {PAIR_POLICIES}")
+    return [(first, second) for position, first in enumerate(kept) for second in kept[position + 1 :]]
+
+
+def _first_copies(record: Record) -> list[int]:
+    """Indices of the responses whose text no earlier response has."""
+    seen: dict[str, int] = {}
+    for index, response in enumerate(record.responses):
+        seen.setdefault(response.text, index)
+    return sorted(seen.values())
+
+
+def _ordered(first: int, second: int) -> tuple[int, int]:
+    return (first, second) if first < second else (second, first)
+
+
+def margin_strength(margin: float, largest: float) -> int:
+    """Strength 1 to 4 of a margin, given the largest margin of the file, which tells its scale.
+
+    A file whose margins stay within 0 to 1 is read by quarters (Llama 2's 0, 1/3, 2/3, 1 become 1, 2, 3,
+    4). Within 0 to 4 a whole number is the strength itself. A wider scale is stretched to 4. Always
+    rounded up; 0 counts as 1.
+    """
+    if not 0 <= margin <= largest:
+        raise ValueError(f"margin {margin} is not between 0 and {largest}")
+    scale = 4.0 if largest <= 1 else 1.0 if largest <= 4 else 4 / largest
+    return max(1, min(4, math.ceil(margin * scale)))

@@ -1,0 +1,82 @@
+"""The handlers of the import jobs: load, call one service, report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from labeling.importing.services import (
+    CHECKABLE,
+    WRITABLE,
+    ImportStateError,
+    import_check,
+    import_fail,
+    import_write,
+)
+from labeling.importing.writing import CursorMovedError
+from labeling.models import Import, ImportState
+from webapp.jobs.context import JobContext
+from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.models import Job
+
+
+def _load(context: JobContext, allowed: tuple[ImportState, ...]) -> tuple[Import, bool]:
+    """The job's import, and whether there is work on it; if so, it is told which job is at work.
+
+    A job may run again after its last write, when its import has long gone on: it must not become that job
+    whose end is the import's end.
+    """
+    import_ = Import.objects.select_related("project").filter(uid=context.params["import"]).first()
+    if import_ is None:
+        raise PermanentJobError(_("The import was thrown away."))
+    with context.guarded():
+        rows = Import.objects.filter(pk=import_.pk, state__in=allowed)
+        is_due = bool(rows.update(job_uid=context.job.uid))
+    import_.refresh_from_db()
+    return import_, is_due
+
+
+def check_import(context: JobContext) -> dict[str, Any]:
+    """Reads the whole file of an import, and stores its preview and its problems."""
+    import_, is_due = _load(context, CHECKABLE)
+    message = _("reading the file")
+    try:
+        if is_due:
+            import_check(
+                import_,
+                guard=context.guarded,
+                progress=lambda done, total: context.progress(done, total, message),
+            )
+    except ImportStateError as error:
+        # Another job checks it by newer options, or has done so already: what that one finds counts.
+        context.log(str(error))
+        import_.refresh_from_db()
+    return {"state": import_.state, "rows": import_.row_count, "problems": import_.problem_count}
+
+
+def write_import(context: JobContext) -> dict[str, Any]:
+    """Writes the rows of a confirmed import, batch by batch; each batch is a checkpoint."""
+    import_, is_due = _load(context, WRITABLE)
+    if import_.state == ImportState.DONE:
+        return dict(import_.counts.get("written", {}))
+    if not is_due:
+        raise PermanentJobError(_("This import is not to be written."))
+    message = _("rows written")
+
+    def progress(done: int, total: int) -> None:
+        context.checkpointed()
+        context.progress(done, total, message)
+
+    try:
+        return asdict(import_write(import_, guard=context.guarded, progress=progress))
+    except CursorMovedError as error:
+        raise PermanentJobError(_("Another worker is writing this import.")) from error
+
+
+def import_job_ended(job: Job) -> None:
+    """Called in the transaction in which an import's job failed or was cancelled: the import follows."""
+    import_ = Import.objects.filter(uid=job.params.get("import"), job_uid=job.uid).first()
+    if import_ is not None:
+        import_fail(import_, job.error.strip().splitlines()[-1] if job.error.strip() else _("cancelled"))

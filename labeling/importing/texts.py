@@ -1,0 +1,101 @@
+"""The sentences of problems: what happened, and the way out, in the active language.
+
+Every code that a parser raises has an entry in `MESSAGES`; a test holds the two together.
+"""
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from labeling.importing.problems import ImportProblem
+
+Text = str | Promise
+
+MESSAGES: dict[str, Text] = {
+    "gzip_truncated": _("The gzip file is cut off: its end is missing."),
+    "gzip_corrupt": _("The gzip file is damaged (%(reason)s)."),
+    "too_large": _("The file is larger than %(limit_bytes)s bytes when unpacked."),
+    "expands_too_much": _("The file unpacks to more than %(limit_ratio)s times its size."),
+    "foreign_format": _("This is a %(format)s file, not JSON or JSONL."),
+    "utf16": _("The text is encoded as UTF-16, not as UTF-8."),
+    "empty_file": _("The file holds no rows."),
+    "line_too_long": _("This row is longer than %(limit_bytes)s bytes."),
+    "not_utf8": _("The byte %(byte)s at offset %(offset)s is not UTF-8 text."),
+    "bad_json": _("Not valid JSON: %(reason)s."),
+    "array_truncated": _("The JSON array is not closed: the end of the file is missing."),
+    "array_punctuation": _("Found “%(found)s” where the JSON array needs something else."),
+    "after_array": _("There is more text behind the end of the JSON array."),
+    "not_an_object": _("A row must be a JSON object, not: %(found)s."),
+    "too_deep": _("The row nests deeper than %(limit)s levels."),
+    "nul_character": _("The text at “%(path)s” holds a NUL character (\\u0000)."),
+    "wrong_keys": _("No layout has these keys: %(found)s. The closest, %(layout)s, needs: %(expected)s."),
+    "mixed_layouts": _("This row has the layout %(layout)s, but line %(first_line)s has %(file_layout)s."),
+    "wrong_type": _("“%(path)s” must be %(expected)s, but is %(found)s."),
+    "missing_key": _("“%(path)s” is missing."),
+    "empty_text": _("“%(path)s” is empty."),
+    "label_too_long": _("“%(path)s” has %(found)s characters; at most %(limit)s are kept."),
+    "unknown_role": _("“%(path)s” has the unknown role “%(found)s”. Known: %(expected)s."),
+    "not_text": _("“%(path)s” is of type “%(found)s”; only text can be imported."),
+    "not_one_answer": _("“%(path)s” must be one assistant message after the prompt, but has: %(found)s."),
+    "identical_responses": _("Both responses are the same text (%(paths)s)."),
+    "negative_margin": _("“%(path)s” is %(found)s; a margin is 0 or more."),
+    "no_shared_prompt": _("“chosen” and “rejected” do not start with a common prompt."),
+    "not_a_transcript": _("“%(path)s” does not start with a “Human:” turn."),
+    "response_count": _("“%(path)s” has %(found)s responses; 1 to %(limit)s are possible."),
+    "history_turn": _("“%(path)s” must be a question and an answer, but has %(found)s parts."),
+    "too_many_votes": _("“%(path)s” has %(found)s votes; at most %(limit)s are possible."),
+    "unknown_outcome": _("“%(path)s” is “%(found)s”. Known: %(expected)s."),
+    "unknown_strength": _("“%(path)s” is %(found)s; a strength is 1, 2, 3 or 4."),
+    "bad_duration": _("“%(path)s” is %(found)s; it must be between 0 and %(limit)s seconds."),
+    "labeler_twice": _("“%(path)s” repeats the labeler “%(found)s”, who has voted in this row already."),
+    "id_reused": _("The id “%(id)s” stands for something else on line %(first_line)s."),
+    "missing_group": _("This row has no “%(key)s”, by which the data is to be split."),
+    "file_changed": _("The stored file is not the one that was checked."),
+}
+
+HINTS: dict[str, Text] = {
+    "gzip_truncated": _("Copy or download the file again, or pack it again, and upload it anew."),
+    "gzip_corrupt": _("Pack the file again, and upload it anew."),
+    "too_large": _("Split it into several files."),
+    "expands_too_much": _("If the content is meant, upload it without compression."),
+    "foreign_format": _("Save the rows as JSONL (one JSON object on each line) or as a JSON array."),
+    "utf16": _("Save the file again as UTF-8."),
+    "empty_file": _("Check that the right file was chosen and that writing it had ended."),
+    "line_too_long": _("Each row needs a line of its own. Check that line breaks are not missing."),
+    "not_utf8": _("The file looks like Latin-1, GBK or another encoding. Save it again as UTF-8."),
+    "bad_json": _(
+        "Each line must be one whole JSON object. A JSON array is read too, if it starts with “[”."
+    ),
+    "array_truncated": _("Copy or write the file again, and upload it anew."),
+    "array_punctuation": _("Elements are separated by one comma, without a comma behind the last one."),
+    "nul_character": _("Remove the character: databases cannot keep it in a text."),
+    "mixed_layouts": _("Put rows of different layouts in different files."),
+    "not_one_answer": _("Put all earlier turns in the prompt."),
+    "no_shared_prompt": _("Add the prompt under the key “prompt”."),
+    "id_reused": _("Give each row its own id, or leave ids out."),
+    "missing_group": _("Add it to every row, or choose another key."),
+    "label_too_long": _("Shorten it, or put it in “metadata”."),
+    "file_changed": _("Upload the file again."),
+}
+
+
+def problem_message(problem: ImportProblem) -> str:
+    """What happened."""
+    params = {name: _shown(value) for name, value in problem.params.items()}
+    return str(MESSAGES[problem.code]) % params
+
+
+def problem_hint(problem: ImportProblem) -> str:
+    """The way out; for misspelt keys, what was probably meant."""
+    meant = problem.params.get("meant")
+    if problem.code == "wrong_keys" and meant:
+        renames = [f"{found} → {key}" for key, found in meant.items()]
+        return str(_("Probably meant: %(renames)s.")) % {"renames": ", ".join(renames)}
+    return str(HINTS.get(problem.code, ""))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)

@@ -1,0 +1,137 @@
+"""Prompts, responses and comparisons: what people look at."""
+
+from __future__ import annotations
+
+import random
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models.projects import Project
+
+
+def draw_random_key() -> float:
+    """A place in the random order of a project's queue, drawn once for each comparison, uniform in [0, 1)."""
+    return random.random()  # noqa: S311 - an order to draw from, not a secret
+
+
+class Prompt(models.Model):
+    """A conversation up to the turn that the responses answer."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
+    messages = models.JSONField(_("messages"), help_text=_('A list of {"role", "content"}.'))
+    content_hash = models.CharField(max_length=64, editable=False)
+    # What keeps related prompts in one split; empty means: this prompt alone.
+    group = models.CharField(_("group"), max_length=200, blank=True)
+    language = models.CharField(_("language"), max_length=12, blank=True)
+    topic = models.CharField(_("topic"), max_length=120, blank=True)
+    external_id = models.CharField(_("id in the file"), max_length=200, blank=True)
+    metadata = models.JSONField(_("metadata"), default=dict, encoder=DjangoJSONEncoder)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("prompt")
+        verbose_name_plural = _("prompts")
+        constraints = [models.UniqueConstraint(fields=["project", "content_hash"], name="prompt_once")]
+
+    def __str__(self) -> str:
+        return str(self.messages[-1]["content"])[:80] if self.messages else str(self.pk)
+
+    @property
+    def group_key(self) -> str:
+        """The key by which splits are made: the group, or the prompt itself."""
+        return self.group or self.content_hash
+
+
+class Response(models.Model):
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="responses")
+    text = models.TextField(_("text"))
+    content_hash = models.CharField(max_length=64, editable=False)
+    # Hidden from labelers until they have voted (invariant 3).
+    model_name = models.CharField(_("model"), max_length=160, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("response")
+        verbose_name_plural = _("responses")
+        constraints = [models.UniqueConstraint(fields=["prompt", "content_hash"], name="response_once")]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class ComparisonState(models.TextChoices):
+    OPEN = "open", _("open")
+    DONE = "done", _("done")
+    REVIEW = "review", _("in review")
+    RETIRED = "retired", _("retired")
+
+
+class Outcome(models.TextChoices):
+    A = "a", _("A better")
+    B = "b", _("B better")
+    TIE = "tie", _("tie")
+    BOTH_BAD = "both_bad", _("both bad")
+    SKIP = "skip", _("skipped")
+    WITHDRAWN = "withdrawn", _("undone")
+
+
+LABEL_OUTCOMES = (Outcome.A, Outcome.B, Outcome.TIE, Outcome.BOTH_BAD)
+
+
+class Comparison(models.Model):
+    """One prompt, two responses: the unit of labeling.
+
+    `response_a` and `response_b` stand in the order of their content hashes, so that the position in the
+    row says nothing about which one a file called chosen. `open_slots` is how many more people may be
+    given this comparison: it goes down with a lease and comes back when a lease lapses. The database
+    holds it at zero or above, and that is what makes over-allocation impossible.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="comparisons")
+    response_a = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+")
+    response_b = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(_("state"), max_length=10, choices=ComparisonState, default=ComparisonState.OPEN)
+    needed = models.PositiveSmallIntegerField(_("labels needed"), default=1)
+    open_slots = models.SmallIntegerField(_("open places"), default=1)
+    label_count = models.PositiveIntegerField(_("labels"), default=0)
+    skip_count = models.PositiveSmallIntegerField(_("skips"), default=0)
+    priority = models.FloatField(_("priority"), default=0.0)
+    priority_reason = models.CharField(_("why this priority"), max_length=40, blank=True)
+    random_key = models.FloatField(default=draw_random_key, editable=False)
+    gold_outcome = models.CharField(_("gold outcome"), max_length=10, choices=Outcome, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("comparison")
+        verbose_name_plural = _("comparisons")
+        constraints = [
+            models.UniqueConstraint(fields=["response_a", "response_b"], name="comparison_once"),
+            models.CheckConstraint(condition=~Q(response_a=F("response_b")), name="comparison_two_responses"),
+            models.CheckConstraint(condition=Q(open_slots__gte=0), name="comparison_no_overallocation"),
+            models.CheckConstraint(
+                condition=Q(state__in=ComparisonState.values), name="comparison_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["project", "-priority", "id"],
+                name="comparison_queue",
+                condition=Q(state="open", open_slots__gt=0),
+            ),
+            models.Index(
+                fields=["project", "random_key", "id"],
+                name="comparison_random",
+                condition=Q(state="open", open_slots__gt=0),
+            ),
+            models.Index(fields=["project", "state", "id"], name="comparison_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"

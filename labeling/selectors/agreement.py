@@ -1,0 +1,178 @@
+"""How far people agree with each other: the ceiling that judges and reward models are held against.
+
+The figures need comparisons with two or more people's votes. They are counted live from the latest
+preferences, or from a snapshot's rows; intervals come from resampling whole prompts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from django.db.models import Count
+
+from labeling.models import Project, Snapshot
+from labeling.selectors.figures import kept_figure
+from labeling.selectors.preferences import latest_preferences
+from labeling.snapshots.reading import read_snapshot
+from labeling.statistics import (
+    Array,
+    Estimate,
+    agreeing_pairs,
+    alpha_of_coincidences,
+    cluster_bootstrap,
+    cohen_kappa,
+    coincidences,
+    fleiss_kappa,
+    share_of_sums,
+)
+
+OUTCOMES = ("a", "b", "tie", "both_bad")
+ORDERED = (0, 2, 1)  # columns of OUTCOMES from A over tie to B: the order that ordinal alpha reads
+MINIMUM = 50
+# A comparison's prompt, and what each labeler said of it.
+Unit = tuple[int, Mapping[int, str]]
+
+
+@dataclass(frozen=True)
+class PairAgreement:
+    """Two labelers over the `n` comparisons that both voted on."""
+
+    first: str
+    second: str
+    n: int
+    agreement: float
+    kappa: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Figures are None while fewer than `minimum` comparisons have two votes, or where they are undefined.
+
+    `pairwise`: share of pairs of votes on one comparison that agree, the human–human ceiling.
+    `alpha`: Krippendorff's, nominal over a, b, tie, both_bad; `alpha_ordinal`: over a < tie < b.
+    `fleiss`: only where every such comparison has the same number of votes.
+    """
+
+    comparisons: int
+    prompts: int
+    minimum: int
+    pairwise: Estimate | None = None
+    alpha: Estimate | None = None
+    alpha_ordinal: Estimate | None = None
+    fleiss: float | None = None
+    pairs: tuple[PairAgreement, ...] = ()
+
+
+def project_agreement(project: Project, *, minimum: int = MINIMUM) -> Agreement:
+    """The agreement of a project's people, from their latest preferences. Cached until there is a newer
+    one.
+    """
+    return kept_figure(f"agreement-{minimum}", project, lambda: _live_agreement(project, minimum))
+
+
+def _live_agreement(project: Project, minimum: int) -> Agreement:
+    names, units = shared_units(project)
+    return agreement_of(units, names, minimum=minimum)
+
+
+def shared_units(project: Project) -> tuple[dict[int, str], list[Unit]]:
+    """Names by labeler, and the comparisons with two or more standing votes. One query."""
+    latest = latest_preferences(project).order_by()
+    shared = latest.values("comparison_id").annotate(votes=Count("pk")).filter(votes__gte=2)
+    rows = latest.filter(comparison_id__in=shared.values("comparison_id")).order_by(
+        "comparison_id", "labeler_id"
+    )
+    votes = rows.values_list(
+        "comparison_id", "comparison__prompt_id", "labeler__name", "labeler_id", "outcome"
+    )
+    names: dict[int, str] = {}
+    units: dict[int, tuple[int, dict[int, str]]] = {}
+    for comparison, prompt, name, labeler, outcome in votes.iterator(chunk_size=5000):
+        names[labeler] = name
+        units.setdefault(comparison, (prompt, {}))[1][labeler] = outcome
+    return names, list(units.values())
+
+
+def snapshot_agreement(snapshot: Snapshot, *, minimum: int = MINIMUM) -> Agreement:
+    """The agreement of the people in a snapshot, as it was then. Raises what `read_snapshot` raises."""
+    codes: dict[tuple[str, int], int] = {}
+    units: list[Unit] = []
+    for row in read_snapshot(snapshot, columns=["prompt_id", "annotators"]):
+        votes: dict[int, str] = {}
+        seen: Counter[str] = Counter()
+        for vote in row.annotators:
+            # Two people of one name are two people: the second of them on a row is another one than the
+            # first.
+            person = (vote["labeler"], seen[vote["labeler"]])
+            seen[vote["labeler"]] += 1
+            votes[codes.setdefault(person, len(codes))] = vote["outcome"]
+        units.append((row.prompt_id, votes))
+    return agreement_of(units, {code: name for (name, _copy), code in codes.items()}, minimum=minimum)
+
+
+def agreement_of(units: Iterable[Unit], names: Mapping[int, str], *, minimum: int = MINIMUM) -> Agreement:
+    """Agreement over units: (prompt, {labeler: outcome}) for each comparison. Those with one vote do not
+    count.
+    """
+    shared = [(prompt, votes) for prompt, votes in units if len(votes) > 1]
+    prompts = np.array([prompt for prompt, _votes in shared])
+    known = Agreement(comparisons=len(shared), prompts=len(set(prompts.tolist())), minimum=minimum)
+    if len(shared) < max(minimum, 1):
+        return known
+    given = [list(votes.values()) for _prompt, votes in shared]
+    counts = np.array([[said.count(name) for name in OUTCOMES] for said in given])  # (units, outcomes)
+    votes_each = counts.sum(axis=1)
+    fleiss = fleiss_kappa(counts) if (votes_each == votes_each[0]).all() else math.nan
+    return Agreement(
+        comparisons=known.comparisons,
+        prompts=known.prompts,
+        minimum=minimum,
+        pairwise=_known(cluster_bootstrap(agreeing_pairs(counts), prompts, share_of_sums)),
+        alpha=_alpha(counts, prompts, "nominal"),
+        alpha_ordinal=_alpha(counts[:, ORDERED], prompts, "ordinal"),
+        fleiss=None if math.isnan(fleiss) else fleiss,
+        pairs=_pairs([votes for _prompt, votes in shared], names),
+    )
+
+
+def _known(estimate: Estimate) -> Estimate | None:
+    return None if math.isnan(estimate.value) else estimate
+
+
+def _alpha(counts: Array, prompts: Array, level: str) -> Estimate | None:
+    size = counts.shape[1]
+    sums = coincidences(counts).reshape(len(counts), size * size)
+
+    def statistic(totals: Array) -> Array:
+        matrices = totals.reshape(-1, size, size)
+        return alpha_of_coincidences(matrices, "ordinal" if level == "ordinal" else "nominal")
+
+    return _known(cluster_bootstrap(sums, prompts, statistic))
+
+
+def _pairs(
+    units: Iterable[Mapping[int, str]], names: Mapping[int, str], most: int = 30
+) -> tuple[PairAgreement, ...]:
+    """Cohen's kappa of the pairs of labelers who share most comparisons."""
+    shared: dict[tuple[int, int], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for votes in units:
+        for one, two in combinations(sorted(votes), 2):
+            first, second = shared[one, two]
+            first.append(votes[one])
+            second.append(votes[two])
+    largest = sorted(shared.items(), key=lambda item: (-len(item[1][0]), item[0]))[:most]
+    return tuple(
+        PairAgreement(
+            first=names[one],
+            second=names[two],
+            n=len(first),
+            agreement=float(np.mean(np.array(first) == np.array(second))),
+            kappa=cohen_kappa(np.array(first), np.array(second)),
+        )
+        for (one, two), (first, second) in largest
+    )

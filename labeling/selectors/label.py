@@ -1,0 +1,219 @@
+"""What the label page shows. Invariant 3 lives here: a pair is built from an allow-list of texts alone.
+
+A `Pair` knows the assignment's uid, the messages, the two texts and the person's own draft; nothing else of
+the comparison, its prompt or its responses ever reaches a labeler's page or JSON before the vote.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count
+from django.utils import timezone
+
+from labeling.models import (
+    LABEL_OUTCOMES,
+    Assignment,
+    AssignmentState,
+    Comparison,
+    ComparisonState,
+    Labeler,
+    Outcome,
+    Preference,
+    Project,
+)
+from labeling.selectors.preferences import latest_revisions
+from labeling.services.preferences import undo_seconds_left
+from labeling.submission import STEPS
+
+PROGRESS_CACHE_S = 20
+
+
+@dataclass(frozen=True)
+class Turn:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """All that a labeler may see of a comparison before the vote."""
+
+    uid: str
+    history: list[Turn]
+    prompt: Turn
+    left: str
+    right: str
+    draft: dict[str, Any]
+    lease_expires_at: datetime
+    # The idempotency key of a form that is posted without the page's script.
+    form_key: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def to_json(self) -> dict[str, Any]:
+        """The REST form."""
+        return {
+            "assignment": self.uid,
+            "messages": [
+                {"role": turn.role, "content": turn.content} for turn in (*self.history, self.prompt)
+            ],
+            "left": self.left,
+            "right": self.right,
+            "draft": self.draft,
+            "lease_expires_at": self.lease_expires_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class LastAnswer:
+    """The person's last answer, in terms of the screen on which it was given (A is the left side)."""
+
+    pair: Pair
+    comparison_id: int
+    outcome: str  # "a" (left), "b" (right), "tie", "both_bad", "skip"
+    p: float | None  # position on the bar as the preference for the left side, 0 to 1
+    strength: int | None
+    seconds: float | None
+    after_reveal: bool
+    undo_s: int
+    left: str  # which response stood on the left: "a" or "b"
+
+    @property
+    def is_label(self) -> bool:
+        return self.outcome in LABEL_OUTCOMES
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Comparisons of a project: how many are settled, how many there are, how many wait for review."""
+
+    done: int
+    total: int
+    review: int
+
+    @property
+    def percent(self) -> int:
+        return int(100 * self.done / self.total) if self.total else 0
+
+
+@dataclass(frozen=True)
+class NothingLeft:
+    """Why there is nothing for this person. `kind`: no_items, all_done, elsewhere or yours_done."""
+
+    kind: str
+    mine: int
+    elsewhere: int
+
+
+def pair_of(assignment: Assignment) -> Pair:
+    comparison = assignment.comparison
+    turns = [
+        Turn(role=str(message.get("role", "")), content=str(message.get("content", "")))
+        for message in comparison.prompt.messages
+    ] or [Turn(role="user", content="")]
+    sides = (comparison.response_a.text, comparison.response_b.text)
+    left, right = reversed(sides) if assignment.swapped else sides
+    return Pair(
+        uid=str(assignment.uid),
+        history=turns[:-1],
+        prompt=turns[-1],
+        left=left,
+        right=right,
+        draft=assignment.draft,
+        lease_expires_at=assignment.lease_expires_at,
+    )
+
+
+def labels_today(labeler: Labeler) -> int:
+    """Comparisons that this person has labeled since midnight; skips and undone answers do not count."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = Preference.objects.filter(labeler=labeler, created_at__gte=midnight)
+    return latest_revisions(rows).filter(outcome__in=LABEL_OUTCOMES).count()
+
+
+def project_progress(project: Project) -> Progress:
+    """Counts by state, up to PROGRESS_CACHE_S seconds old: counting millions of rows is not for each page."""
+    key = f"label-progress:{project.pk}"
+    found: Progress | None = cache.get(key)
+    if found is None:
+        rows = Comparison.objects.filter(project=project).values_list("state").annotate(number=Count("pk"))
+        counts = dict(rows)
+        total = sum(counts.values()) - counts.get(ComparisonState.RETIRED, 0)
+        found = Progress(
+            done=counts.get(ComparisonState.DONE, 0),
+            total=total,
+            review=counts.get(ComparisonState.REVIEW, 0),
+        )
+        cache.set(key, found, PROGRESS_CACHE_S)
+    return found
+
+
+def last_answer(labeler: Labeler) -> LastAnswer | None:
+    """What this person answered last, unless it was undone."""
+    row = Preference.objects.filter(labeler=labeler).order_by("-created_at", "-id").first()
+    if row is None or row.outcome == Outcome.WITHDRAWN:
+        return None
+    assignment = (
+        Assignment.objects.filter(labeler=labeler, comparison_id=row.comparison_id)
+        .select_related("comparison__prompt", "comparison__response_a", "comparison__response_b")
+        .first()
+    )
+    return None if assignment is None else _answer(assignment, row)
+
+
+def answer_of(assignment: Assignment) -> LastAnswer | None:
+    """The present answer to this assignment, None where there is none or it was undone."""
+    rows = Preference.objects.filter(comparison_id=assignment.comparison_id, labeler_id=assignment.labeler_id)
+    row = rows.order_by("-revision").first()
+    return None if row is None or row.outcome == Outcome.WITHDRAWN else _answer(assignment, row)
+
+
+def _answer(assignment: Assignment, row: Preference) -> LastAnswer:
+    outcome = str(row.outcome)
+    if assignment.swapped and outcome in ("a", "b"):
+        outcome = "b" if outcome == "a" else "a"
+    is_change = row.revision > 1 and row.after_reveal
+    return LastAnswer(
+        pair=pair_of(assignment),
+        comparison_id=row.comparison_id,
+        outcome=outcome,
+        p=_position(outcome, row.strength),
+        strength=row.strength,
+        seconds=None if row.duration_ms is None else row.duration_ms / 1000,
+        after_reveal=row.after_reveal,
+        undo_s=0 if is_change else undo_seconds_left(row),
+        left="b" if assignment.swapped else "a",
+    )
+
+
+def _position(outcome: str, strength: int | None) -> float | None:
+    """Where the chosen step stands on the bar: 1 is the left end, 0 the right end, ½ a tie."""
+    if outcome not in ("a", "b"):
+        return 0.5 if outcome == "tie" else None
+    from_middle = ((strength or 2) - 0.5) / STEPS
+    return 0.5 + from_middle if outcome == "a" else 0.5 - from_middle
+
+
+def why_nothing(labeler: Labeler) -> NothingLeft:
+    """Why `lease_next` found nothing, in a few short index look-ups."""
+    comparisons = Comparison.objects.filter(project_id=labeler.project_id)
+    mine = Assignment.objects.filter(labeler=labeler, state=AssignmentState.SUBMITTED).count()
+    elsewhere = (
+        Assignment.objects.filter(
+            comparison__project_id=labeler.project_id,
+            comparison__state=ComparisonState.OPEN,
+            state=AssignmentState.LEASED,
+        )
+        .exclude(labeler=labeler)
+        .count()
+    )
+    if not comparisons.exists():
+        kind = "no_items"
+    elif not comparisons.filter(state=ComparisonState.OPEN).exists():
+        kind = "all_done"
+    else:
+        kind = "elsewhere" if elsewhere else "yours_done"
+    return NothingLeft(kind=kind, mine=mine, elsewhere=elsewhere)

@@ -1,0 +1,148 @@
+"""Settling comparisons: from the latest preference of each person to one outcome.
+
+Rule: the outcome with strictly the most votes; where there is none (1–1, or 1 for A and 1 for a tie), a tie.
+The soft label `p_a` is the share of votes for response_a, ties and both-bad counting half to each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from django.db import transaction
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from labeling.models import LABEL_OUTCOMES, Comparison, Resolution, ResolvedOutcome
+from labeling.selectors.preferences import latest_preferences
+
+CHUNK = 1000
+ADJUDICATED = "adjudicated"
+_DERIVED = (
+    "outcome",
+    "p_a",
+    "strength",
+    "votes_a",
+    "votes_b",
+    "votes_tie",
+    "votes_both_bad",
+    "method",
+    "is_disputed",
+)
+
+
+@dataclass
+class Tally:
+    """Votes on one comparison: counts by outcome, and the sum and number of the strengths given with each."""
+
+    votes: dict[str, int] = field(default_factory=dict)
+    strengths: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def count(self, outcome: str) -> int:
+        return self.votes.get(outcome, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.votes.values())
+
+    @property
+    def outcome(self) -> str:
+        """The strict plurality; a tie where no outcome has one."""
+        most = max(self.votes.values(), default=0)
+        leaders = [outcome for outcome, count in self.votes.items() if count == most and count]
+        return leaders[0] if len(leaders) == 1 else ResolvedOutcome.TIE.value
+
+    @property
+    def p_a(self) -> float:
+        """Share for response_a in [0, 1]; ½ with no votes at all."""
+        if not self.total:
+            return 0.5
+        halves = self.count("tie") + self.count("both_bad")
+        return (self.count("a") + 0.5 * halves) / self.total
+
+    @property
+    def strength(self) -> float | None:
+        """Mean strength of the votes for the winning side; None for ties, or where no such vote gave one."""
+        total, number = self.strengths.get(self.outcome, (0, 0)) if self.outcome in ("a", "b") else (0, 0)
+        return total / number if number else None
+
+    @property
+    def is_disputed(self) -> bool:
+        return self.count("a") > 0 and self.count("b") > 0
+
+
+def resolve_comparisons(comparison_ids: Iterable[int]) -> None:
+    """Recompute the resolutions of these comparisons from the latest preferences.
+
+    Idempotent and deterministic: rows that already say the same are left alone, a comparison without votes
+    loses its row, an adjudicated outcome stays (only its vote counts follow). Five queries at most for each
+    1,000 comparisons, whose rows are locked in id order: two callers can neither deadlock nor lose a vote.
+    """
+    ids = iter(sorted(set(comparison_ids)))
+    for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
+        with transaction.atomic():
+            _resolve_chunk(chunk)
+
+
+def _resolve_chunk(ids: list[int]) -> None:
+    locked = Comparison.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    projects = dict(locked.values_list("pk", "project_id"))
+    tallies = read_tallies(projects)
+    present = Resolution.objects.in_bulk(list(projects))
+    changed = list(_changed_rows(projects, tallies, present))
+    if changed:
+        Resolution.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["comparison"],
+            update_fields=[*_DERIVED, "updated_at"],
+        )
+    orphans = [pk for pk, row in present.items() if pk not in tallies and row.method != ADJUDICATED]
+    if orphans:
+        Resolution.objects.filter(pk__in=orphans).delete()
+
+
+def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:
+    """Votes by comparison, from the latest preferences, in one query. Only comparisons that have votes."""
+    rows = (
+        latest_preferences(comparison_ids)
+        .order_by("comparison_id", "outcome")
+        .values_list("comparison_id", "outcome")
+        .annotate(votes=Count("pk"), strengths=Sum("strength"), graded=Count("strength"))
+    )
+    tallies: dict[int, Tally] = {}
+    for comparison_id, outcome, votes, strengths, graded in rows:
+        tally = tallies.setdefault(comparison_id, Tally())
+        tally.votes[outcome] = votes
+        tally.strengths[outcome] = (strengths or 0, graded)
+    return tallies
+
+
+def _changed_rows(
+    projects: Mapping[int, int], tallies: Mapping[int, Tally], present: Mapping[int, Resolution]
+) -> Iterator[Resolution]:
+    for pk, project_id in projects.items():
+        old, tally = present.get(pk), tallies.get(pk)
+        is_adjudicated = old is not None and old.method == ADJUDICATED
+        if tally is None and not is_adjudicated:
+            continue
+        new = _row(pk, project_id, tally or Tally(), kept=old if is_adjudicated else None)
+        if old is None or any(getattr(old, name) != getattr(new, name) for name in _DERIVED):
+            yield new
+
+
+def _row(pk: int, project_id: int, tally: Tally, *, kept: Resolution | None) -> Resolution:
+    """The resolution that the votes give; with `kept`, that adjudication with the present vote counts."""
+    settled = kept or tally
+    return Resolution(
+        comparison_id=pk,
+        project_id=project_id,
+        outcome=str(settled.outcome),
+        p_a=settled.p_a,
+        strength=settled.strength,
+        is_disputed=settled.is_disputed,
+        method=ADJUDICATED if kept else "majority",
+        updated_at=timezone.now(),
+        **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
+    )

@@ -1,0 +1,137 @@
+"""The Parquet file of a snapshot: written beside its place, synced and renamed; verified by its hash when
+opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+
+from labeling.models import Snapshot, SnapshotState
+from labeling.snapshots.rows import FIELDS, SCHEMA, SnapshotRow
+
+GROUP_ROWS = 2000
+GROUP_BYTES = 32 * 1024 * 1024
+
+
+class SnapshotError(Exception):
+    """A snapshot's file cannot be used."""
+
+    permanent = True
+
+
+class SnapshotNotReadyError(SnapshotError):
+    """The snapshot is still being made, or making it failed."""
+
+
+class SnapshotMissingError(SnapshotError):
+    """The snapshot's file is not where it was written."""
+
+
+class SnapshotCorruptError(SnapshotError):
+    """The snapshot's file does not have the hash that was recorded when it was written."""
+
+
+def snapshot_path(snapshot: Snapshot) -> Path:
+    return Path(settings.DATA_DIR) / "snapshots" / str(snapshot.project_id) / f"{snapshot.uid}.parquet"
+
+
+class SnapshotWriter:
+    """Writes rows in groups of 2,000 (or 32 MB of text, whichever is first), so that memory stays constant.
+
+    Same rows, same bytes, for one version of pyarrow. Use as a context manager: leaving it by an error
+    removes the unfinished file; leaving it without one needs `finish` to have been called.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.final = path
+        self.temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        self._file = self.temporary.open("xb")
+        self._parquet = pq.ParquetWriter(self._file, SCHEMA, compression="zstd", compression_level=3)
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+
+    def __enter__(self) -> SnapshotWriter:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with contextlib.suppress(Exception):
+            self._parquet.close()
+        self._file.close()
+        self.temporary.unlink(missing_ok=True)
+
+    def add(self, row: SnapshotRow) -> None:
+        self._rows.append(row.as_dict())
+        self._bytes += len(row.response_a) + len(row.response_b)
+        self._bytes += sum(len(message["content"]) for message in row.messages)
+        if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._parquet.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._rows, self._bytes = [], 0
+
+    def finish(self) -> str:
+        """Close and sync the unfinished file. Returns its SHA-256. It has its final name after `publish`."""
+        self._flush()
+        self._parquet.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self.temporary.chmod(0o444)
+        with self.temporary.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def publish(self) -> None:
+        """Give the finished file its final name. A rename: readers see the whole file or none."""
+        self.temporary.replace(self.final)
+        folder = os.open(self.final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def open_verified(snapshot: Snapshot) -> Iterator[IO[bytes]]:
+    """The snapshot's file, open, after its hash has been checked on the same descriptor.
+
+    Raises SnapshotNotReadyError, SnapshotMissingError or SnapshotCorruptError.
+    """
+    if snapshot.state != SnapshotState.READY:
+        raise SnapshotNotReadyError(f"Snapshot {snapshot} is not ready: {snapshot.state}.")
+    path = snapshot_path(snapshot)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise SnapshotMissingError(f"The file of snapshot {snapshot} is gone: {path.name}.") from None
+    with file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != snapshot.file_hash:
+            raise SnapshotCorruptError(
+                f"The file of snapshot {snapshot} has changed: its hash is {found[:12]}…, "
+                f"not {snapshot.file_hash[:12]}…."
+            )
+        file.seek(0)
+        yield file
+
+
+def iterate_rows(
+    file: IO[bytes], *, columns: tuple[str, ...] = FIELDS, batch: int = 500
+) -> Iterator[SnapshotRow]:
+    """The rows of an open snapshot file, in order, at most `batch` of them in memory."""
+    parquet = pq.ParquetFile(file)
+    for block in parquet.iter_batches(batch_size=batch, columns=list(columns), use_threads=False):
+        for values in block.to_pylist():
+            yield SnapshotRow(**values)

@@ -1,0 +1,112 @@
+"""One row of a snapshot: a comparison with its texts, its votes and its split, as the Parquet file holds
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class SnapshotRow:
+    """`p_a` is the share of votes for response_a; `strength` the mean 1–4 of the winning side's votes, or
+    None.
+
+    `outcome` is one of a, b, tie, both_bad; `split` one of train, validation, test; `group` is what keeps
+    related rows in one split. Every field has an empty default, which is what a field holds that was not
+    among the columns asked of `read_snapshot`.
+    """
+
+    comparison_id: int = 0
+    prompt_id: int = 0
+    messages: list[dict[str, str]] = field(default_factory=list)
+    response_a_id: int = 0
+    response_a: str = ""
+    response_b_id: int = 0
+    response_b: str = ""
+    model_a: str = ""
+    model_b: str = ""
+    outcome: str = ""
+    p_a: float = 0.5
+    strength: float | None = None
+    votes_a: int = 0
+    votes_b: int = 0
+    votes_tie: int = 0
+    votes_both_bad: int = 0
+    group: str = ""
+    split: str = ""
+    language: str = ""
+    topic: str = ""
+    is_disputed: bool = False
+    annotators: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def votes(self) -> int:
+        return self.votes_a + self.votes_b + self.votes_tie + self.votes_both_bad
+
+    @property
+    def agreement(self) -> float:
+        """Share of the votes that say what the row's outcome says; 1 for a row settled without votes."""
+        return getattr(self, f"votes_{self.outcome}") / self.votes if self.votes else 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, in the order of the file. Shallow: nested lists are shared."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = tuple(entry.name for entry in fields(SnapshotRow))
+
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_ANNOTATOR = pa.struct([("labeler", pa.string()), ("outcome", pa.string()), ("strength", pa.int8())])
+_TYPES = {
+    "messages": pa.list_(_MESSAGE),
+    "annotators": pa.list_(_ANNOTATOR),
+    "p_a": pa.float64(),
+    "strength": pa.float64(),
+    "is_disputed": pa.bool_(),
+    "comparison_id": pa.int64(),
+    "prompt_id": pa.int64(),
+    "response_a_id": pa.int64(),
+    "response_b_id": pa.int64(),
+    "votes_a": pa.int32(),
+    "votes_b": pa.int32(),
+    "votes_tie": pa.int32(),
+    "votes_both_bad": pa.int32(),
+}
+SCHEMA = pa.schema(
+    [pa.field(name, _TYPES.get(name, pa.string())) for name in FIELDS], metadata={"chosen.snapshot": "1"}
+)
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class ContentHash:
+    """SHA-256 over the rows as canonical JSON lines (keys sorted, no spaces, a newline after each row)."""
+
+    def __init__(self) -> None:
+        self._digest: _Hash = hashlib.sha256()
+
+    def add(self, row: SnapshotRow) -> None:
+        self._digest.update(
+            orjson.dumps(row.as_dict(), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+        )
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def storable(text: str) -> str:
+    """The text as UTF-8 can hold it: a lone surrogate, which JSON can carry, becomes '?'."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

@@ -1,0 +1,183 @@
+"""Agreement statistics, pure numpy.
+
+Votes come as counts: an integer array (units, categories) that says how often each category was given to each
+unit (comparison). What is undefined is NaN, never 0 or 1: no unit with two votes, or only one category in
+use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Z_95 = 1.959963984540054
+BLOCK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval (both ends None where it has none) and the number of units behind it."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def cohen_kappa(first: Array, second: Array) -> float:
+    """Cohen's kappa of two raters' labels over the same units: (p_o − p_e) / (1 − p_e). NaN for n = 0 or p_e
+    = 1.
+
+    `first`, `second`: (n,) labels of any kind that numpy can sort (Cohen 1960).
+    """
+    if len(first) != len(second):
+        raise ValueError(f"two raters must rate the same units, got {len(first)} and {len(second)}")
+    if not len(first):
+        return math.nan
+    labels, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    one, two = codes[: len(first)], codes[len(first) :]
+    shares_one = np.bincount(one, minlength=len(labels)) / len(first)
+    shares_two = np.bincount(two, minlength=len(labels)) / len(first)
+    expected = float(shares_one @ shares_two)
+    observed = float(np.mean(one == two))
+    return (observed - expected) / (1 - expected) if expected < 1 else math.nan
+
+
+def fleiss_kappa(counts: Array) -> float:
+    """Fleiss' kappa of `counts` (units, categories), every unit with the same number of votes (Fleiss 1971).
+
+    Raises ValueError where the numbers of votes differ. NaN without two votes or with one category in use.
+    """
+    if not len(counts):
+        return math.nan
+    votes = counts.sum(axis=1)  # (U,)
+    if (votes != votes[0]).any():
+        raise ValueError("Fleiss' kappa needs the same number of votes on every unit")
+    n = int(votes[0])
+    if n < 2:
+        return math.nan
+    observed = float(((counts * (counts - 1)).sum(axis=1) / (n * (n - 1))).mean())
+    expected = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
+    return (observed - expected) / (1 - expected) if expected < 1 else math.nan
+
+
+def agreeing_pairs(counts: Array) -> Array:
+    """(units, 2): pairs of votes that agree, and all pairs of votes, on each unit."""
+    votes = counts.sum(axis=1)
+    return np.stack([(counts * (counts - 1)).sum(axis=1) / 2, votes * (votes - 1) / 2], axis=1)
+
+
+def pairwise_agreement(counts: Array) -> float:
+    """Share of the pairs of votes on one unit that agree, over all units. NaN without such a pair."""
+    return float(share_of_sums(agreeing_pairs(counts).sum(axis=0, keepdims=True))[0])
+
+
+def share_of_sums(sums: Array) -> Array:
+    """(R, 2) numerators and denominators to (R,) shares; NaN where the denominator is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], np.nan)
+
+
+def coincidences(counts: Array) -> Array:
+    """(units, C, C) coincidence matrices: ordered pairs of votes on a unit, each weighing 1 / (votes − 1).
+
+    Units with fewer than two votes contribute nothing (Krippendorff 2011, "Computing Krippendorff's alpha").
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    votes = counts.sum(axis=1)  # (U,)
+    pairs = counts[:, :, None] * counts[:, None, :]  # (U, C, C)
+    diagonal = np.arange(counts.shape[1])
+    pairs[:, diagonal, diagonal] -= counts
+    weight = np.where(votes > 1, 1 / np.maximum(votes - 1, 1), 0.0)
+    return np.asarray(pairs * weight[:, None, None])
+
+
+def alpha_of_coincidences(matrices: Array, level: Literal["nominal", "ordinal"] = "nominal") -> Array:
+    """(R, C, C) summed coincidences to (R,) alphas: 1 − (n − 1) · Σ o·δ / Σ n_c·n_k·δ.
+
+    δ is 1 off the diagonal (nominal), or (Σ_{g=c..k} n_g − (n_c + n_k)/2)² over ordered categories (ordinal).
+    """
+    totals = matrices.sum(axis=2)  # (R, C)
+    n = totals.sum(axis=1)  # (R,)
+    size = matrices.shape[1]
+    if level == "nominal":
+        delta = np.broadcast_to(1.0 - np.eye(size), matrices.shape)
+    else:
+        middle = np.cumsum(totals, axis=1) - totals / 2  # (R, C): place of the middle of each category
+        delta = (middle[:, :, None] - middle[:, None, :]) ** 2
+    observed = (matrices * delta).sum(axis=(1, 2))
+    expected = (totals[:, :, None] * totals[:, None, :] * delta).sum(axis=(1, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(expected > 0, 1 - (n - 1) * observed / expected, np.nan)
+
+
+def krippendorff_alpha(counts: Array, level: Literal["nominal", "ordinal"] = "nominal") -> float:
+    """Krippendorff's alpha of `counts` (units, categories); for "ordinal" the columns are in their order."""
+    if not len(counts):
+        return math.nan
+    return float(alpha_of_coincidences(coincidences(counts).sum(axis=0, keepdims=True), level)[0])
+
+
+def cluster_bootstrap(
+    sums: Array,
+    clusters: Array,
+    statistic: Callable[[Array], Array],
+    *,
+    n: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """`statistic` of the column sums, with a 95 % percentile interval from resampling whole clusters.
+
+    `sums`: (units, m) whatever adds up over units; `clusters`: (units,) which cluster (prompt) a unit
+    belongs to; `statistic`: (R, m) sums to (R,) values. Two votes on one prompt are not independent, hence
+    clusters. With fewer than two clusters there is no interval. `n` is what is reported as the number of
+    units (default: units).
+    """
+    count = len(sums) if n is None else n
+    if not len(sums):
+        return Estimate(math.nan, None, None, count)
+    _names, codes = np.unique(clusters, return_inverse=True)
+    size = int(codes.max()) + 1
+    totals = np.zeros((size, sums.shape[1]))  # (K, m)
+    np.add.at(totals, codes, sums)
+    value = float(statistic(totals.sum(axis=0, keepdims=True))[0])
+    if size < 2 or math.isnan(value):
+        return Estimate(value, None, None, count)
+    values = np.concatenate([statistic(block) for block in _resampled(totals, resamples, seed)])
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return Estimate(value, None, None, count)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(value, float(low), float(high), count)
+
+
+def _resampled(totals: Array, resamples: int, seed: int) -> list[Array]:
+    """Sums of `resamples` draws of the clusters with replacement, in blocks that bound the memory."""
+    generator = np.random.default_rng(seed)
+    size = len(totals)
+    rows = max(1, min(resamples, BLOCK_CELLS // size))
+    blocks = []
+    for start in range(0, resamples, rows):
+        weights = np.empty((min(rows, resamples - start), size))  # (R, K): how often each cluster was drawn
+        for row in weights:
+            row[:] = np.bincount(generator.integers(size, size=size), minlength=size)
+        blocks.append(weights @ totals)
+    return blocks
+
+
+def wilson_interval(hits: int, n: int) -> Estimate:
+    """A share with its Wilson score interval at 95 % (Wilson 1927). NaN for n = 0."""
+    if n == 0:
+        return Estimate(math.nan, None, None, 0)
+    share = hits / n
+    middle = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n)) / (1 + Z_95**2 / n)
+    # At 0 and 1 rounding can push a bound past the share itself.
+    return Estimate(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)), n)

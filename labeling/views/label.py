@@ -1,0 +1,209 @@
+"""The label page: a pair of responses, an eight-step bar, and what the person said last.
+
+Every action is a plain form post that comes back to the page; the page's script sends the same fields and
+asks for JSON, whose parts of HTML are rendered from the same partials.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from labeling.access import Capability, assignment_for, labeler_for, project_for
+from labeling.models import Assignment, Labeler, Project
+from labeling.pages import project_context
+from labeling.scheme import SKIP_REASONS, read_scheme
+from labeling.selectors.label import (
+    answer_of,
+    labels_today,
+    last_answer,
+    pair_of,
+    project_progress,
+    why_nothing,
+)
+from labeling.services.allocation import LabelingError, ProjectPausedError, lease_next, lease_renew
+from labeling.services.preferences import draft_save, preference_submit, preference_undo
+from labeling.views.label_form import read_answer, read_draft, read_key, wants_json
+from webapp.users.models import User
+
+# One step of the bar: its value, the word on it, and the side and weight of its colour.
+STEPS = [
+    ("1", _("much"), "a4", _("A much better")),
+    ("2", _("better"), "a3", _("A better")),
+    ("3", _("slightly"), "a2", _("A slightly better")),
+    ("4", _("barely"), "a1", _("A barely better")),
+    ("5", _("barely"), "b1", _("B barely better")),
+    ("6", _("slightly"), "b2", _("B slightly better")),
+    ("7", _("better"), "b3", _("B better")),
+    ("8", _("much"), "b4", _("B much better")),
+]
+
+
+def _person(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
+    assignment = assignment_for(_person(request), uid)
+    if assignment.comparison.project.slug != slug:
+        raise Http404
+    return assignment
+
+
+@never_cache
+@login_required
+@require_GET
+def label_page(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, Capability.LABEL)
+    labeler = labeler_for(_person(request), project)
+    context = project_context(request, project, "label") | _common(project)
+    try:
+        leases = lease_next(labeler)
+    except ProjectPausedError as error:
+        leases, context["paused"] = [], error.message
+    if leases:
+        _mark_opened(leases[0])
+    context |= {
+        "labeler": labeler,
+        "pairs": [pair_of(lease) for lease in leases],
+        "nothing": None if leases or "paused" in context else why_nothing(labeler),
+        "last": last_answer(labeler),
+        "today": labels_today(labeler),
+        "progress": project_progress(project),
+    }
+    return render(request, "labeling/label/page.html", context)
+
+
+@login_required
+@require_POST
+def label_submit(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
+    return _answered(request, slug, uid, is_change=False)
+
+
+@login_required
+@require_POST
+def label_change(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
+    return _answered(request, slug, uid, is_change=True)
+
+
+def _answered(request: HttpRequest, slug: str, uid: uuid.UUID, *, is_change: bool) -> HttpResponse:
+    assignment = _own(request, slug, uid)
+    data = read_answer(request.POST)
+    try:
+        preference_submit(
+            assignment=assignment, data=data, idempotency_key=read_key(request), is_change=is_change
+        )
+    except (LabelingError, ValidationError) as error:
+        draft_save(
+            assignment=assignment, draft=read_draft(data, read_scheme(assignment.comparison.project.scheme))
+        )
+        return _refused(request, slug, error)
+    return _next(request, assignment, is_change=is_change)
+
+
+@login_required
+@require_POST
+def label_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
+    assignment = _own(request, slug, uid)
+    try:
+        current = preference_undo(assignment=assignment, idempotency_key=read_key(request))
+    except (LabelingError, ValidationError) as error:
+        return _refused(request, slug, error)
+    if not wants_json(request):
+        return redirect("labeling:label", slug)
+    current.comparison = assignment.comparison
+    pair = _pair_html(request, current, assignment.comparison.project)
+    return JsonResponse({"pair": pair, "today": labels_today(assignment.labeler)})
+
+
+@login_required
+@require_POST
+def label_draft(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
+    assignment = _own(request, slug, uid)
+    scheme = read_scheme(assignment.comparison.project.scheme)
+    kept = draft_save(assignment=assignment, draft=read_draft(read_answer(request.POST), scheme))
+    return JsonResponse({"kept": kept})
+
+
+@login_required
+@require_POST
+def label_heartbeat(request: HttpRequest, slug: str) -> HttpResponse:
+    """Renew the leases that the page holds, and note when one is first shown. Says which were lost."""
+    project = project_for(request.user, slug, Capability.LABEL)
+    held = request.POST.getlist("uid")[:4]
+    lost = []
+    for text in held:
+        try:
+            assignment = assignment_for(_person(request), uuid.UUID(text))
+        except ValueError:
+            continue
+        if assignment.comparison.project_id == project.pk and not lease_renew(assignment):
+            lost.append(text)
+        if text == request.POST.get("shown"):
+            _mark_opened(assignment)
+    return JsonResponse({"lost": lost})
+
+
+def _mark_opened(assignment: Assignment) -> None:
+    Assignment.objects.filter(pk=assignment.pk, opened_at=None).update(opened_at=timezone.now())
+
+
+def _common(project: Project) -> dict[str, Any]:
+    """What the pair, the dock and the last answer need, on the page and in fragments alike."""
+    return {
+        "project": project,
+        "scheme": read_scheme(project.scheme),
+        "steps": STEPS,
+        "skip_reasons": SKIP_REASONS,
+    }
+
+
+def _pair_html(request: HttpRequest, lease: Assignment, project: Project) -> dict[str, str]:
+    context = _common(project) | {"pair": pair_of(lease)}
+    html = render_to_string("labeling/label/_pair.html", context, request=request)
+    return {"uid": str(lease.uid), "html": html}
+
+
+def _next(request: HttpRequest, assignment: Assignment, *, is_change: bool) -> HttpResponse:
+    """After an answer: the saved answer's panel, and the pairs that the page does not hold yet."""
+    project = assignment.comparison.project
+    if not wants_json(request):
+        return redirect(reverse("labeling:label", args=[project.slug]))
+    labeler: Labeler = assignment.labeler
+    held = set(request.POST.getlist("have"))
+    try:
+        leases = [] if is_change else lease_next(labeler)
+    except ProjectPausedError:
+        leases = []
+    context = project_context(request, project, "label") | _common(project) | {"last": answer_of(assignment)}
+    return JsonResponse(
+        {
+            "last": render_to_string("labeling/label/_last.html", context, request=request),
+            "pairs": [_pair_html(request, lease, project) for lease in leases if str(lease.uid) not in held],
+            "today": labels_today(labeler),
+        }
+    )
+
+
+def _refused(request: HttpRequest, slug: str, error: LabelingError | ValidationError) -> HttpResponse:
+    """Say what is wrong. Nothing that was entered is lost: the draft is kept here and in the browser."""
+    if isinstance(error, ValidationError):
+        code, status, text = "invalid", 400, " ".join(error.messages)
+    else:
+        code, status, text = error.code, 409, str(error.message)
+    if wants_json(request):
+        return JsonResponse({"error": {"code": code, "message": text}}, status=status)
+    messages.error(request, text)
+    return redirect("labeling:label", slug)
