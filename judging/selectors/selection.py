@@ -1,0 +1,93 @@
+"""Which comparisons a run is about."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from labeling.models import Comparison, ComparisonState, Project, Resolution, Snapshot
+from labeling.snapshots.config import SPLITS
+from labeling.snapshots.reading import read_snapshot
+
+KINDS = ("all", "labeled", "unlabeled", "disputed", "split")
+
+
+class SelectionError(ValueError):
+    """The selection names something that does not exist; the message is for people."""
+
+    permanent = True
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`limit` above 0 draws that many at random, the same ones again for the same `seed`."""
+
+    kind: str = "all"
+    limit: int = 0
+    seed: int = 0
+    snapshot: int = 0
+    split: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def selection_from_json(data: Mapping[str, Any]) -> Selection:
+    """Raises SelectionError for an unknown kind or split, or a limit that is not a count."""
+    kind, split = str(data.get("kind", "all")), str(data.get("split", ""))
+    try:
+        limit, seed, snapshot = (int(data.get(name) or 0) for name in ("limit", "seed", "snapshot"))
+    except (TypeError, ValueError) as error:
+        raise SelectionError("limit, seed and snapshot are whole numbers") from error
+    if kind not in KINDS:
+        raise SelectionError(f"unknown selection {kind!r}: choose from {', '.join(KINDS)}")
+    if limit < 0:
+        raise SelectionError("limit must not be negative")
+    if kind == "split" and (split not in SPLITS or snapshot < 1):
+        raise SelectionError(f"a split selection names a snapshot and one of {', '.join(SPLITS)}")
+    return Selection(kind, limit, seed, snapshot, split)
+
+
+def selected_ids(project: Project, selection: Selection) -> list[int]:
+    """Ids of the selected comparisons, ascending. Raises SelectionError for a snapshot that is not there."""
+    ids = (
+        _split_ids(project, selection)
+        if selection.kind == "split"
+        else list(_queryset(project, selection.kind).order_by("pk").values_list("pk", flat=True))
+    )
+    if selection.limit and selection.limit < len(ids):
+        chooser = random.Random(selection.seed)  # noqa: S311 - a repeatable sample, not a secret
+        ids = sorted(chooser.sample(ids, selection.limit))
+    return ids
+
+
+def _queryset(project: Project, kind: str) -> QuerySet[Comparison]:
+    rows = Comparison.objects.filter(project=project).exclude(state=ComparisonState.RETIRED)
+    resolved = Resolution.objects.filter(comparison=OuterRef("pk"))
+    if kind == "labeled":
+        return rows.filter(Exists(resolved))
+    if kind == "unlabeled":
+        return rows.filter(~Exists(resolved))
+    if kind == "disputed":
+        return rows.filter(Exists(resolved.filter(is_disputed=True)))
+    return rows
+
+
+def _split_ids(project: Project, selection: Selection) -> list[int]:
+    snapshot = Snapshot.objects.filter(project=project, number=selection.snapshot).first()
+    if snapshot is None:
+        raise SelectionError(f"this project has no snapshot {selection.snapshot}")
+    rows = read_snapshot(snapshot, splits=[selection.split], columns=["comparison_id"])
+    found = [row.comparison_id for row in rows]
+    alive: set[int] = set()
+    for start in range(0, len(found), 1000):
+        alive.update(
+            Comparison.objects.filter(project=project, pk__in=found[start : start + 1000]).values_list(
+                "pk", flat=True
+            )
+        )
+    return sorted(alive)

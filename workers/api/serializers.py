@@ -1,0 +1,165 @@
+"""What REST says of runs, models, scores and policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from workers.models import (
+    Evaluation,
+    GateDecision,
+    ModelKind,
+    RetrainPolicy,
+    RewardModel,
+    RunMetric,
+    Score,
+    TrainingRun,
+)
+from workers.reasons import sentences
+
+
+class EvaluationSerializer(serializers.ModelSerializer):
+    snapshot = serializers.IntegerField(source="snapshot.number")
+
+    class Meta:
+        model = Evaluation
+        fields = ["snapshot", "split", "accuracy", "low", "high", "n", "baselines", "report", "created_at"]
+        read_only_fields = fields
+
+
+class DecisionSerializer(serializers.ModelSerializer):
+    """`sentences` are the reasons in the reader's language."""
+
+    previous_champion = serializers.IntegerField(
+        source="previous_champion.number", default=None, allow_null=True
+    )
+    run = serializers.IntegerField(source="run_id", allow_null=True)
+    user = serializers.CharField(allow_null=True)
+    sentences = serializers.SerializerMethodField()
+
+    class Meta:
+        model = GateDecision
+        fields = ["kind", "promote", "run", "previous_champion", "reasons", "sentences", "user", "at"]
+        read_only_fields = fields
+
+    def get_sentences(self, decision: GateDecision) -> list[str]:
+        return [sentence.text for sentence in sentences(decision.reasons)]
+
+
+class RewardModelSerializer(serializers.ModelSerializer):
+    snapshot = serializers.IntegerField(source="snapshot.number")
+    # DRF takes declared fields off the class, so this does not hide the serializer's own parent.
+    parent = serializers.IntegerField(  # type: ignore[assignment]
+        source="parent.number", default=None, allow_null=True
+    )
+    run = serializers.IntegerField(source="run.pk", default=None, allow_null=True)
+    evaluation = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RewardModel
+        fields = [
+            "number", "kind", "state", "snapshot", "parent", "run", "seed", "code_version", "template_hash",
+            "temperature", "manifest_hash", "config", "metrics", "evaluation", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_evaluation(self, model: RewardModel) -> dict[str, Any] | None:
+        """The newest on a test split, without its long report."""
+        found = next((e for e in model.evaluations.all() if e.split == "test"), None)
+        if found is None:
+            return None
+        keys = ("accuracy", "low", "high", "n", "baselines")
+        return {key: getattr(found, key) for key in keys}
+
+
+class RewardModelDetailSerializer(RewardModelSerializer):
+    evaluations = EvaluationSerializer(many=True)
+    decisions = DecisionSerializer(source="gate_decisions", many=True)
+
+    class Meta(RewardModelSerializer.Meta):
+        fields = [*RewardModelSerializer.Meta.fields, "evaluations", "decisions"]
+        read_only_fields = fields
+
+
+class MetricSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = RunMetric
+        fields = ["step", "values"]
+        read_only_fields = fields
+
+
+class TrainingRunSerializer(serializers.ModelSerializer):
+    snapshot = serializers.IntegerField(source="snapshot.number", default=None, allow_null=True)
+    reward_model = serializers.IntegerField(source="reward_model.number", default=None, allow_null=True)
+
+    class Meta:
+        model = TrainingRun
+        fields = [
+            "id", "kind", "config", "snapshot_config", "gate_rules", "stage", "state", "trigger", "job_uid",
+            "snapshot", "reward_model", "counts", "timings", "error", "created_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class TrainingRunDetailSerializer(TrainingRunSerializer):
+    metrics = MetricSerializer(many=True, help_text="Live figures by step.")
+
+    class Meta(TrainingRunSerializer.Meta):
+        fields = [*TrainingRunSerializer.Meta.fields, "metrics"]
+        read_only_fields = fields
+
+
+class StartSerializer(serializers.Serializer):
+    """What to train. Everything left out has its default."""
+
+    kind = serializers.ChoiceField(choices=ModelKind.choices, default=ModelKind.STARTER)
+    config = serializers.DictField(default=dict, help_text="Settings of the kind.")
+    snapshot_config = serializers.DictField(default=dict, help_text="Settings of the snapshot it makes.")
+    gate_rules = serializers.DictField(default=dict, help_text="Rules of the gate that differ.")
+    snapshot = serializers.IntegerField(
+        required=False, allow_null=True, help_text="Number of a ready snapshot to read instead of a new one."
+    )
+
+
+class ScoreSerializer(serializers.ModelSerializer):
+    response = serializers.IntegerField(source="response_id")
+    reward_model = serializers.IntegerField(source="reward_model.number")
+    heads = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Score
+        fields = [
+            "response", "reward_model", "value", "std", "heads", "n_tokens", "is_truncated", "template_hash",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_heads(self, score: Score) -> list[float]:
+        return [float(value) for value in score.head_values]
+
+
+class OpinionSerializer(serializers.Serializer):
+    """The model's view of one comparison: P(a ≻ b) against the comparison's own responses."""
+
+    comparison = serializers.IntegerField()
+    reward_model = serializers.IntegerField()
+    p_a = serializers.FloatField()
+    std = serializers.FloatField()
+    score_a = serializers.FloatField()
+    score_b = serializers.FloatField()
+    is_truncated = serializers.BooleanField()
+
+
+class PolicySerializer(serializers.ModelSerializer):
+    new_labels = serializers.IntegerField(read_only=True)
+    next_due = serializers.DateTimeField(read_only=True, allow_null=True)
+    config = serializers.DictField(required=False)
+    snapshot_config = serializers.DictField(required=False)
+
+    class Meta:
+        model = RetrainPolicy
+        fields = [
+            "is_enabled", "every_n_labels", "cron", "kind", "config", "snapshot_config", "last_cron_at",
+            "new_labels", "next_due",
+        ]  # fmt: skip
+        read_only_fields = ["last_cron_at"]

@@ -1,0 +1,106 @@
+"""Forms of training and retraining: the few settings people change, in safe ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from workers.models import ModelKind
+from workers.reward.config import config_from_dict, config_to_dict
+
+NAMES = {
+    ModelKind.STARTER: ("heads", "seed"),
+    ModelKind.TRANSFORMER: ("base", "hub", "epochs", "learning_rate", "max_length", "batch_tokens", "seed"),
+}
+
+
+class KindForm(forms.Form):
+    """Kind of model and its settings. Empty fields keep the defaults; `config` is what the library reads."""
+
+    kind = forms.ChoiceField(
+        label=_("Kind"),
+        choices=ModelKind.choices,
+        widget=forms.RadioSelect,
+        initial=ModelKind.STARTER,
+        help_text=_(
+            "The starter needs no download and trains in seconds. A transformer reads the whole text and "
+            "takes longer."
+        ),
+    )
+    heads = forms.IntegerField(
+        label=_("Bootstrap heads"),
+        required=False,
+        min_value=1,
+        max_value=64,
+        help_text=_("More heads, a steadier uncertainty."),
+    )
+    base = forms.CharField(
+        label=_("Base model"),
+        required=False,
+        max_length=300,
+        help_text=_(
+            "A local folder, a hub id such as Qwen/Qwen3-0.6B, or tiny / tiny-encoder for a "
+            "small one built from this project's own text."
+        ),
+    )
+    hub = forms.ChoiceField(
+        label=_("Hub"),
+        required=False,
+        choices=[("huggingface", "Hugging Face"), ("modelscope", "ModelScope")],
+        help_text=_("Where a hub id is looked up."),
+    )
+    epochs = forms.FloatField(label=_("Epochs"), required=False, min_value=0.1, max_value=20)
+    learning_rate = forms.FloatField(
+        label=_("Learning rate"),
+        required=False,
+        min_value=1e-7,
+        max_value=1e-2,
+        help_text=_("0.001 suits a tiny model, 0.00001 a pretrained one."),
+    )
+    max_length = forms.IntegerField(
+        label=_("Longest text in tokens"), required=False, min_value=64, max_value=32768
+    )
+    batch_tokens = forms.IntegerField(
+        label=_("Tokens in a batch"), required=False, min_value=256, max_value=262144
+    )
+    seed = forms.IntegerField(label=_("Seed"), required=False, min_value=0, max_value=2**31 - 1)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind, names in NAMES.items():
+            defaults = config_to_dict(config_from_dict(kind, {}))
+            for name in names:
+                self.fields[name].widget.attrs["placeholder"] = str(defaults[name])
+
+    def config(self) -> dict[str, Any]:
+        """The chosen kind's settings that were filled in."""
+        wanted = NAMES[ModelKind(self.cleaned_data["kind"])]
+        return {name: self.cleaned_data[name] for name in wanted if self.cleaned_data[name] not in (None, "")}
+
+
+class PolicyForm(KindForm):
+    """When to train again, and what."""
+
+    is_enabled = forms.BooleanField(label=_("Train again by itself"), required=False)
+    every_n_labels = forms.IntegerField(
+        label=_("After this many new labels"), required=False, min_value=1, max_value=10_000_000
+    )
+    cron = forms.CharField(
+        label=_("By schedule"),
+        required=False,
+        max_length=120,
+        help_text=_("Cron: minute hour day month weekday. 0 3 * * * is every night at three."),
+    )
+    field_order = ("is_enabled", "every_n_labels", "cron")
+
+    def values(self) -> dict[str, Any]:
+        """Fields of RetrainPolicy."""
+        return {
+            "is_enabled": self.cleaned_data["is_enabled"],
+            "every_n_labels": self.cleaned_data["every_n_labels"],
+            "cron": " ".join(self.cleaned_data["cron"].split()),
+            "kind": self.cleaned_data["kind"],
+            "config": self.config(),
+        }

@@ -1,0 +1,126 @@
+"""Simulated labelers at work: real leases, real submits, only the people are made up.
+
+What a simulated labeler perceives comes from a `Truth`: the quality of both responses, 0 to 10. The demo has its
+own, planted and hidden; for a file without labels `text_truth` guesses from the text alone, which is enough to
+exercise the loop and says nothing about people.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from labeling.demo.data import NO_FLAW
+from labeling.demo.simulate import LABELERS, Side, SimulatedLabeler, answer, label
+from labeling.models import Assignment, Comparison, Labeler, LabelerKind, PreferenceSource, Project
+from labeling.services.allocation import by_priority, candidates, lease_take
+from labeling.services.preferences import preference_submit
+
+WORDS = re.compile(r"\w+")
+QUALITY_TOP = 10.0
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """Quality (0–10) and flaw of both responses of a comparison."""
+
+    quality_a: float
+    quality_b: float
+    flaw_a: str = NO_FLAW
+    flaw_b: str = NO_FLAW
+
+
+Truth = Callable[[Comparison], Perceived]
+
+
+def text_quality(text: str) -> float:
+    """A stand-in for quality, 0–10: grows with the logarithm of the number of distinct words (characters where a
+    language does not part them), up to 400."""
+    distinct = len(set(WORDS.findall(text.lower()))) + len({c for c in text if "\u4e00" <= c <= "\u9fff"})
+    return QUALITY_TOP * min(1.0, math.log1p(distinct) / math.log1p(400))
+
+
+def text_truth(comparison: Comparison) -> Perceived:
+    return Perceived(text_quality(comparison.response_a.text), text_quality(comparison.response_b.text))
+
+
+def simulated_labeler(project: Project, person: SimulatedLabeler) -> Labeler:
+    row, _created = Labeler.objects.get_or_create(
+        project=project, name=person.name, kind=LabelerKind.SIMULATED, user=None
+    )
+    return row
+
+
+def simulate_labels(
+    project: Project,
+    *,
+    truth: Truth = text_truth,
+    people: Sequence[SimulatedLabeler] = LABELERS,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Let simulated labelers take turns until nothing is left for them, or `limit` labels are given.
+
+    Returns the counts `labels` and `labelers`. Idempotent by comparison and labeler, like any other labeling.
+    """
+    rows = [(person, simulated_labeler(project, person)) for person in people]
+    waiting = list(rows)
+    given = 0
+    while waiting and (limit is None or given < limit):
+        for turn in list(waiting):
+            person, labeler = turn
+            lease = _lease(project, labeler, person)
+            if lease is None:
+                waiting.remove(turn)
+                continue
+            _answer(lease, person, truth, seed)
+            given += 1
+            if limit is not None and given >= limit:
+                break
+    return {"labels": given, "labelers": len(rows)}
+
+
+def _lease(project: Project, labeler: Labeler, person: SimulatedLabeler) -> Assignment | None:
+    """The next comparison in a language that this person reads; one without a language is for everybody."""
+    with transaction.atomic():
+        readable = candidates(labeler).filter(prompt__language__in=[*person.languages, ""])
+        comparison = by_priority(readable).first()
+        return None if comparison is None else lease_take(labeler, comparison, project, "priority")
+
+
+def _answer(lease: Assignment, person: SimulatedLabeler, truth: Truth, seed: int) -> None:
+    comparison = lease.comparison
+    seen = truth(comparison)
+    language = comparison.prompt.language if comparison.prompt.language in ("en", "zh") else "en"
+    shown_left: Side = "b" if lease.swapped else "a"
+    outcome = label(
+        person,
+        seen.quality_a,
+        seen.quality_b,
+        max(1, len(comparison.response_a.text)),
+        max(1, len(comparison.response_b.text)),
+        shown_left,
+        f"{seed}:{comparison.prompt.content_hash}:{comparison.response_a.content_hash}:"
+        f"{comparison.response_b.content_hash}",
+        flaw_a=seen.flaw_a,
+        flaw_b=seen.flaw_b,
+        language=language,
+    )
+    preference_submit(
+        assignment=lease,
+        data=answer(outcome, shown_left)
+        if comparison.project.scheme.get("aspects")
+        else _bare(answer(outcome, shown_left)),
+        idempotency_key=f"simulation:{lease.uid}",
+        source=PreferenceSource.SIMULATION,
+    )
+
+
+def _bare(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what the project's scheme does not ask for."""
+    return {key: value for key, value in data.items() if key not in ("aspects", "reasons")}

@@ -1,0 +1,77 @@
+"""From snapshot rows to the reward library's pairs, and from responses to its items. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from labeling.models import Response
+from workers.reward.types import Item, Message, Pair
+
+if TYPE_CHECKING:
+    from labeling.snapshots.rows import SnapshotRow
+
+# Relative difference of the two texts' lengths below which they count as equally long.
+SIMILAR_LENGTH = 0.1
+LONG_GAP = 0.5
+
+
+def to_messages(messages: Iterable[Mapping[str, str]]) -> tuple[Message, ...]:
+    return tuple(Message(str(message["role"]), str(message["content"])) for message in messages)
+
+
+def length_slice(chosen: str, rejected: str) -> str:
+    """Whether people preferred the longer text, and by how much the two differ."""
+    gap = (len(chosen) - len(rejected)) / max(len(chosen), len(rejected), 1)
+    if abs(gap) < SIMILAR_LENGTH:
+        return "similar"
+    size = "much_" if abs(gap) > LONG_GAP else ""
+    return f"{size}{'longer' if gap > 0 else 'shorter'}_chosen"
+
+
+def strength_slice(strength: float | None) -> str:
+    """Slight (below 2), clear, or unknown."""
+    if strength is None:
+        return "unknown"
+    return "slight" if strength < 2 else "clear"
+
+
+def row_to_pair(row: SnapshotRow) -> Pair:
+    """The pair of one snapshot row, oriented so that `p_chosen` is at least one half.
+
+    Ties and both-bad have no winner and stand at `p_a` as settled, one half as a rule. An adjudicated outcome
+    against the votes counts as sure.
+    """
+    p_a = row.p_a
+    if (row.outcome == "a" and p_a <= 0.5) or (row.outcome == "b" and p_a >= 0.5):
+        p_a = 1.0 if row.outcome == "a" else 0.0
+    a_first = p_a >= 0.5
+    chosen, rejected = (row.response_a, row.response_b) if a_first else (row.response_b, row.response_a)
+    users = sum(1 for message in row.messages if message["role"] == "user")
+    strength = row.strength if row.outcome in {"a", "b"} else None
+    return Pair(
+        pair_id=str(row.comparison_id),
+        messages=to_messages(row.messages),
+        chosen=chosen,
+        rejected=rejected,
+        p_chosen=p_a if a_first else 1.0 - p_a,
+        strength=None if strength is None else min(4.0, max(1.0, strength)),
+        group=row.group,
+        split=row.split,
+        slices={
+            "language": row.language or "unknown",
+            "topic": row.topic or "unknown",
+            "turns": "several" if users > 1 else "one",
+            "length": length_slice(chosen, rejected),
+            "strength": strength_slice(strength),
+        },
+    )
+
+
+def rows_to_pairs(rows: Iterable[SnapshotRow]) -> Iterator[Pair]:
+    return (row_to_pair(row) for row in rows)
+
+
+def responses_to_items(responses: Sequence[Response]) -> list[Item]:
+    """Items to score; `prompt` must be loaded."""
+    return [Item(str(r.pk), to_messages(r.prompt.messages), r.text) for r in responses]

@@ -1,0 +1,63 @@
+"""Reward models: train, score, evaluate, promote. A pure library: no Django, no Celery.
+
+Importing it brings numpy and nothing heavier; scikit-learn, torch and transformers are imported behind
+``train`` and ``open_reward_model``.
+"""
+
+from .api import open_reward_model, train
+from .bootstrap import Interval
+from .compare import Comparison, GateResult, GateRules, PairScores, Reason, compare, gate
+from .config import Config, Kind, StarterConfig, TransformerConfig, config_from_dict, config_to_dict
+from .crossval import cross_validate
+from .errors import (
+    ConfigError,
+    CorruptModelError,
+    DataError,
+    ModelUnavailableError,
+    NotFiniteError,
+    RewardError,
+    Stopped,
+    UntrustedModelError,
+)
+from .evaluate import Evaluation, evaluate
+from .predict import pair_probability, priority
+from .types import Callbacks, Item, Message, Pair, RewardScorer, Scores, TrainResult
+
+__all__ = [
+    "Callbacks",
+    "Comparison",
+    "Config",
+    "ConfigError",
+    "CorruptModelError",
+    "DataError",
+    "Evaluation",
+    "GateResult",
+    "GateRules",
+    "Interval",
+    "Item",
+    "Kind",
+    "Message",
+    "ModelUnavailableError",
+    "NotFiniteError",
+    "Pair",
+    "PairScores",
+    "Reason",
+    "RewardError",
+    "RewardScorer",
+    "Scores",
+    "StarterConfig",
+    "Stopped",
+    "TrainResult",
+    "TransformerConfig",
+    "UntrustedModelError",
+    "compare",
+    "config_from_dict",
+    "config_to_dict",
+    "cross_validate",
+    "evaluate",
+    "gate",
+    "open_reward_model",
+    "pair_probability",
+    "priority",
+    "train",
+]

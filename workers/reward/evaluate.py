@@ -1,0 +1,173 @@
+"""How good a model is on labeled pairs, beside two baselines that know nothing.
+
+Definitions: accuracy leaves out ties among people (``p_chosen`` = 0.5; they are counted) and gives one half
+for equal scores. Log-loss and Brier include ties, against ``p_chosen``. Intervals are 95 % percentile
+intervals of a bootstrap over prompts (or groups); model and baselines share their resamples. Only scalars are
+kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .bootstrap import EMPTY, Interval, Resampler, interval
+from .errors import DataError
+from .metrics import Bin, brier, calibration_error, correlation, credit, log_loss, reliability
+from .types import Pair
+
+Array = NDArray[np.float64]
+Cluster = Literal["prompt", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFigure:
+    """Accuracy over the pairs with ``slices[key] == value``; ``n`` counts those that are no tie."""
+
+    key: str
+    value: str
+    n: int
+    accuracy: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything to report of one model on one set of pairs. None where there is nothing to compute from.
+
+    ``n`` pairs decide accuracy; ``ties`` and ``equal_scores`` are counted apart. ``length_correlation`` is
+    Pearson's r of score difference and length difference (characters).
+    """
+
+    n: int
+    ties: int
+    equal_scores: int
+    clusters: int
+    cluster_by: str
+    resampled: str
+    accuracy: Interval
+    random: Interval
+    longest: Interval
+    mean_margin: float | None
+    log_loss: float | None
+    brier: float | None
+    ece: float | None
+    length_correlation: float | None
+    temperature: float
+    bins: list[Bin] = field(default_factory=list)
+    slices: list[SliceFigure] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, nested."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Pairs turned into arrays once: ``p`` (N,), ``decided`` (N,), length difference (N,), resampler."""
+
+    p: Array
+    decided: NDArray[np.bool_]
+    length: Array
+    clusters: int
+    cluster_by: Cluster
+    resampler: Resampler
+    slices: dict[tuple[str, str], NDArray[np.bool_]]
+
+
+def hold(
+    pairs: Sequence[Pair], *, cluster_by: Cluster = "prompt", resamples: int = 2000, seed: int = 0
+) -> Held:
+    """Prepare pairs for evaluation and comparison."""
+    names = [p.prompt_key if cluster_by == "prompt" else p.group_key for p in pairs]
+    p = np.array([pair.p_chosen for pair in pairs], dtype=np.float64)
+    masks: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for i, pair in enumerate(pairs):
+        for key, value in pair.slices.items():
+            masks.setdefault((key, value), np.zeros(len(pairs), dtype=np.bool_))[i] = True
+    length = np.array([len(pair.chosen) - len(pair.rejected) for pair in pairs], dtype=np.float64)
+    sampler = Resampler(names, resamples=resamples, seed=seed)
+    return Held(p, p != 0.5, length, len(set(names)), cluster_by, sampler, dict(sorted(masks.items())))
+
+
+def difference(scores_chosen: ArrayLike, scores_rejected: ArrayLike, n: int) -> Array:
+    """``chosen - rejected`` in float64, (n,); refuses other shapes and values that are not finite."""
+    chosen, rejected = np.asarray(scores_chosen, np.float64), np.asarray(scores_rejected, np.float64)
+    if chosen.shape != (n,) or rejected.shape != (n,):
+        raise DataError(f"scores must have shape ({n},), got {chosen.shape} and {rejected.shape}")
+    if not (np.isfinite(chosen).all() and np.isfinite(rejected).all()):
+        raise DataError("scores must be finite")
+    return np.asarray(chosen - rejected)
+
+
+def random_scores(pairs: Sequence[Pair], seed: int = 0) -> Array:
+    """The random baseline: a difference of +1 or -1 (N,) by a hash of seed and pair, stable."""
+    drawn = [hashlib.sha256(f"{seed}:{p.pair_id}".encode()).digest()[0] & 1 for p in pairs]
+    return 2.0 * np.array(drawn, dtype=np.float64) - 1.0
+
+
+def known(x: float) -> float | None:
+    """None for NaN: JSON has no NaN."""
+    return None if math.isnan(x) else x
+
+
+def evaluate(
+    scores_chosen: ArrayLike,
+    scores_rejected: ArrayLike,
+    pairs: Sequence[Pair],
+    *,
+    temperature: float = 1.0,
+    cluster_by: Cluster = "prompt",
+    resamples: int = 2000,
+    seed: int = 0,
+    bins: int = 10,
+) -> Evaluation:
+    """Evaluate scores (N,) and (N,) of N pairs. Raises ``DataError`` for other shapes or NaN."""
+    held = hold(pairs, cluster_by=cluster_by, resamples=resamples, seed=seed)
+    delta = difference(scores_chosen, scores_rejected, len(pairs))
+    return evaluate_held(delta, random_scores(pairs, seed), held, temperature=temperature, bins=bins)
+
+
+def evaluate_held(
+    delta: Array, random: Array, held: Held, *, temperature: float = 1.0, bins: int = 10
+) -> Evaluation:
+    """``evaluate`` on prepared pairs."""
+    columns = np.column_stack([credit(d, held.p) for d in (delta, random, held.length)])  # (N, 3)
+    n = int(held.decided.sum())
+    model, chance, longest = held.resampler.intervals(columns, held.decided) if n else (EMPTY,) * 3
+    side = np.where(held.p < 0.5, -1.0, 1.0)
+    decided = delta[held.decided] * side[held.decided]
+    table = reliability(delta[held.decided], held.p[held.decided], temperature, bins)
+    return Evaluation(
+        n=n,
+        ties=len(delta) - n,
+        equal_scores=int((delta[held.decided] == 0).sum()),
+        clusters=held.clusters,
+        cluster_by=held.cluster_by,
+        resampled=held.resampler.unit,
+        accuracy=model,
+        random=chance,
+        longest=longest,
+        mean_margin=float(decided.mean()) if n else None,
+        log_loss=known(log_loss(delta, held.p, temperature)),
+        brier=known(brier(delta, held.p, temperature)),
+        ece=known(calibration_error(table)),
+        length_correlation=known(correlation(delta, held.length)),
+        temperature=temperature,
+        bins=table,
+        slices=_slices(columns[:, 0], held),
+    )
+
+
+def _slices(right: Array, held: Held) -> list[SliceFigure]:
+    masks = [mask & held.decided for mask in held.slices.values()]
+    found = held.resampler.means_by_mask(right, masks)
+    return [
+        SliceFigure(key, value, int(mask.sum()), interval(point, drawn))
+        for (key, value), mask, (point, drawn) in zip(held.slices, masks, found, strict=True)
+    ]

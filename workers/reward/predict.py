@@ -1,0 +1,57 @@
+"""From scores to probabilities and to the order in which comparisons go to people. numpy alone.
+
+Every function works on one comparison or on many: the head axis is the last one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def sigmoid(x: ArrayLike) -> Array:
+    """1 / (1 + e^-x) without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * np.asarray(x, dtype=np.float64))))
+
+
+def softplus(x: ArrayLike) -> Array:
+    """ln(1 + e^x) without overflow; ``softplus(-d)`` is the Bradley-Terry loss of a score difference d."""
+    return np.asarray(np.logaddexp(0.0, np.asarray(x, dtype=np.float64)))
+
+
+def pair_probability(heads_a: ArrayLike, heads_b: ArrayLike, temperature: float = 1.0) -> tuple[Array, Array]:
+    """``P(a beats b)`` of an ensemble: mean and standard deviation over heads, shapes (...,).
+
+    ``heads_a`` and ``heads_b`` are (..., K). Each head says ``sigmoid((a_k - b_k) / T)``. With one head the
+    standard deviation is 0, so order by the mean alone means the same thing.
+    """
+    a, b = np.asarray(heads_a, dtype=np.float64), np.asarray(heads_b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim == 0:
+        raise ValueError(f"heads must have one shape (..., K), got {a.shape} and {b.shape}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    p = sigmoid((a - b) / temperature)
+    return np.asarray(p.mean(axis=-1)), np.asarray(p.std(axis=-1))
+
+
+def entropy(p: ArrayLike) -> Array:
+    """Entropy of a coin with chance ``p``, in bits; 0 at 0 and 1, 1 at one half."""
+    q = np.clip(np.asarray(p, dtype=np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(-(q * np.log2(q) + (1 - q) * np.log2(1 - q)))
+
+
+def priority(mean: ArrayLike, std: ArrayLike, *, disagreement: float = 0.5) -> Array:
+    """How much a human label of this comparison would teach, in [0, 1]; higher goes first.
+
+    ``(1 - w)·H(mean) + w·min(1, 2·std)·sqrt(H(mean))`` with ``w = disagreement``. The first term asks where
+    the outcome is open, the second where the heads contradict each other (std of values in [0, 1] is at most
+    one half, hence the 2); the factor ``sqrt(H)`` keeps heads that differ only in how sure they are of the
+    same winner below heads that name different winners. With a single head the order is that of the entropy.
+    """
+    if not 0.0 <= disagreement <= 1.0:
+        raise ValueError(f"disagreement must lie in [0, 1], got {disagreement}")
+    h = entropy(mean)
+    spread = np.minimum(1.0, 2.0 * np.asarray(std, dtype=np.float64))
+    return np.asarray((1.0 - disagreement) * h + disagreement * spread * np.sqrt(h))

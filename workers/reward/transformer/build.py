@@ -1,0 +1,142 @@
+"""Find, check and build the base: tokenizer, model, one-output head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import TransformerConfig
+from ..errors import ModelUnavailableError, UntrustedModelError
+from ..folder import is_trusted, read_json
+from ..types import Pair
+from .pooling import has_decoder_head, head_of
+from .template import DECODER_TEMPLATE, ENCODER_TEMPLATE
+from .tiny import distinct_texts, tiny_config, train_tokenizer
+
+TINY = ("tiny", "tiny-encoder")
+PAD_TOKEN = "<|pad|>"  # noqa: S105 - a vocabulary entry
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` means the GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def locate(config: TransformerConfig) -> str:
+    """A local folder or a Hugging Face id; fetches from ModelScope where the settings say so."""
+    folder = Path(config.base)
+    if folder.is_dir():
+        if not is_trusted(config.base):
+            _refuse_code(folder)
+        return str(folder)
+    if config.hub == "modelscope":
+        from modelscope import snapshot_download
+
+        try:
+            found = snapshot_download(config.base, revision=config.revision)
+        except Exception as error:  # the hub client raises many kinds, all meaning the same here
+            raise ModelUnavailableError(f"ModelScope has no {config.base}: {error}") from error
+        if not is_trusted(config.base):
+            _refuse_code(Path(found))
+        return str(found)
+    return config.base
+
+
+def _refuse_code(folder: Path) -> None:
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).exists() and "auto_map" in read_json(folder / name):
+            raise UntrustedModelError(
+                f"{name} names its own code (auto_map); CHOSEN_TRUST_REMOTE_CODE would allow it"
+            )
+
+
+def build_tokenizer(config: TransformerConfig, source: str, pairs: Sequence[Pair]) -> Any:
+    """The base's tokenizer or one made of the pairs' text, with a chat template and its own padding token."""
+    if config.base in TINY:
+        encoder = config.base == "tiny-encoder"
+        return train_tokenizer(distinct_texts(pairs), config.tiny_vocabulary, encoder=encoder)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=config.revision, trust_remote_code=is_trusted(config.base)
+        )
+    except (OSError, ValueError) as error:
+        raise ModelUnavailableError(f"no tokenizer at {config.base}: {error}") from error
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = DECODER_TEMPLATE if tokenizer.cls_token is None else ENCODER_TEMPLATE
+    # Where padding and end share an id, whoever looks for "the last token that is no padding" (transformers,
+    # vLLM) pools the wrong one. An own padding token makes every reader agree.
+    shared = tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id
+    if shared:
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+    return tokenizer
+
+
+def _initialise_head(model: nn.Module, width: int, seed: int) -> None:
+    """N(0, 1/(H+1)), biases 0, from the seed alone: whatever drew random numbers before changes nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in head_of(model).modules():
+            if isinstance(module, nn.Linear):
+                drawn = torch.randn(module.weight.shape, generator=generator) * (1.0 / (width + 1)) ** 0.5
+                module.weight.copy_(drawn)
+                if module.bias is not None:
+                    module.bias.zero_()
+
+
+def build_model(config: TransformerConfig, source: str, tokenizer: Any) -> nn.Module:
+    """A sequence classifier with ``num_labels`` = 1. Only a head that the base lacks is drawn anew."""
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(config.seed)
+    fresh_head = True
+    if config.base in TINY:
+        model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            tiny_config(tokenizer, config)
+        )
+    else:
+        model, fresh_head = _load(config, source)
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    if fresh_head:
+        _initialise_head(model, model.config.get_text_config().hidden_size, config.seed)
+    if has_decoder_head(model):
+        model.score.float()
+    built: nn.Module = model
+    return built
+
+
+def _load(config: TransformerConfig, source: str) -> tuple[Any, bool]:
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            revision=config.revision,
+            num_labels=1,
+            dtype=getattr(torch, config.dtype),
+            use_safetensors=True,
+            trust_remote_code=is_trusted(config.base),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelUnavailableError(f"no usable model at {config.base}: {error}") from error
+    head = {f"{prefix}{name}" for prefix, name in _head_names(model)}
+    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+    return model, bool(head & (set(info["missing_keys"]) | mismatched))
+
+
+def _head_names(model: nn.Module) -> list[tuple[str, str]]:
+    head = head_of(model)
+    prefix = next(name for name, module in model.named_modules() if module is head)
+    return [(f"{prefix}.", name) for name, _ in head.named_parameters()]

@@ -1,0 +1,74 @@
+"""A trained transformer as a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import CorruptModelError
+from ..folder import is_trusted
+from ..types import Callbacks, Item, Scores
+from .build import pick_device
+from .inference import score_rows
+from .template import ConversationEncoder
+
+
+@dataclass(slots=True)
+class TransformerScorer:
+    """Raw float32 scores of one model; one head, so the ensemble's spread is 0."""
+
+    model: nn.Module
+    encoder: ConversationEncoder
+    pad_id: int
+    temperature: float
+    budget: int = 8192
+    kind: str = "transformer"
+
+    @property
+    def template_hash(self) -> str:
+        """Hash of template, special tokens and length limit."""
+        return self.encoder.template_hash
+
+    def score(self, items: Sequence[Item], *, callbacks: Callbacks | None = None) -> Scores:
+        """Scores in the order given. Raises ``Stopped`` between batches."""
+        encoded = [self.encoder.encode(item.messages, item.response) for item in items]
+        rows = [e.ids for e in encoded]
+        value = score_rows(self.model, rows, self.pad_id, self.budget, callbacks=callbacks)
+        return Scores(
+            value,
+            value[:, None].copy(),
+            np.array([len(r) for r in rows], dtype=np.int64),
+            np.array([e.truncated for e in encoded], dtype=np.bool_),
+        )
+
+
+def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> TransformerScorer:
+    """Open a verified folder in float32; raises ``CorruptModelError`` when its parts do not fit."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    trust = is_trusted(str(card.get("base", "")))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            str(folder),
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=trust,
+            output_loading_info=True,
+        )
+        encoder = ConversationEncoder(tokenizer, int(card["max_length"]))
+        temperature, named = float(card["temperature"]), str(card["template_hash"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CorruptModelError(f"the model cannot be read: {error}") from error
+    if info["missing_keys"] or model.config.num_labels != 1:
+        raise CorruptModelError(f"not a whole reward model: {sorted(info['missing_keys'])} missing")
+    if encoder.template_hash != named:
+        raise CorruptModelError("the tokenizer renders other text than the model was trained on")
+    model.to(pick_device(device)).eval()
+    return TransformerScorer(model, encoder, tokenizer.pad_token_id, temperature)

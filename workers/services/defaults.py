@@ -1,0 +1,30 @@
+"""What a run does where nobody said otherwise: how it splits its snapshot, and what its gate asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workers.reward.compare import GateRules
+
+# Under this many settled comparisons a tenth would be too few to test on.
+FEW_LABELS = 2000
+SMALL_FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
+
+# The first model only has to be better than chance on a few pairs, since any order of the queue beats none; a
+# later one has to show on more pairs that it beats longest-wins and, in at least 70 % of resamples, the champion.
+FIRST_RULES: dict[str, Any] = {"minimum_pairs": 5, "first_champion_free": True}
+LATER_RULES: dict[str, Any] = {"minimum_pairs": 15, "worst_risk": 0.3}
+
+
+def snapshot_config_for(config: Mapping[str, Any], *, settled: int) -> dict[str, Any]:
+    """The snapshot settings of a run. Test groups of a large project are a subset of those it had when small,
+    so a champion from then has seen none of them."""
+    if "fractions" in config or settled >= FEW_LABELS:
+        return dict(config)
+    return {**config, "fractions": SMALL_FRACTIONS}
+
+
+def gate_rules_for(rules: Mapping[str, Any], *, has_champion: bool) -> GateRules:
+    """The rules of a run. Raises ConfigError for values out of bounds, TypeError for unknown names."""
+    return GateRules(**{**(LATER_RULES if has_champion else FIRST_RULES), **rules})

@@ -1,0 +1,46 @@
+"""Where model folders lie, and how a trained one gets to its place exactly once."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+
+from workers.reward.folder import MANIFEST, hash_file
+
+
+def model_path(project_id: int, number: int) -> str:
+    """Relative to the data folder."""
+    return f"models/{project_id}/{number}"
+
+
+def manifest_hash(folder: Path) -> str:
+    """SHA-256 of the manifest, which itself names the hash of every file."""
+    return hash_file(folder / MANIFEST)
+
+
+def place_model(source: Path, relative: str) -> Path:
+    """Move a finished folder to its place by one rename, and return that place. Doing it again changes
+    nothing.
+
+    Raises FileNotFoundError when the folder is neither here nor there.
+    """
+    target = Path(settings.DATA_DIR) / relative
+    if (target / MANIFEST).is_file():
+        return target
+    if not (source / MANIFEST).is_file():
+        raise FileNotFoundError(f"the trained model is neither in {source.name} nor in {relative}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: copy beside the place, then rename.
+        beside = target.with_name(f".{target.name}.tmp")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(source, beside)
+        beside.rename(target)
+    return target

@@ -1,0 +1,138 @@
+"""Scoring a project's responses in chunks that survive a kill, and asking for it as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from labeling.models import Project, Response
+from webapp.jobs.models import ACTIVE_STATES, Job, JobState
+from webapp.jobs.services import job_enqueue
+from webapp.users.models import User
+from workers.models import ModelState, RewardModel, RunState, Score
+from workers.pairs import responses_to_items
+from workers.reward.types import Callbacks, RewardScorer, Scores
+from workers.selectors.models import champion_of
+
+CHUNK = 512
+FAILED_PAUSE_S = 3600
+Guard = Callable[[], AbstractContextManager[None]]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """`scored` responses in this call; `truncated` of them were cut."""
+
+    scored: int = 0
+    truncated: int = 0
+
+
+def scoring_start(*, project: Project, created_by: User | None = None) -> Job | None:
+    """Enqueue scoring with the champion and a new order of the queue.
+
+    None when the project has no champion. While one such job still waits to begin, that one is returned: it
+    will see every response there is.
+    """
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        if champion_of(project) is None:
+            return None
+        waiting = Job.objects.filter(
+            project_id=project.pk,
+            kind="reward.score",
+            state=JobState.QUEUED,
+            cancel_requested_at__isnull=True,
+        ).first()
+        return waiting or job_enqueue(
+            kind="reward.score",
+            params={"project_id": project.pk},
+            project_id=project.pk,
+            title=_("Score responses and re-order the queue: %(project)s") % {"project": project.name},
+            created_by=created_by,
+        )
+
+
+def scoring_tick() -> int:
+    """Ask for scoring wherever responses came after the champion's last score, an import's for example.
+
+    Returns how many jobs were asked for. A project whose scoring failed within the hour is left alone, and so
+    is one that trains: its run scores at its end. Two indexed look-ups for each champion.
+    """
+    champions = RewardModel.objects.filter(state=ModelState.CHAMPION).exclude(
+        project__training_runs__state=RunState.ACTIVE
+    )
+    return sum(_score_if_behind(champion) for champion in champions.select_related("project").order_by("pk"))
+
+
+def _score_if_behind(champion: RewardModel) -> bool:
+    last = Score.objects.filter(reward_model=champion).aggregate(last=Max("response_id"))["last"] or 0
+    newer = Response.objects.filter(pk__gt=last, prompt__project_id=champion.project_id)
+    if not newer.exists():
+        return False
+    jobs = Job.objects.filter(project_id=champion.project_id, kind="reward.score")
+    recently = timezone.now() - timedelta(seconds=FAILED_PAUSE_S)
+    if jobs.filter(Q(state__in=ACTIVE_STATES) | Q(state=JobState.FAILED, finished_at__gt=recently)).exists():
+        return False
+    return scoring_start(project=champion.project) is not None
+
+
+def unscored(model: RewardModel) -> QuerySet[Response]:
+    """Responses of the model's project that it has not scored yet, by id."""
+    has_score = Score.objects.filter(reward_model=model, response_id=OuterRef("pk"))
+    return Response.objects.filter(~Exists(has_score), prompt__project_id=model.project_id).order_by("pk")
+
+
+def score_project(
+    model: RewardModel,
+    scorer: RewardScorer,
+    *,
+    guard: Guard,
+    progress: Progress,
+    callbacks: Callbacks | None = None,
+) -> ScoringResult:
+    """Score everything unscored. Each chunk is one transaction under `guard`; a second call goes on from
+    there."""
+    total = unscored(model).count()
+    done = truncated = last = 0
+    while rows := list(unscored(model).filter(pk__gt=last).select_related("prompt")[:CHUNK]):
+        scores = scorer.score(responses_to_items(rows), callbacks=callbacks)
+        with guard():
+            _upsert(model, rows, scores, scorer.template_hash)
+        last, done = rows[-1].pk, done + len(rows)
+        truncated += int(scores.truncated.sum())
+        progress(done, max(total, done), "score")
+    return ScoringResult(done, truncated)
+
+
+def _upsert(model: RewardModel, responses: list[Response], scores: Scores, template_hash: str) -> None:
+    """Write scores; a score of the same model and response is replaced, never doubled."""
+    heads = np.ascontiguousarray(scores.heads, dtype="<f4")  # (N, K)
+    spread = heads.std(axis=1)
+    rows = [
+        Score(
+            reward_model=model,
+            response=response,
+            value=float(scores.value[i]),
+            std=float(spread[i]),
+            heads=heads[i].tobytes(),
+            n_tokens=int(scores.n_tokens[i]),
+            is_truncated=bool(scores.truncated[i]),
+            template_hash=template_hash,
+        )
+        for i, response in enumerate(responses)
+    ]
+    Score.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["reward_model", "response"],
+        update_fields=["value", "std", "heads", "n_tokens", "is_truncated", "template_hash"],
+    )

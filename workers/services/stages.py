@@ -1,0 +1,253 @@
+"""The five stages of a training run. Each takes (context, run), may be repeated, and leaves `run` up to
+date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.db.models import Max
+
+from labeling.models import Project, Resolution, Snapshot
+from labeling.services.snapshots import snapshot_build, snapshot_create
+from labeling.snapshots.reading import read_snapshot
+from webapp.jobs.errors import PermanentJobError
+from workers.code_version import code_version
+from workers.errors import ChampionMoved
+from workers.models import Evaluation, GateDecision, RewardModel, TrainingRun
+from workers.pairs import rows_to_pairs
+from workers.reward.api import open_reward_model, train
+from workers.reward.compare import PairScores, compare, gate
+from workers.reward.config import config_from_dict
+from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
+from workers.reward.evaluate import Evaluation as Report
+from workers.reward.evaluate import evaluate
+from workers.reward.folder import MODEL_CARD, read_json
+from workers.reward.types import Item, Pair, RewardScorer
+from workers.selectors.models import champion_of
+from workers.services.callbacks import JobCallbacks, RunCallbacks
+from workers.services.defaults import gate_rules_for, snapshot_config_for
+from workers.services.folders import manifest_hash, model_path, place_model
+from workers.services.gate import gate_apply
+from workers.services.reorder import reorder_queue
+from workers.services.scoring import score_project
+
+if TYPE_CHECKING:
+    from webapp.jobs.context import JobContext
+
+TRAINED = "model"
+RECOMPARE_LIMIT = 3
+
+
+def make_snapshot(context: JobContext, run: TrainingRun) -> None:
+    """The run's snapshot: the one it was given, or a new one of everything labeled up to now."""
+    if run.snapshot is None:
+        settled = Resolution.objects.filter(project=run.project).count()
+        config = snapshot_config_for(run.snapshot_config, settled=settled)
+        with context.guarded():
+            run.snapshot = snapshot_create(
+                project=run.project, config=config, created_by=run.created_by, enqueue=False
+            )
+            run.save(update_fields=["snapshot"])
+    run.snapshot = snapshot_build(
+        run.snapshot,
+        guard=context.guarded,
+        progress=lambda done, total: context.progress(done, total, "snapshot"),
+    )
+    run.counts = {**run.counts, "rows": run.snapshot.row_count, "splits": run.snapshot.split_counts}
+
+
+def _snapshot(run: TrainingRun) -> Snapshot:
+    if run.snapshot is None:
+        raise PermanentJobError("The snapshot of this run was deleted.")
+    return run.snapshot
+
+
+def _model(run: TrainingRun) -> RewardModel:
+    if run.reward_model is None:
+        raise PermanentJobError("The reward model of this run was deleted.")
+    return run.reward_model
+
+
+def train_model(context: JobContext, run: TrainingRun) -> None:
+    """Train into the job's folder, number the version, move it to its place."""
+    trained = context.checkpoint_dir / TRAINED
+    if run.reward_model is None:
+        if not (trained / "manifest.json").is_file():
+            _train_into(context, run, trained)
+        _register(context, run, trained)
+    try:
+        place_model(trained, _model(run).path)
+    except FileNotFoundError as error:
+        raise PermanentJobError(f"The trained files are gone: {error}") from error
+
+
+def _train_into(context: JobContext, run: TrainingRun, trained: Path) -> None:
+    config = config_from_dict(run.kind, run.config)
+    work = context.checkpoint_dir / "work"
+    _adopt_work(context, work)
+    callbacks = RunCallbacks(context, run)
+    rows = read_snapshot(_snapshot(run), splits=("train", "validation"))
+    try:
+        train(run.kind, rows_to_pairs(rows), config, trained, callbacks=callbacks, work_dir=work)
+    finally:
+        if not context.interruptions.lost.is_set():
+            callbacks.flush()
+
+
+def _adopt_work(context: JobContext, work: Path) -> None:
+    """A retry goes on from the checkpoints of the job that it repeats."""
+    before = context.job.retry_of
+    if before is not None and not work.exists():
+        old = context.checkpoint_dir.parent / str(before.uid) / "work"
+        if old.is_dir():
+            old.rename(work)
+
+
+def _register(context: JobContext, run: TrainingRun, trained: Path) -> None:
+    """Give the trained folder its version number; the run remembers it in the same transaction."""
+    card = read_json(trained / MODEL_CARD)
+    with context.guarded():
+        Project.objects.select_for_update().get(pk=run.project_id)
+        newest = (
+            RewardModel.objects.filter(project=run.project).aggregate(newest=Max("number"))["newest"] or 0
+        )
+        run.reward_model = RewardModel.objects.create(
+            project=run.project,
+            number=newest + 1,
+            kind=run.kind,
+            path=model_path(run.project_id, newest + 1),
+            manifest_hash=manifest_hash(trained),
+            snapshot=_snapshot(run),
+            parent=champion_of(run.project),
+            config=run.config,
+            seed=run.config.get("seed", 0),
+            code_version=code_version(),
+            template_hash=card["template_hash"],
+            temperature=card["temperature"],
+            metrics=card.get("metrics", {}),
+        )
+        run.counts = {**run.counts, **card.get("counts", {})}
+        run.save(update_fields=["reward_model", "counts"])
+
+
+def _held_out(run: TrainingRun) -> list[Pair]:
+    return list(rows_to_pairs(read_snapshot(_snapshot(run), splits=("test",))))
+
+
+def score_pairs(scorer: RewardScorer, pairs: Sequence[Pair], context: JobContext) -> PairScores:
+    """Scores of both sides, each (N,). A response that stands in many pairs is scored once."""
+    places: dict[tuple[str, str], int] = {}
+    items: list[Item] = []
+    for pair in pairs:
+        for text in (pair.chosen, pair.rejected):
+            key = (pair.prompt_key, text)
+            if key not in places:
+                places[key] = len(items)
+                items.append(Item(str(len(items)), pair.messages, text))
+    scores = scorer.score(items, callbacks=JobCallbacks(context)) if items else None
+    value = scores.value.astype(np.float64) if scores is not None else np.zeros(0)
+    chosen = [places[pair.prompt_key, pair.chosen] for pair in pairs]
+    rejected = [places[pair.prompt_key, pair.rejected] for pair in pairs]
+    return PairScores(value[chosen], value[rejected], scorer.temperature)
+
+
+def evaluate_model(context: JobContext, run: TrainingRun) -> None:
+    """Figures on the held-out split beside random and longest-wins."""
+    model, pairs = _model(run), _held_out(run)
+    context.progress(0, 1, "evaluate")
+    scores = score_pairs(open_reward_model(model.folder), pairs, context)
+    report = evaluate(scores.chosen, scores.rejected, pairs, temperature=scores.temperature)
+    with context.guarded():
+        store_evaluation(model, _snapshot(run), report)
+
+
+def store_evaluation(model: RewardModel, snapshot: Snapshot, report: Report) -> Evaluation:
+    """One row for each model, snapshot and split; a repeat replaces it."""
+    row, _created = Evaluation.objects.update_or_create(
+        reward_model=model,
+        snapshot=snapshot,
+        split="test",
+        defaults={
+            "accuracy": report.accuracy.value,
+            "low": report.accuracy.low,
+            "high": report.accuracy.high,
+            "n": report.n,
+            "baselines": {"random": report.random.as_dict(), "longest": report.longest.as_dict()},
+            "report": report.as_dict(),
+        },
+    )
+    return row
+
+
+def gate_model(context: JobContext, run: TrainingRun) -> None:
+    """Hold the candidate against the champion on the same pairs, and let the gate decide."""
+    candidate, pairs = _model(run), _held_out(run)
+    ours = score_pairs(open_reward_model(candidate.folder), pairs, context)
+    for _try in range(RECOMPARE_LIMIT):
+        try:
+            _decide(context, run, candidate, ours, pairs)
+            return
+        except ChampionMoved:
+            context.log("the champion changed meanwhile; comparing again")
+    raise ChampionMoved
+
+
+def _decide(
+    context: JobContext, run: TrainingRun, candidate: RewardModel, ours: PairScores, pairs: Sequence[Pair]
+) -> GateDecision:
+    champion = champion_of(run.project)
+    if champion is not None and champion.pk == candidate.pk:
+        champion = None  # decided before a kill, or crowned by hand meanwhile: gate_apply tells them apart
+    theirs, notes = _champion_scores(context, run, champion, pairs)
+    comparison = compare(ours, theirs, pairs)
+    result = gate(comparison, gate_rules_for(run.gate_rules, has_champion=theirs is not None))
+    reasons = [
+        {"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons
+    ] + notes
+    with context.guarded():
+        if comparison.champion is not None and champion is not None:
+            store_evaluation(champion, _snapshot(run), comparison.champion)
+        return gate_apply(
+            run=run, candidate=candidate, champion=champion, promote=result.promote, reasons=reasons
+        )
+
+
+def _champion_scores(
+    context: JobContext, run: TrainingRun, champion: RewardModel | None, pairs: Sequence[Pair]
+) -> tuple[PairScores | None, list[dict[str, object]]]:
+    """The champion's scores of the same pairs, and notes for the decision. An unreadable champion has
+    none."""
+    if champion is None:
+        return None, []
+    notes: list[dict[str, object]] = []
+    mine, old = _snapshot(run).config, champion.snapshot.config
+    if any(mine.get(key) != old.get(key) for key in ("seed", "group_key")):
+        notes.append({"code": "splits_differ", "passed": True})
+    try:
+        scorer = open_reward_model(champion.folder)
+    except (CorruptModelError, UntrustedModelError, ModelUnavailableError) as error:
+        context.log(f"the champion cannot be opened: {error}")
+        return None, [*notes, {"code": "champion_unreadable", "passed": True}]
+    return score_pairs(scorer, pairs, context), notes
+
+
+def score_and_reorder(context: JobContext, run: TrainingRun) -> None:
+    """Score every response with whoever is champion now, and give the queue its new order."""
+    counts = score_with_champion(context, run.project)
+    run.counts = {**run.counts, **counts}
+
+
+def score_with_champion(context: JobContext, project: Project) -> dict[str, int]:
+    """Counts: `scored`, `truncated` and `reordered`; all zero in a project without champion."""
+    champion = champion_of(project)
+    if champion is None:
+        return {"scored": 0, "truncated": 0, "reordered": 0}
+    scorer = open_reward_model(champion.folder)
+    done = score_project(
+        champion, scorer, guard=context.guarded, progress=context.progress, callbacks=JobCallbacks(context)
+    )
+    reordered = reorder_queue(champion, guard=context.guarded, progress=context.progress)
+    return {"scored": done.scored, "truncated": done.truncated, "reordered": reordered}

@@ -1,0 +1,165 @@
+"""Reward models: the versions, one version, promote, roll back, score again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from labeling.access import Capability, project_for
+from labeling.pages import project_context
+from webapp.users.models import User
+from workers.access import model_for
+from workers.charts import accuracy_chart, baseline, reliability, score_histogram
+from workers.errors import PromotionRefused
+from workers.models import RewardModel
+from workers.reasons import sentences, slice_keys, slice_values, why_not
+from workers.selectors.ceiling import human_ceiling
+from workers.selectors.models import champion_of, rollback_target, version_rows
+from workers.selectors.panels import newest_run
+from workers.selectors.runs import runs
+from workers.selectors.scores import score_bins
+from workers.services.gate import model_promote, model_rollback
+from workers.services.scoring import scoring_start, unscored
+
+RUNS_SHOWN = 20
+VERSIONS_SHOWN = 100
+
+
+def _person(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+@login_required
+@require_safe
+def model_list(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, Capability.VIEW)
+    rows = version_rows(project, limit=VERSIONS_SHOWN)
+    ceiling = human_ceiling(project)
+    champion = next((row.model for row in rows if row.model.is_champion), None)
+    context = {
+        "rows": [
+            {
+                "model": row.model,
+                "evaluation": row.evaluation,
+                "longest": baseline(row.evaluation, "longest"),
+                "why": why_not(row.decision.reasons)
+                if row.decision and row.model.state == "rejected"
+                else [],
+            }
+            for row in rows
+        ],
+        "chart": accuracy_chart(rows, ceiling),
+        "ceiling": ceiling,
+        "champion": champion,
+        "unscored": unscored(champion).count() if champion else 0,
+        "rollback_to": rollback_target(project),
+        "line": newest_run(project),
+        "runs": runs(project)[:RUNS_SHOWN],
+    }
+    return render(request, "workers/model_list.html", project_context(request, project, "models") | context)
+
+
+def evaluation_context(model: RewardModel) -> dict[str, Any]:
+    """The newest evaluation on a test split, ready for the page: figures, slices by key, charts."""
+    evaluation = model.evaluations.select_related("snapshot").filter(split="test").order_by("-pk").first()
+    report: dict[str, Any] = evaluation.report if evaluation else {}
+    words, names = slice_values(), slice_keys()
+    slices = [
+        {
+            "key": names.get(part["key"], part["key"]),
+            "value": words.get(part["value"], part["value"]),
+            "n": part["n"],
+            "accuracy": part["accuracy"]["value"],
+            "low": part["accuracy"]["low"],
+            "high": part["accuracy"]["high"],
+        }
+        for part in report.get("slices", [])
+    ]
+    return {
+        "evaluation": evaluation,
+        "report": report,
+        "slices": slices,
+        "longest": (evaluation.baselines.get("longest") or {}) if evaluation else {},
+        "random": (evaluation.baselines.get("random") or {}) if evaluation else {},
+        "reliability": reliability(report),
+    }
+
+
+@login_required
+@require_safe
+def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    model = model_for(request.user, slug, number)
+    bins = score_bins(model)
+    counted = model.scores.aggregate(n=Count("pk"), truncated=Count("pk", filter=Q(is_truncated=True)))
+    decisions = model.gate_decisions.select_related("previous_champion", "user", "run").order_by("-pk")
+    champion = champion_of(model.project)
+    context = {
+        "model": model,
+        "run": getattr(model, "run", None),
+        "decisions": [{"decision": d, "sentences": sentences(d.reasons)} for d in decisions],
+        "children": model.children.order_by("number"),
+        "champion": champion,
+        "ceiling": human_ceiling(model.project),
+        "score_chart": score_histogram(bins),
+        "score_bins": bins,
+        "score_count": counted["n"],
+        "truncated_count": counted["truncated"],
+        "rollback_to": rollback_target(model.project) if model.is_champion else None,
+        "has_files": (model.folder / "manifest.json").is_file(),
+    }
+    page = project_context(request, model.project, "models") | evaluation_context(model) | context
+    return render(request, "workers/model_detail.html", page)
+
+
+def _after_crowning(request: HttpRequest, model: RewardModel) -> None:
+    scoring_start(project=model.project, created_by=_person(request))
+    messages.success(
+        request,
+        _("%(model)s is the champion now. It scores what it has not scored yet, and re-orders the queue.")
+        % {"model": model},
+    )
+
+
+@login_required
+@require_POST
+def promote(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    model = model_for(request.user, slug, number, Capability.MANAGE)
+    try:
+        model_promote(model=model, user=_person(request))
+    except PromotionRefused as error:
+        messages.error(request, str(error))
+    else:
+        _after_crowning(request, model)
+    return redirect("workers:model-detail", slug, number)
+
+
+@login_required
+@require_POST
+def rollback(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, Capability.MANAGE)
+    try:
+        decision = model_rollback(project=project, user=_person(request))
+    except PromotionRefused as error:
+        messages.error(request, str(error))
+    else:
+        _after_crowning(request, decision.candidate)
+    return redirect("workers:model-list", slug)
+
+
+@login_required
+@require_POST
+def rescore(request: HttpRequest, slug: str) -> HttpResponse:
+    """Score what is new with the champion, and re-order the queue."""
+    project = project_for(request.user, slug, Capability.MANAGE)
+    job = scoring_start(project=project, created_by=_person(request))
+    if job is None:
+        messages.error(request, _("There is no champion to score with yet. Train a model first."))
+        return redirect("workers:model-list", slug)
+    return redirect("jobs:detail", job.uid)
