@@ -1,0 +1,107 @@
+"""Query budgets: a page costs the same number of queries with 3 rows in every list as with 40."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.house.filled import Filled, filled_project
+from tests.house.routes import routes
+from tests.house.test_access_matrix import client_of, report
+
+FEW, MANY = 3, 40
+# The queries of one visit of a manager, session and person included. A number that moves wants a look.
+LISTS = {
+    "": 6,
+    "jobs/": 4,
+    "account/tokens/": 3,
+    "projects/<slug:slug>/": 13,
+    "projects/<slug:slug>/people/": 7,
+    "projects/<slug:slug>/label/": 11,
+    "projects/<slug:slug>/comparisons/": 6,
+    "projects/<slug:slug>/agreement/": 8,
+    "projects/<slug:slug>/imports/": 7,
+    "projects/<slug:slug>/snapshots/": 10,
+    "projects/<slug:slug>/judges/": 13,
+    "projects/<slug:slug>/judges/<uuid:uid>/": 20,
+    "projects/<slug:slug>/models/": 14,
+    "projects/<slug:slug>/models/<int:number>/": 16,
+    "projects/<slug:slug>/panels/judges/": 9,
+    "projects/<slug:slug>/panels/accuracy/": 9,
+    "api/v1/jobs": 3,
+    "api/v1/projects": 3,
+    "api/v1/projects/<slug:slug>/comparisons": 5,
+    "api/v1/projects/<slug:slug>/preferences": 5,
+    "api/v1/projects/<slug:slug>/imports": 5,
+    "api/v1/projects/<slug:slug>/snapshots": 6,
+    "api/v1/projects/<slug:slug>/judges": 5,
+    "api/v1/projects/<slug:slug>/judge-runs": 5,
+    "api/v1/projects/<slug:slug>/judge-endpoints": 5,
+    "api/v1/projects/<slug:slug>/verdicts": 5,
+    "api/v1/projects/<slug:slug>/training-runs": 5,
+    "api/v1/projects/<slug:slug>/reward-models": 7,
+    "api/v1/projects/<slug:slug>/scores": 6,
+}
+# Answers with one row, or none, and the redirect to the newest snapshot's page.
+PAGES = [route.path for route in routes() if route.is_ours and "GET" in route.rules]
+NOT_MEASURED = {"projects/<slug:slug>/export/"}
+
+
+def queries_of(client: Client, url: str) -> list[str]:
+    """The second visit's queries: the first one fills the caches that later visitors find filled."""
+    assert client.get(url).status_code == 200, url
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(url)
+        if response.streaming:
+            b"".join(response.streaming_content)
+    return [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+
+
+def measured(project: Filled) -> dict[str, list[str]]:
+    """Route -> the queries of a visit."""
+    cache.clear()
+    client = client_of(project.team.manager)
+    return {path: queries_of(client, project.url(path)) for path in PAGES if path not in NOT_MEASURED}
+
+
+@pytest.fixture
+def figures(db) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    return measured(filled_project("few", rows=FEW)), measured(filled_project("many", rows=MANY))
+
+
+def test_every_page_costs_the_same_with_few_rows_and_with_many(figures):
+    few, many = figures
+    wrong = []
+    for path, queries in many.items():
+        if len(queries) != len(few[path]):
+            most = max(queries, key=queries.count)
+            wrong.append(
+                f"{path}: {len(few[path])} and {len(queries)}; {queries.count(most)} times {most[:300]}"
+            )
+    report(wrong)
+    found = {path: len(many[path]) for path in LISTS}
+    assert found == LISTS
+
+
+def test_every_list_endpoint_has_a_budget():
+    """A route of REST that pages by cursor, or a page with a list, is named above."""
+    plural = {
+        path for path in PAGES if path.startswith("api/v1/") and path.endswith("s") and "<int" not in path
+    }
+    alone = {"api/v1/projects/<slug:slug>/imports/<uuid:uid>/problems"}
+    assert plural - alone - set(LISTS) == set()
+
+
+def test_a_list_in_the_project_is_as_long_as_it_was_filled(db):
+    """The measured lists do hold rows: an empty list would cost the same whatever it does with a row."""
+    filled = filled_project("many", rows=MANY)
+    client, short = client_of(filled.team.manager), []
+    for path in LISTS:
+        if path.startswith("api/v1/projects/<slug:slug>/"):
+            found = len(client.get(filled.url(path)).json()["results"])
+            if found < MANY:
+                short.append(f"{path}: {found}")
+    report(short)

@@ -1,0 +1,86 @@
+"""A labeler at a real browser: the steps that the label journeys are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.test import Client
+
+from labeling.models import Labeler
+
+WATCH_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@dataclass
+class Desk:
+    """One person's browser on the label page, with everything that went wrong in it."""
+
+    page: object
+    labeler: Labeler
+    url: str
+    problems: list[str] = field(default_factory=list)
+
+    def open(self) -> Desk:
+        self.page.goto(f"{self.url}/projects/{self.labeler.project.slug}/label/")
+        self.ready()
+        return self
+
+    def ready(self) -> None:
+        self.page.wait_for_selector("html[data-ready=label]")
+
+    @property
+    def uid(self) -> str | None:
+        """The assignment on the desk; None where nothing is left."""
+        view = self.page.query_selector(".stage .pair-view")
+        return view.get_attribute("data-uid") if view else None
+
+    def press_and_move_on(self, key: str) -> None:
+        """Answer by a key, and wait until another pair (or the page that says why there is none) is there."""
+        before = self.uid
+        self.page.keyboard.press(key)
+        self.page.wait_for_function(
+            """before => {
+                const view = document.querySelector(".stage .pair-view");
+                return view ? view.dataset.uid !== before : document.querySelector("[data-nothing]");
+            }""",
+            arg=before,
+        )
+
+    def wait_saved(self) -> None:
+        """Until nothing waits in the browser's outbox."""
+        self.page.wait_for_function(
+            "name => (JSON.parse(localStorage.getItem(name)) ?? []).length === 0",
+            arg=f"chosen.outbox.{self.labeler.uid}",
+        )
+
+    def violations(self) -> list[str]:
+        return self.page.evaluate("window.violations")
+
+
+def session_cookie(labeler: Labeler, url: str) -> dict[str, str]:
+    """A logged-in session, without going through the log-in page."""
+    client = Client()
+    client.force_login(labeler.user, backend="django.contrib.auth.backends.ModelBackend")
+    return {
+        "name": settings.SESSION_COOKIE_NAME,
+        "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
+        "url": url,
+    }
+
+
+def sit_down(browser, labeler: Labeler, url: str, **options) -> Desk:
+    """A new browser profile, logged in as this person."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(15_000)
+    context.add_cookies([session_cookie(labeler, url)])
+    context.add_init_script(WATCH_VIOLATIONS)
+    page = context.new_page()
+    desk = Desk(page=page, labeler=labeler, url=url)
+    page.on("pageerror", lambda error: desk.problems.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and desk.problems.append(message.text))
+    return desk

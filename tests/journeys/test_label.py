@@ -1,0 +1,262 @@
+"""Labeling in a real browser: keyboard alone, a cut network, a lost session, two people at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from django.contrib.sessions.models import Session
+
+from labeling.models import Assignment, Comparison, Preference, Response
+from tests.journeys.label_desk import session_cookie, sit_down
+from tests.labeling.label.factories import make_labeler, make_project
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+SCHEME = {
+    "aspects": [{"key": "safe", "name": "Safe"}],
+    "reasons": ["clearer", "safer"],
+    "rationale": "optional",
+}
+
+
+@pytest.fixture
+def seat(web_process, chromium):
+    """`seat(project, **context options)`: a person at a browser of their own, on the label page."""
+    site = web_process()
+    contexts = []
+
+    def seat_of(project, labeler=None, **options):
+        desk = sit_down(chromium, labeler or make_labeler(project), site.url, **options)
+        contexts.append(desk.page.context)
+        return desk
+
+    yield seat_of
+    for context in contexts:
+        context.close()
+
+
+def test_ten_pairs_by_keyboard_alone(seat):
+    project = make_project(10, scheme=SCHEME)
+    desk = seat(project).open()
+    keys = ["1", "2", "3", "4", "5", "6", "7", "8", "t", "x"]
+    for key in keys:
+        desk.press_and_move_on(key)
+    desk.page.wait_for_selector('[data-nothing="all_done"]')
+    rows = list(Preference.objects.order_by("comparison__pk").select_related("comparison"))
+    assert [row.strength for row in rows] == [4, 3, 2, 1, 1, 2, 3, 4, None, None]
+    shown_left = [row.shown_left_id == row.comparison.response_a_id for row in rows]
+    chose_a = [row.outcome == "a" for row in rows[:8]]
+    assert chose_a == [left if number < 4 else not left for number, left in enumerate(shown_left[:8])]
+    assert [row.outcome for row in rows[8:]] == ["tie", "both_bad"]
+    assert all(row.duration_ms is not None and row.duration_ms < 60_000 for row in rows)
+    assert desk.page.text_content("[data-today]") == "10"
+    assert desk.violations() == []
+    assert desk.problems == []
+
+
+def test_skip_with_reason_chips_aspects_and_rationale_by_keyboard(seat):
+    project = make_project(3, scheme=SCHEME)
+    desk = seat(project).open()
+    desk.page.keyboard.press("s")
+    desk.press_and_move_on("3")
+    desk.page.keyboard.press("w")
+    desk.page.keyboard.press("r")
+    desk.page.keyboard.type("2 texts, tie? x")
+    assert desk.page.evaluate("document.activeElement.name") == "rationale"
+    desk.page.keyboard.press("Escape")
+    desk.page.click(".aspect label:has([value=left])")
+    desk.press_and_move_on("2")
+    desk.wait_saved()
+    skipped, said = Preference.objects.order_by("pk")
+    assert (skipped.outcome, skipped.skip_reason) == ("skip", "expertise")
+    assert (said.rationale, said.reasons, said.strength) == ("2 texts, tie? x", ["safer"], 3)
+    assert said.aspects == {"safe": said.outcome}
+
+
+def test_undo_brings_the_pair_back_with_what_was_said(seat):
+    project = make_project(3, scheme=SCHEME)
+    desk = seat(project).open()
+    first = desk.uid
+    desk.page.fill(".stage [name=rationale]", "first thought")
+    desk.page.keyboard.press("Escape")
+    desk.press_and_move_on("1")
+    second = desk.uid
+    desk.page.wait_for_selector(".after form.undo")
+    desk.press_and_move_on("u")
+    assert desk.uid == first
+    assert desk.page.input_value(".stage [name=rationale]") == "first thought"
+    desk.press_and_move_on("8")
+    assert desk.uid == second
+    desk.wait_saved()
+    rows = Preference.objects.order_by("revision")
+    assert [(row.revision, row.strength) for row in rows] == [(1, 4), (2, None), (3, 4)]
+    assert rows[1].outcome == "withdrawn"
+    assert Comparison.objects.get(pk=rows[0].comparison_id).label_count == 1
+
+
+def test_a_changed_mind_is_kept_beside_the_first_answer(seat):
+    desk = seat(make_project(2)).open()
+    desk.press_and_move_on("1")
+    desk.page.wait_for_selector(".after .voice-list")
+    desk.page.click(".again > summary")
+    desk.page.click(".change button[value='8']")
+    desk.page.wait_for_selector(".after:has-text('change saved')")
+    first, second = Preference.objects.order_by("revision")
+    assert (first.after_reveal, second.after_reveal) == (False, True)
+    assert first.outcome != second.outcome
+
+
+def test_draft_survives_a_reload_and_another_browser(seat):
+    project = make_project(2, scheme=SCHEME)
+    labeler = make_labeler(project)
+    desk = seat(project, labeler).open()
+    uid = desk.uid
+    desk.page.fill(".stage [name=rationale]", "半句话 so far")
+    with desk.page.expect_response(
+        lambda answer: answer.url.endswith("/draft") and "safer" in answer.request.post_data
+    ):
+        desk.page.click(".stage .chip:has-text('safer')")
+    desk.page.reload()
+    desk.ready()
+    other = seat(project, labeler).open()
+    for where in (desk, other):
+        assert where.uid == uid
+        assert where.page.input_value(".stage [name=rationale]") == "半句话 so far"
+        assert where.page.is_checked(".stage [name=reasons][value=safer]")
+
+
+def test_a_required_rationale_is_asked_for_and_enter_saves(seat):
+    desk = seat(make_project(2, scheme={"rationale": "required"})).open()
+    first = desk.uid
+    desk.page.keyboard.press("2")
+    desk.page.wait_for_selector(".dock-error:visible")
+    assert desk.uid == first
+    desk.page.keyboard.type("because it answers")
+    desk.press_and_move_on("Enter")
+    desk.wait_saved()
+    row = Preference.objects.get()
+    assert (row.rationale, row.strength) == ("because it answers", 3)
+
+
+def label_in_turns(desks) -> Counter:
+    """Each person answers once in turn until nothing is left for anybody; counts who had which comparison."""
+    had: Counter = Counter()
+    while any(desk.uid for desk in desks):
+        for desk in desks:
+            if desk.uid:
+                had[(desk.labeler.pk, Assignment.objects.get(uid=desk.uid).comparison_id)] += 1
+                desk.press_and_move_on("3")
+                desk.wait_saved()
+        for desk in desks:
+            if not desk.uid:
+                desk.open()
+    return had
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_two_browsers_never_share_beyond_overlap(seat, overlap):
+    project = make_project(7, overlap=overlap, random_share=0.3)
+    desks = [seat(project).open(), seat(project).open()]
+    had = label_in_turns(desks)
+    assert set(had.values()) == {1}
+    people_of = Counter(comparison for _labeler, comparison in had)
+    assert set(people_of.values()) == {overlap}
+    assert len(people_of) == 7
+    assert set(Comparison.objects.values_list("state", "label_count")) == {("done", overlap)}
+
+
+def test_a_cut_network_loses_nothing_and_is_replayed_once(seat):
+    desk = seat(make_project(4)).open()
+    desk.page.context.set_offline(True)
+    desk.press_and_move_on("1")
+    desk.page.keyboard.press("8")
+    desk.page.wait_for_selector("[data-net].warn")
+    assert not Preference.objects.exists()
+    desk.page.context.set_offline(False)
+    desk.wait_saved()
+    assert [row.strength for row in Preference.objects.order_by("comparison__pk")] == [4, 4]
+    assert Comparison.objects.filter(label_count=1).count() == 2
+    desk.page.wait_for_selector(".stage .pair-view")
+
+
+def test_an_answer_whose_response_was_cut_is_one_row(seat):
+    desk = seat(make_project(3)).open()
+    tries = []
+
+    def cut_the_first(route):
+        tries.append(route.request.headers["idempotency-key"])
+        if len(tries) == 1:
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    desk.page.route("**/submit", cut_the_first)
+    desk.press_and_move_on("2")
+    desk.wait_saved()
+    assert len(tries) == 2
+    assert tries[0] == tries[1]
+    assert Preference.objects.count() == 1
+
+
+def test_a_closed_tab_sends_its_answer_when_it_is_opened_again(seat):
+    desk = seat(make_project(3)).open()
+    desk.page.route("**/submit", lambda route: route.abort())
+    first = desk.uid
+    desk.press_and_move_on("2")
+    desk.page.wait_for_selector("[data-net].warn")
+    desk.page.unroute("**/submit")
+    desk.open()
+    assert desk.uid != first
+    desk.wait_saved()
+    assert Preference.objects.get().strength == 3
+
+
+def test_an_expired_session_keeps_the_answer_until_the_next_log_in(seat):
+    desk = seat(make_project(3)).open()
+    Session.objects.all().delete()
+    desk.press_and_move_on("7")
+    desk.page.wait_for_selector("[data-net].warn:has-text('logged out')")
+    assert not Preference.objects.exists()
+    desk.page.context.add_cookies([session_cookie(desk.labeler, desk.url)])
+    desk.open()
+    desk.wait_saved()
+    assert Preference.objects.get().strength == 3
+
+
+def test_hostile_texts_run_nothing_and_violate_no_policy(seat):
+    project = make_project(2)
+    hostile = (
+        "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>"
+        "[x](javascript:window.pwned=1) ![x](https://evil.example/x.png) "
+        "$\\text{<svg onload=window.pwned=1>}$\n\n"
+        "```html\n<script>window.pwned=1</script>\n```\n\n| a |\n|:-:|\n| <b onclick=window.pwned=1>x</b> |\n"
+    )
+    for number, row in enumerate(Response.objects.all()):
+        Response.objects.filter(pk=row.pk).update(text=f"{hostile}{number}")
+    desk = seat(project)
+    asked = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    desk.open()
+    for key in ("d", "g", "Escape", "?", "Escape"):
+        desk.page.keyboard.press(key)
+    desk.press_and_move_on("2")
+    desk.page.wait_for_selector(".after .voice-list")
+    assert desk.page.evaluate("window.pwned") is None
+    assert desk.violations() == []
+    assert desk.problems == []
+    assert {url for url in asked if not url.startswith(desk.url)} == set()
+
+
+def test_it_works_without_a_script(seat):
+    desk = seat(make_project(2, scheme=SCHEME), java_script_enabled=False)
+    desk.page.goto(f"{desk.url}/projects/{desk.labeler.project.slug}/label/")
+    first = desk.uid
+    desk.page.fill(".stage [name=rationale]", "no script")
+    desk.page.click(".stage [name=choice][value='7']")
+    assert desk.uid != first
+    desk.page.click(".after form.undo button")
+    assert desk.uid == first
+    desk.page.click(".stage .skip summary")
+    desk.page.click(".stage [name=skip_reason][value=broken]")
+    assert [row.outcome for row in Preference.objects.order_by("revision")][1:] == ["withdrawn", "skip"]

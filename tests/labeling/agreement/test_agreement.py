@@ -1,0 +1,105 @@
+"""Agreement and progress of a project, live and from a snapshot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from labeling.models import Comparison, Preference
+from labeling.selectors.agreement import project_agreement, snapshot_agreement
+from labeling.selectors.progress import labels_by_day, project_progress
+from labeling.services.snapshots import snapshot_build, snapshot_create
+from tests.labeling.resolution.builders import (
+    labeled_project,
+    make_comparison,
+    make_labeler,
+    make_project,
+    make_prompt,
+    vote,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def empty_cache():
+    cache.clear()
+
+
+def test_figures_need_enough_comparisons():
+    agreement = project_agreement(labeled_project(12))
+    assert (agreement.comparisons, agreement.prompts, agreement.minimum) == (12, 12, 50)
+    assert agreement.pairwise is None
+    assert agreement.alpha is None
+
+
+def test_pairwise_agreement_is_the_ceiling_with_interval():
+    project = labeled_project(20, labelers=2, outcomes="aab")  # two of three neighbours differ
+    agreement = project_agreement(project, minimum=10)
+    same = sum(
+        len(set(comparison.preferences.values_list("outcome", flat=True))) == 1
+        for comparison in Comparison.objects.filter(project=project)
+    )
+    assert agreement.pairwise.value == pytest.approx(same / 20)
+    assert agreement.pairwise.low < agreement.pairwise.value < agreement.pairwise.high
+    assert agreement.pairwise.n == 20
+    [pair] = agreement.pairs
+    assert (pair.n, pair.agreement) == (20, pytest.approx(same / 20))
+    assert agreement.fleiss is not None
+
+
+def test_a_new_vote_is_seen_at_once(django_assert_num_queries):
+    project = labeled_project(10, outcomes="ab")
+    before = project_agreement(project, minimum=5)
+    with django_assert_num_queries(1):
+        assert project_agreement(project, minimum=5) == before
+    changed = Preference.objects.filter(project=project).first()
+    vote(changed.comparison, changed.labeler, "tie")
+    assert project_agreement(project, minimum=5).alpha != before.alpha
+
+
+def test_a_snapshot_says_what_its_people_said():
+    project = labeled_project(16, labelers=3, outcomes="aabtx")
+    snapshot = snapshot_build(snapshot_create(project=project, enqueue=False))
+    live = project_agreement(project, minimum=10)
+    assert snapshot_agreement(snapshot, minimum=10).pairwise == live.pairwise
+    for preference in Preference.objects.filter(project=project, outcome="b"):
+        vote(preference.comparison, preference.labeler, "a")
+    assert project_agreement(project, minimum=10).pairwise != live.pairwise
+    assert snapshot_agreement(snapshot, minimum=10).pairwise == live.pairwise
+
+
+def test_two_people_of_one_name_are_two_people():
+    project = make_project()
+    comparison = make_comparison(make_prompt(project))
+    for _ in range(2):
+        vote(comparison, make_labeler(project, "Li", kind="member" if _ else "imported"), "a")
+    snapshot = snapshot_build(snapshot_create(project=project, enqueue=False))
+    assert snapshot_agreement(snapshot, minimum=1).comparisons == 1
+
+
+def test_progress_counts_states_labels_and_days():
+    project = labeled_project(4, labelers=2)
+    Comparison.objects.filter(project=project).update(label_count=2, state="done")
+    retired = make_comparison(make_prompt(project), state="retired")
+    opened = make_comparison(make_prompt(project), skip_count=2)
+    labeler = make_labeler(project, "late")
+    vote(opened, labeler, "a", created_at=timezone.now() - timedelta(days=2))
+    vote(retired, labeler, "a")
+    vote(retired, labeler, "withdrawn")
+    progress = project_progress(project)
+    assert (progress.total, progress.open, progress.done, progress.retired) == (5, 1, 4, 1)
+    assert (progress.labels, progress.labels_today, progress.skipped, progress.disputed) == (8, 8, 2, 4)
+    counts = [count for _day, count in labels_by_day(project, days=4)]
+    assert counts == [0, 1, 0, 8]
+
+
+def test_an_empty_project_has_zeroes_and_no_figures():
+    project = make_project()
+    progress = project_progress(project)
+    assert (progress.total, progress.labels, progress.labels_today) == (0, 0, 0)
+    assert project_agreement(project).pairwise is None
+    assert len(labels_by_day(project, days=7)) == 7

@@ -1,0 +1,104 @@
+"""Many people at once, on real connections: nobody gets a pair twice, none gets too many, all finish."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from labeling.models import Assignment, Comparison, ComparisonState, Labeler, Preference, Resolution
+from labeling.services.allocation import lease_next, release_expired
+from labeling.services.preferences import preference_submit
+from tests.labeling.label.factories import make_labeler, make_project
+
+THREADS = 16
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_threads(work, arguments):
+    """Run `work` once for each argument, all starting together; every exception comes out."""
+    barrier = threading.Barrier(len(arguments))
+
+    def run(argument):
+        try:
+            barrier.wait(timeout=30)
+            return work(argument)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        return list(pool.map(run, arguments))
+
+
+def label_everything(labeler: Labeler) -> list[int]:
+    """Answer until nothing is left; every fifth lease is dropped and collected at once."""
+    seen = []
+    for turn in range(10_000):
+        leases = lease_next(labeler)
+        if not leases:
+            return seen
+        lease = leases[0]
+        if turn % 5 == 4 and lease.draft.get("dropped") is None:
+            Assignment.objects.filter(pk=lease.pk).update(
+                lease_expires_at=lease.created_at, draft={"dropped": 1}
+            )
+            release_expired()
+            continue
+        seen.append(lease.comparison_id)
+        preference_submit(assignment=lease, data={"choice": "3"}, idempotency_key=f"{lease.uid}")
+    raise AssertionError("the queue never came to an end")
+
+
+def test_sixteen_people_never_overallocate_and_all_finish():
+    project = make_project(120, overlap=2, random_share=0.2)
+    people = [make_labeler(project) for _ in range(THREADS)]
+    seen = in_threads(label_everything, people)
+    for own in seen:
+        assert len(own) == len(set(own))
+    counts = Counter(pk for own in seen for pk in own)
+    assert set(counts.values()) == {2}
+    assert len(counts) == 120
+    rows = Comparison.objects.values_list("state", "label_count", "open_slots")
+    assert set(rows) == {(ComparisonState.DONE, 2, 0)}
+    assert set(Resolution.objects.values_list("votes_a", "votes_b")) <= {(2, 0), (1, 1), (0, 2)}
+
+
+def test_two_tabs_of_one_person_lease_two_not_four():
+    project = make_project(50)
+    labeler = make_labeler(project)
+    found = in_threads(lambda _: [lease.pk for lease in lease_next(labeler)], range(8))
+    assert Assignment.objects.filter(labeler=labeler).count() == 2
+    assert {tuple(sorted(leases)) for leases in found} == {
+        tuple(Assignment.objects.values_list("pk", flat=True))
+    }
+
+
+def test_the_same_submit_fifty_times_in_parallel_is_one_row():
+    project = make_project(1, overlap=2)
+    lease = lease_next(make_labeler(project))[0]
+
+    def send(_):
+        row = preference_submit(
+            assignment=lease, data={"choice": "2", "duration_ms": 900}, idempotency_key="same"
+        )
+        return row.pk
+
+    assert len(set(in_threads(send, range(50)))) == 1
+    assert Preference.objects.count() == 1
+    assert Comparison.objects.get().label_count == 1
+
+
+def test_collecting_from_many_places_gives_each_slot_back_once():
+    project = make_project(60, overlap=3)
+    people = [make_labeler(project) for _ in range(3)]
+    for person in people:
+        lease_next(person, count=60)
+    end = Assignment.objects.order_by("-lease_expires_at").first().lease_expires_at
+    released = in_threads(lambda _: release_expired(end), range(8))
+    while more := release_expired(end):
+        released.append(more)
+    assert sum(released) == 180
+    assert set(Comparison.objects.values_list("open_slots", flat=True)) == {3}

@@ -1,0 +1,71 @@
+"""Charts: round ticks, escaped text, every point drawn, nothing drawn for what is not a number."""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.ui.charts import (
+    Interval,
+    Reference,
+    Series,
+    bar_chart,
+    interval_chart,
+    line_chart,
+    nice_ticks,
+    reliability_chart,
+)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_cover_the_range_in_even_steps(low: float, width: float):
+    high = low + width
+    ticks = nice_ticks(low, high)
+    assert ticks[0] <= low + 1e-9
+    assert ticks[-1] >= high - 1e-9 * max(1.0, abs(high))
+    steps = {round((b - a) / width, 6) for a, b in pairwise(ticks)}
+    assert max(steps) - min(steps) < 1e-3
+    assert 2 <= len(ticks) <= 8
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_ticks_refuse_what_is_not_finite(bad: float):
+    with pytest.raises(ValueError, match="finite"):
+        nice_ticks(0.0, bad)
+
+
+def test_an_interval_chart_marks_champion_and_rejected():
+    points = [Interval("v1", 0.7, 0.6, 0.8, "rejected"), Interval("v2 ★", 0.8, 0.75, 0.85, "champion")]
+    svg = interval_chart(points, [Reference("longest wins 0.77", 0.77)], title="Accuracy")
+    assert len(re.findall(r'<circle class="dot rejected"', svg)) == 1
+    assert len(re.findall(r'<circle class="dot champion"', svg)) == 1
+    assert "longest wins 0.77" in svg
+    assert "v2 ★" in svg
+
+
+def test_text_is_escaped():
+    svg = bar_chart([("<script>", 1.0)], title='"><img>')
+    assert "<script>" not in svg
+    assert "<img>" not in svg
+
+
+def test_points_that_are_not_finite_are_left_out():
+    svg = line_chart([Series("loss", [(0, 1.0), (1, math.nan), (2, 0.5)])], title="Loss")
+    (points,) = re.findall(r'points="([^"]*)"', svg)
+    assert len(points.split()) == 2
+
+
+def test_empty_charts_are_still_charts():
+    for svg in (
+        interval_chart([], [], title="t"),
+        line_chart([], title="t"),
+        bar_chart([], title="t"),
+        reliability_chart([], title="t"),
+    ):
+        assert svg.startswith("<svg")
+        assert "nan" not in svg.lower()

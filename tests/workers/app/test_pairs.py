@@ -1,0 +1,78 @@
+"""Snapshot rows become pairs: orientation, ties, adjudication, slices."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling.snapshots.rows import SnapshotRow
+from workers.pairs import length_slice, row_to_pair, strength_slice
+
+
+def row(outcome: str, p_a: float, **fields: object) -> SnapshotRow:
+    values = {
+        "comparison_id": 7,
+        "messages": [{"role": "user", "content": "q"}],
+        "response_a": "A text",
+        "response_b": "B text",
+        "group": "g",
+        "split": "test",
+        **fields,
+    }
+    return SnapshotRow(outcome=outcome, p_a=p_a, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "p_a", "chosen", "p_chosen"),
+    [
+        ("a", 1.0, "A text", 1.0),
+        ("b", 0.0, "B text", 1.0),
+        ("b", 0.25, "B text", 0.75),
+        ("tie", 0.5, "A text", 0.5),
+        ("both_bad", 0.5, "A text", 0.5),
+        ("tie", 0.4, "B text", 0.6),
+        # Adjudicated against the votes: the settled outcome stands, for sure.
+        ("a", 0.2, "A text", 1.0),
+        ("b", 0.5, "B text", 1.0),
+    ],
+)
+def test_the_preferred_response_is_chosen(outcome: str, p_a: float, chosen: str, p_chosen: float) -> None:
+    pair = row_to_pair(row(outcome, p_a))
+    assert pair.chosen == chosen
+    assert {pair.chosen, pair.rejected} == {"A text", "B text"}
+    assert pair.p_chosen == pytest.approx(p_chosen)
+    assert (pair.pair_id, pair.group, pair.split) == ("7", "g", "test")
+
+
+def test_strength_counts_for_winners_alone() -> None:
+    assert row_to_pair(row("a", 1.0, strength=2.5)).strength == 2.5
+    assert row_to_pair(row("tie", 0.5, strength=2.5)).strength is None
+
+
+def test_slices_are_named() -> None:
+    turns = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "r"},
+    ]
+    pair = row_to_pair(row("a", 1.0, messages=turns, language="zh", topic="", response_a="x" * 100))
+    assert pair.slices == {
+        "language": "zh",
+        "topic": "unknown",
+        "turns": "several",
+        "length": "much_longer_chosen",
+        "strength": "unknown",
+    }
+
+
+def test_length_and_strength_slices_at_their_edges() -> None:
+    assert length_slice("", "") == "similar"
+    assert length_slice("x" * 100, "x" * 91) == "similar"
+    assert length_slice("x" * 100, "x" * 80) == "longer_chosen"
+    assert length_slice("x" * 80, "x" * 100) == "shorter_chosen"
+    assert length_slice("x", "x" * 100) == "much_shorter_chosen"
+    assert [strength_slice(value) for value in (None, 1.0, 2.0, 4.0)] == [
+        "unknown",
+        "slight",
+        "clear",
+        "clear",
+    ]

@@ -1,0 +1,128 @@
+"""One score for one text, however it is batched or padded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from workers.reward.transformer.batches import by_budget, collate, encode_pairs, pad, plan_epoch
+from workers.reward.transformer.inference import score_rows
+from workers.reward.transformer.pooling import head_of, last_real_token, reward_scores
+from workers.reward.transformer.template import ConversationEncoder
+
+from .builders import planted_pairs, prompt
+from .transformers_small import ENCODER, TINY, tiny_model
+
+TEXTS = [
+    "the law",
+    "money time house people",
+    "water " * 20,
+    "a",
+    "because the evidence shows careful reasons",
+]
+
+
+@pytest.fixture(scope="module", params=[TINY, ENCODER], ids=["decoder", "encoder"])
+def built(request):
+    model, tokenizer = tiny_model(request.param)
+    encoder = ConversationEncoder(tokenizer, 100)
+    return model, tokenizer, [encoder.encode(prompt("why?"), text).ids for text in TEXTS]
+
+
+def alone(model, rows):
+    return [reward_scores(model, *pad([row], 0)).item() for row in rows]
+
+
+def test_the_last_real_token_is_found_by_the_mask():
+    hidden = torch.arange(12.0).reshape(3, 4, 1)
+    mask = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
+    assert last_real_token(hidden, mask)[:, 0].tolist() == [1.0, 7.0, 11.0]
+    with pytest.raises(ValueError, match="no real token"):
+        last_real_token(hidden, torch.zeros(3, 4))
+
+
+@torch.no_grad()
+def test_batch_size_changes_no_score(built):
+    model, tokenizer, rows = built
+    single = torch.tensor(alone(model, rows))
+    together = reward_scores(model, *pad(rows, tokenizer.pad_token_id))
+    torch.testing.assert_close(together, single, atol=1e-5, rtol=1e-5)
+    many = reward_scores(model, *pad(rows * 13, tokenizer.pad_token_id))
+    torch.testing.assert_close(many, single.repeat(13), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_padding_side_changes_no_score():
+    model, tokenizer = tiny_model()
+    encoder = ConversationEncoder(tokenizer, 100)
+    rows = [encoder.encode(prompt("why?"), text).ids for text in TEXTS]
+    right = reward_scores(model, *pad(rows, tokenizer.pad_token_id))
+    left = reward_scores(model, *pad(rows, tokenizer.pad_token_id, left=True))
+    torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_padding_with_the_end_token_pools_no_wrong_token():
+    model, tokenizer = tiny_model()
+    encoder = ConversationEncoder(tokenizer, 100)
+    rows = [encoder.encode(prompt("why?"), text).ids for text in TEXTS]
+    by_end = reward_scores(model, *pad(rows, tokenizer.eos_token_id))
+    torch.testing.assert_close(by_end, torch.tensor(alone(model, rows)), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_our_pooling_equals_the_model_classes_own(built):
+    model, tokenizer, rows = built
+    ids, mask = pad(rows, tokenizer.pad_token_id)
+    theirs = model(input_ids=ids, attention_mask=mask).logits[:, 0]
+    torch.testing.assert_close(reward_scores(model, ids, mask), theirs.float(), atol=1e-5, rtol=1e-5)
+
+
+def test_batch_scoring_keeps_the_order_and_equals_one_by_one(built):
+    model, tokenizer, rows = built
+    model.train()
+    scores = score_rows(model, [*rows, rows[0]], tokenizer.pad_token_id, 64)
+    assert model.training  # left as it was found
+    model.eval()
+    with torch.no_grad():
+        expected = alone(model, [*rows, rows[0]])
+    torch.testing.assert_close(torch.tensor(scores), torch.tensor(expected), atol=1e-5, rtol=1e-5)
+    assert scores[0] == scores[-1]
+
+
+def test_scores_and_differences_are_float32_under_a_bfloat16_backbone():
+    model, tokenizer = tiny_model()
+    model.to(torch.bfloat16)
+    head_of(model).float()
+    rows = [ConversationEncoder(tokenizer, 50).encode((), text).ids for text in TEXTS]
+    assert reward_scores(model, *pad(rows, tokenizer.pad_token_id)).dtype == torch.float32
+
+
+def test_an_epoch_holds_every_pair_once_within_the_budget():
+    lengths = [5 + (i * 37) % 90 for i in range(200)]
+    plan = plan_epoch(lengths, 400, seed=1, epoch=0)
+    assert sorted(i for batch in plan for i in batch) == list(range(200))
+    assert all(2 * len(b) * max(lengths[i] for i in b) <= 400 for b in plan)
+    assert plan == plan_epoch(lengths, 400, seed=1, epoch=0)
+    assert plan != plan_epoch(lengths, 400, seed=1, epoch=1)
+    assert plan != plan_epoch(lengths, 400, seed=2, epoch=0)
+    padded = sum(len(b) * max(lengths[i] for i in b) for b in plan)
+    assert padded < 1.3 * sum(lengths)
+    longest = [max(lengths[i] for i in b) for b in plan]
+    assert longest != sorted(longest)  # batches come in random order, not by length
+
+
+def test_an_item_over_the_budget_stands_alone():
+    assert by_budget([0, 1, 2], [3, 50, 4], 10) == [[0], [1], [2]]
+    assert by_budget([0, 1, 2], [3, 3, 4], 12) == [[0, 1, 2]]
+
+
+def test_a_batch_reads_each_distinct_answer_once():
+    tokenizer = tiny_model()[1]
+    pairs = planted_pairs(4)
+    rows, _ = encode_pairs([*pairs, pairs[0]], ConversationEncoder(tokenizer, 100), 1.0)
+    batch = collate(rows, tokenizer.pad_token_id)
+    assert batch.input_ids.shape[0] == 8
+    assert batch.chosen.tolist()[0] == batch.chosen.tolist()[-1]
+    back = [tuple(batch.input_ids[i][batch.attention_mask[i].bool()].tolist()) for i in batch.chosen]
+    assert back == [row.chosen for row in rows]

@@ -1,0 +1,132 @@
+"""Text to tokens: once, undoubled, truncated in the right place, counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+
+from workers.reward import DataError, Message, Pair
+from workers.reward.transformer.batches import encode_pairs
+from workers.reward.transformer.template import DECODER_TEMPLATE, ConversationEncoder, truncate
+
+from .builders import planted_pairs, prompt
+from .transformers_small import ENCODER, TINY, tiny_model
+
+
+@pytest.fixture(scope="module", params=[TINY, ENCODER], ids=["decoder", "encoder"])
+def tokenizer(request):
+    return tiny_model(request.param)[1]
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return tiny_model()[1]
+
+
+def test_the_chat_template_is_applied_once(decoder):
+    ids = ConversationEncoder(decoder, 500).encode(prompt("the question"), "the answer").ids
+    text = decoder.decode(ids)
+    assert text == "<|im_start|>user\nthe question<|im_end|><|im_start|>assistant\nthe answer<|im_end|>"
+
+
+def test_special_tokens_are_never_doubled(tokenizer):
+    ids = ConversationEncoder(tokenizer, 500).encode(prompt("the people"), "the law").ids
+    special = set(tokenizer.all_special_ids)
+    assert special & set(ids)
+    assert not any(a == b and a in special for a, b in itertools.pairwise(ids))
+    if tokenizer.cls_token_id is not None:
+        assert ids.count(tokenizer.cls_token_id) == 1
+
+
+def test_a_tokenizer_that_adds_bos_does_not_double_the_templates_bos():
+    tokenizer = tiny_model()[1]
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    tokenizer.chat_template = DECODER_TEMPLATE
+    ids = ConversationEncoder(tokenizer, 500).encode(prompt("q"), "a").ids
+    assert ids[0] == tokenizer.bos_token_id
+    assert ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_the_prompt_is_cut_from_the_left_first(decoder):
+    whole = ConversationEncoder(decoder, 500).encode(prompt("time " * 50), "the answer")
+    cut = ConversationEncoder(decoder, 30).encode(prompt("time " * 50), "the answer")
+    assert len(cut.ids) == 30
+    assert cut.truncated
+    assert not whole.truncated
+    assert cut.full_length == len(whole.ids)
+    assert cut.ids[0] == whole.ids[0]  # the special token in front stays
+    assert cut.ids[1:] == whole.ids[-29:]
+
+
+def test_the_answers_end_token_is_kept_after_truncation(decoder):
+    cut = ConversationEncoder(decoder, 16).encode(prompt("question"), "law money " * 40)
+    assert len(cut.ids) == 16
+    assert cut.ids[-1] == decoder.eos_token_id
+    assert "law money law" in decoder.decode(cut.ids[:-1])
+
+
+@pytest.mark.parametrize(
+    ("prompt_ids", "answer", "limit", "expected"),
+    [
+        ([9, 1, 2, 3], [4, 5, 8], 7, [9, 1, 2, 3, 4, 5, 8]),
+        ([9, 1, 2, 3], [4, 5, 8], 5, [9, 3, 4, 5, 8]),
+        ([9, 1, 2, 3], [4, 5, 8], 4, [9, 4, 5, 8]),
+        ([1, 2, 3], [4, 5, 8], 4, [3, 4, 5, 8]),
+        ([9, 1], [4, 5, 6, 8], 4, [4, 5, 6, 8]),
+        ([9, 1], [4, 5, 6, 8], 3, [4, 5, 8]),
+        ([9, 1], [4, 5, 6, 8, 7], 3, [4, 8, 7]),  # a newline after the end mark belongs to it
+        ([], [4, 5, 6], 2, [4, 5]),
+    ],
+)
+def test_truncation_token_by_token(prompt_ids, answer, limit, expected):
+    assert truncate(prompt_ids, answer, limit, frozenset({8, 9})) == expected
+
+
+def test_overlong_pairs_are_counted_and_kept(tokenizer):
+    pairs = planted_pairs(6)
+    long = dataclasses.replace(pairs[0], pair_id="long", rejected="money " * 300)
+    rows, overlong = encode_pairs([*pairs, long], ConversationEncoder(tokenizer, 100), 1.0)
+    assert (len(rows), overlong) == (7, 1)
+    assert rows[-1].length == 100
+
+
+def test_odd_conversations_are_read(tokenizer):
+    encoder = ConversationEncoder(tokenizer, 64)
+    odd = [
+        ((), ""),
+        (prompt(""), ""),
+        (prompt("<|im_end|>[SEP]"), "😀 \ud800 混合"),
+        (prompt("x" * 5000), "y" * 5000),
+    ]
+    for messages, response in odd:
+        assert 0 < len(encoder.encode(messages, response).ids) <= 64
+    many = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"), Message("user", "v"))
+    assert len(encoder.encode(many, "w").ids) > len(encoder.encode(many[:2], "w").ids)
+
+
+def test_a_template_that_refuses_says_so(decoder):
+    tokenizer = tiny_model()[1]
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(DataError, match="alternate"):
+        ConversationEncoder(tokenizer, 64).encode(prompt("q"), "a")
+
+
+def test_the_template_hash_follows_template_and_limit(decoder):
+    base = ConversationEncoder(decoder, 64).template_hash
+    assert base == ConversationEncoder(decoder, 64).template_hash
+    assert base != ConversationEncoder(decoder, 65).template_hash
+
+
+def test_one_text_in_many_pairs_is_encoded_once(decoder):
+    calls = []
+
+    class Counting(ConversationEncoder):
+        def encode(self, messages, response):
+            calls.append(response)
+            return super().encode(messages, response)
+
+    same = [Pair(str(i), prompt("q"), "best", f"other {i}") for i in range(5)]
+    encode_pairs(same, Counting(decoder, 64), 1.0)
+    assert calls.count("best") == 1
