@@ -30,41 +30,81 @@ class Estimate:
     n: int
 
 
-def cohen_kappa(first: Array, second: Array) -> float:
-    """Cohen's kappa of two raters' labels over the same units: (p_o − p_e) / (1 − p_e). NaN for n = 0 or p_e
-    = 1.
+def confusions(first: Array, second: Array, size: int) -> Array:
+    """(units, C·C): one 1 for each unit, in the cell (first rater's category, second's) of a flattened table.
 
-    `first`, `second`: (n,) labels of any kind that numpy can sort (Cohen 1960).
+    `first`, `second`: (units,) categories from 0 to `size` − 1.
+    """
+    cells = np.zeros((len(first), size * size))
+    cells[np.arange(len(first)), first * size + second] = 1
+    return cells
+
+
+def share_of_confusions(sums: Array) -> Array:
+    """(R, C·C) summed confusions to (R,) shares of the units on which both raters agree; NaN without units."""
+    size = math.isqrt(sums.shape[1])
+    agreed = np.trace(sums.reshape(-1, size, size), axis1=1, axis2=2)
+    return share_of_sums(np.stack([agreed, sums.sum(axis=1)], axis=1))
+
+
+def kappa_of_confusions(sums: Array) -> Array:
+    """(R, C·C) summed confusions to (R,) Cohen's kappas: (p_o − p_e) / (1 − p_e) (Cohen 1960). NaN without
+    units or for p_e = 1.
+    """
+    size = math.isqrt(sums.shape[1])
+    tables = sums.reshape(-1, size, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = tables / tables.sum(axis=(1, 2), keepdims=True)
+    expected = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)
+    return _above_chance(share_of_confusions(sums), expected)
+
+
+def cohen_kappa(first: Array, second: Array) -> float:
+    """Cohen's kappa of two raters' labels over the same units. NaN for n = 0 or one label in use.
+
+    `first`, `second`: (n,) labels of any kind that numpy can sort.
     """
     if len(first) != len(second):
         raise ValueError(f"two raters must rate the same units, got {len(first)} and {len(second)}")
     if not len(first):
         return math.nan
     labels, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
-    one, two = codes[: len(first)], codes[len(first) :]
-    shares_one = np.bincount(one, minlength=len(labels)) / len(first)
-    shares_two = np.bincount(two, minlength=len(labels)) / len(first)
-    expected = float(shares_one @ shares_two)
-    observed = float(np.mean(one == two))
-    return (observed - expected) / (1 - expected) if expected < 1 else math.nan
+    cells = confusions(codes[: len(first)], codes[len(first) :], len(labels))
+    return float(kappa_of_confusions(cells.sum(axis=0, keepdims=True))[0])
+
+
+def fleiss_sums(counts: Array) -> Array:
+    """(units, 2 + C): agreeing pairs of votes, all pairs, and the votes for each category, on each unit.
+
+    Raises ValueError where the numbers of votes differ between units (Fleiss 1971 asks for equal ones).
+    """
+    votes = counts.sum(axis=1)  # (U,)
+    if (votes != votes[:1]).any():
+        raise ValueError("Fleiss' kappa needs the same number of votes on every unit")
+    return np.concatenate([agreeing_pairs(counts), counts], axis=1)
+
+
+def fleiss_of_sums(sums: Array) -> Array:
+    """(R, 2 + C) summed `fleiss_sums` to (R,) Fleiss' kappas. NaN without two votes or with one category in
+    use.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = sums[:, 2:] / sums[:, 2:].sum(axis=1, keepdims=True)
+    return _above_chance(share_of_sums(sums[:, :2]), (shares**2).sum(axis=1))
 
 
 def fleiss_kappa(counts: Array) -> float:
-    """Fleiss' kappa of `counts` (units, categories), every unit with the same number of votes (Fleiss 1971).
+    """Fleiss' kappa of `counts` (units, categories), every unit with the same number of votes.
 
-    Raises ValueError where the numbers of votes differ. NaN without two votes or with one category in use.
+    Raises what `fleiss_sums` raises; NaN as in `fleiss_of_sums`.
     """
-    if not len(counts):
-        return math.nan
-    votes = counts.sum(axis=1)  # (U,)
-    if (votes != votes[0]).any():
-        raise ValueError("Fleiss' kappa needs the same number of votes on every unit")
-    n = int(votes[0])
-    if n < 2:
-        return math.nan
-    observed = float(((counts * (counts - 1)).sum(axis=1) / (n * (n - 1))).mean())
-    expected = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
-    return (observed - expected) / (1 - expected) if expected < 1 else math.nan
+    return float(fleiss_of_sums(fleiss_sums(counts).sum(axis=0, keepdims=True))[0])
+
+
+def _above_chance(observed: Array, expected: Array) -> Array:
+    """(observed − expected) / (1 − expected); NaN where chance alone gives full agreement."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)
 
 
 def agreeing_pairs(counts: Array) -> Array:
@@ -165,10 +205,11 @@ def _resampled(totals: Array, resamples: int, seed: int) -> list[Array]:
     rows = max(1, min(resamples, BLOCK_CELLS // size))
     blocks = []
     for start in range(0, resamples, rows):
-        weights = np.empty((min(rows, resamples - start), size))  # (R, K): how often each cluster was drawn
-        for row in weights:
-            row[:] = np.bincount(generator.integers(size, size=size), minlength=size)
-        blocks.append(weights @ totals)
+        count = min(rows, resamples - start)
+        drawn = generator.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
+        # How often each cluster was drawn: (R, K), all rows counted at once.
+        weights = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
+        blocks.append(weights.astype(np.float64) @ totals)
     return blocks
 
 

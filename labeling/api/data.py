@@ -254,7 +254,7 @@ class AgreementSerializer(serializers.Serializer):
     pairwise = EstimateSerializer(allow_null=True)
     alpha = EstimateSerializer(allow_null=True)
     alpha_ordinal = EstimateSerializer(allow_null=True)
-    fleiss = serializers.FloatField(allow_null=True)
+    fleiss = EstimateSerializer(allow_null=True)
 
 
 class AgreementView(APIView):

@@ -25,9 +25,12 @@ from labeling.statistics import (
     agreeing_pairs,
     alpha_of_coincidences,
     cluster_bootstrap,
-    cohen_kappa,
     coincidences,
-    fleiss_kappa,
+    confusions,
+    fleiss_of_sums,
+    fleiss_sums,
+    kappa_of_confusions,
+    share_of_confusions,
     share_of_sums,
 )
 
@@ -40,13 +43,15 @@ Unit = tuple[int, Mapping[int, str]]
 
 @dataclass(frozen=True)
 class PairAgreement:
-    """Two labelers over the `n` comparisons that both voted on."""
+    """Two labelers over the `n` comparisons that both voted on. `kappa` is Cohen's; None where it is undefined:
+    both said one and the same thing throughout.
+    """
 
     first: str
     second: str
     n: int
-    agreement: float
-    kappa: float
+    agreement: Estimate
+    kappa: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Agreement:
     pairwise: Estimate | None = None
     alpha: Estimate | None = None
     alpha_ordinal: Estimate | None = None
-    fleiss: float | None = None
+    fleiss: Estimate | None = None
     pairs: tuple[PairAgreement, ...] = ()
 
 
@@ -126,8 +131,6 @@ def agreement_of(units: Iterable[Unit], names: Mapping[int, str], *, minimum: in
         return known
     given = [list(votes.values()) for _prompt, votes in shared]
     counts = np.array([[said.count(name) for name in OUTCOMES] for said in given])  # (units, outcomes)
-    votes_each = counts.sum(axis=1)
-    fleiss = fleiss_kappa(counts) if (votes_each == votes_each[0]).all() else math.nan
     return Agreement(
         comparisons=known.comparisons,
         prompts=known.prompts,
@@ -135,8 +138,8 @@ def agreement_of(units: Iterable[Unit], names: Mapping[int, str], *, minimum: in
         pairwise=_known(cluster_bootstrap(agreeing_pairs(counts), prompts, share_of_sums)),
         alpha=_alpha(counts, prompts, "nominal"),
         alpha_ordinal=_alpha(counts[:, ORDERED], prompts, "ordinal"),
-        fleiss=None if math.isnan(fleiss) else fleiss,
-        pairs=_pairs([votes for _prompt, votes in shared], names),
+        fleiss=_fleiss(counts, prompts),
+        pairs=_pairs(shared, names),
     )
 
 
@@ -155,24 +158,32 @@ def _alpha(counts: Array, prompts: Array, level: str) -> Estimate | None:
     return _known(cluster_bootstrap(sums, prompts, statistic))
 
 
-def _pairs(
-    units: Iterable[Mapping[int, str]], names: Mapping[int, str], most: int = 30
-) -> tuple[PairAgreement, ...]:
-    """Cohen's kappa of the pairs of labelers who share most comparisons."""
-    shared: dict[tuple[int, int], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for votes in units:
-        for one, two in combinations(sorted(votes), 2):
-            first, second = shared[one, two]
-            first.append(votes[one])
-            second.append(votes[two])
-    largest = sorted(shared.items(), key=lambda item: (-len(item[1][0]), item[0]))[:most]
-    return tuple(
-        PairAgreement(
-            first=names[one],
-            second=names[two],
-            n=len(first),
-            agreement=float(np.mean(np.array(first) == np.array(second))),
-            kappa=cohen_kappa(np.array(first), np.array(second)),
-        )
-        for (one, two), (first, second) in largest
+def _fleiss(counts: Array, prompts: Array) -> Estimate | None:
+    votes = counts.sum(axis=1)
+    if (votes != votes[0]).any():
+        return None
+    return _known(cluster_bootstrap(fleiss_sums(counts), prompts, fleiss_of_sums))
+
+
+def _pairs(units: Iterable[Unit], names: Mapping[int, str], most: int = 30) -> tuple[PairAgreement, ...]:
+    """Agreement and Cohen's kappa of the pairs of labelers who share most comparisons."""
+    shared: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
+    for prompt, votes in units:
+        codes = {labeler: OUTCOMES.index(outcome) for labeler, outcome in votes.items()}
+        for one, two in combinations(sorted(codes), 2):
+            shared[one, two].append((prompt, codes[one], codes[two]))
+    largest = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
+    return tuple(_pair(names[one], names[two], np.array(rows)) for (one, two), rows in largest)
+
+
+def _pair(first: str, second: str, rows: Array) -> PairAgreement:
+    """`rows`: (n, 3) prompt, first labeler's code, second's."""
+    prompts, one, two = rows.T
+    cells = confusions(one, two, len(OUTCOMES))
+    return PairAgreement(
+        first=first,
+        second=second,
+        n=len(rows),
+        agreement=cluster_bootstrap(cells, prompts, share_of_confusions),
+        kappa=_known(cluster_bootstrap(cells, prompts, kappa_of_confusions)),
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.urls import reverse
 from django.utils import timezone
 
 from labeling.models import Comparison, Preference
@@ -47,8 +48,27 @@ def test_pairwise_agreement_is_the_ceiling_with_interval():
     assert agreement.pairwise.low < agreement.pairwise.value < agreement.pairwise.high
     assert agreement.pairwise.n == 20
     [pair] = agreement.pairs
-    assert (pair.n, pair.agreement) == (20, pytest.approx(same / 20))
-    assert agreement.fleiss is not None
+    assert (pair.n, pair.agreement) == (20, agreement.pairwise)
+    for kappa in (pair.kappa, agreement.fleiss):
+        assert kappa.low < kappa.value < kappa.high
+        assert kappa.n == 20
+
+
+def test_a_kappa_that_is_undefined_is_none_beside_its_agreement():
+    agreement = project_agreement(labeled_project(6, outcomes="a"), minimum=5)
+    [pair] = agreement.pairs
+    assert (pair.agreement.value, pair.agreement.low, pair.kappa, agreement.fleiss) == (1.0, 1.0, None, None)
+
+
+def test_the_page_shows_every_kappa_with_its_interval(client, admin_user):
+    project = labeled_project(60, labelers=3, outcomes="aabb")
+    client.force_login(admin_user)
+    page = client.get(reverse("labeling:agreement", args=[project.slug])).content.decode()
+    figures = project_agreement(project)
+    shown = [figures.fleiss, *(pair.kappa for pair in figures.pairs), *(p.agreement for p in figures.pairs)]
+    assert len(shown) == 7
+    for estimate in shown:
+        assert f"{estimate.value:.2f} ± {(estimate.high - estimate.low) / 2:.2f}" in page
 
 
 def test_a_new_vote_is_seen_at_once(django_assert_num_queries):

@@ -17,9 +17,14 @@ from labeling.statistics import (
     agreeing_pairs,
     cluster_bootstrap,
     cohen_kappa,
+    confusions,
     fleiss_kappa,
+    fleiss_of_sums,
+    fleiss_sums,
+    kappa_of_confusions,
     krippendorff_alpha,
     pairwise_agreement,
+    share_of_confusions,
     share_of_sums,
     wilson_interval,
 )
@@ -134,6 +139,36 @@ def test_the_bootstrap_resamples_clusters_not_units():
     assert once.low < once.value < once.high
     assert once.high - once.low == pytest.approx(4 * math.sqrt(0.25 / 60), rel=0.25)
     assert (once.n, copies.n) == (60, 600)
+
+
+def test_intervals_of_the_kappas_equal_a_slow_bootstrap_of_whole_prompts():
+    generator = np.random.default_rng(3)
+    first, second = generator.integers(0, 3, size=(2, 40))
+    second = np.where(generator.random(40) < 0.6, first, second)
+    prompts = np.arange(40) // 3
+    counts = np.eye(3, dtype=int)[first] + np.eye(3, dtype=int)[second]
+    cells = confusions(first, second, 3)
+    drawn = np.random.default_rng(0).integers(14, size=(1000, 14))
+    rows = [np.concatenate([np.flatnonzero(prompts == prompt) for prompt in draw]) for draw in drawn]
+
+    def check(estimate, slow):
+        low, high = np.quantile([slow(kept) for kept in rows], [0.025, 0.975])
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
+            (slow(np.arange(40)), low, high)
+        )
+
+    check(
+        cluster_bootstrap(cells, prompts, kappa_of_confusions),
+        lambda kept: cohen_kappa_score(first[kept], second[kept]),
+    )
+    check(
+        cluster_bootstrap(cells, prompts, share_of_confusions),
+        lambda kept: np.mean(first[kept] == second[kept]),
+    )
+    check(
+        cluster_bootstrap(fleiss_sums(counts), prompts, fleiss_of_sums),
+        lambda kept: fleiss_kappa(counts[kept]),
+    )
 
 
 def test_one_cluster_has_no_interval_and_none_has_no_value():
