@@ -15,9 +15,57 @@ Kind = Literal["starter", "transformer"]
 KINDS: tuple[str, ...] = ("starter", "transformer")
 
 
+# Least and greatest value of every number, both allowed. A setting may come from anybody with a project's token:
+# what would hold a worker for weeks, fill its disk or take all its memory is refused before anything is queued.
+SEEDS = (0, 2**31 - 1)
+STARTER_LIMITS: dict[str, tuple[float, float]] = {
+    "seed": SEEDS,
+    "heads": (1, 64),
+    "folds": (2, 20),
+    "default_c": (1e-9, 1e6),
+    "margin_scale": (0, 100),
+    "hash_bits": (10, 22),
+    "max_chars": (100, 1_000_000),
+}
+TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
+    "seed": SEEDS,
+    "epochs": (0.001, 100),
+    "max_steps": (0, 1_000_000),
+    "learning_rate": (1e-12, 1),
+    "weight_decay": (0, 0.99),
+    "warmup_share": (0, 0.99),
+    "clip_norm": (1e-9, 1e9),
+    "batch_tokens": (8, 262_144),
+    "accumulate": (1, 1024),
+    "max_length": (8, 32_768),
+    "margin_scale": (0, 100),
+    "centering": (0, 10),
+    "dropout": (0, 0.9),
+    "patience": (1, 10_000),
+    "evaluate_every": (0, 1_000_000),
+    "checkpoint_every": (0, 1_000_000),
+    "keep_checkpoints": (1, 20),
+    "score_tokens": (8, 262_144),
+    "log_every": (1, 100_000),
+    "tiny_vocabulary": (300, 65_536),
+    "tiny_hidden": (8, 2048),
+    "tiny_layers": (1, 32),
+    "tiny_heads": (1, 64),
+}
+MOST_REGULARISATIONS = 32
+LONGEST_NAME = 300
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _check_limits(kind: str, values: object, limits: Mapping[str, tuple[float, float]]) -> None:
+    """Raises ConfigError with the kind, the setting, its allowed range and what was given; NaN is in no range."""
+    for name, (low, high) in limits.items():
+        value = getattr(values, name)
+        _require(low <= value <= high, f"{kind}: {name} must lie in {low:,}..{high:,}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +88,17 @@ class StarterConfig:
     max_chars: int = 20_000
 
     def __post_init__(self) -> None:
-        _require(1 <= self.heads <= 64, f"heads must lie in 1..64, got {self.heads}")
-        _require(2 <= self.folds <= 20, f"folds must lie in 2..20, got {self.folds}")
-        _require(bool(self.regularisation), "regularisation needs at least one value")
-        _require(all(c > 0 for c in self.regularisation), "every value of regularisation must be positive")
-        _require(self.default_c > 0, f"default_c must be positive, got {self.default_c}")
-        _require(self.margin_scale >= 0, f"margin_scale must not be negative, got {self.margin_scale}")
-        _require(10 <= self.hash_bits <= 22, f"hash_bits must lie in 10..22, got {self.hash_bits}")
-        _require(self.max_chars >= 100, f"max_chars must be at least 100, got {self.max_chars}")
+        _check_limits("starter", self, STARTER_LIMITS)
+        count = len(self.regularisation)
+        _require(
+            1 <= count <= MOST_REGULARISATIONS,
+            f"starter: regularisation must have 1..{MOST_REGULARISATIONS} values, got {count}",
+        )
+        low, high = STARTER_LIMITS["default_c"]
+        for c in self.regularisation:
+            _require(
+                low <= c <= high, f"starter: every regularisation must lie in {low:,}..{high:,}, got {c!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +109,8 @@ class TransformerConfig:
     pairs' own text. ``max_length`` and ``batch_tokens`` are tokens; a step is ``accumulate`` batches of at
     most ``batch_tokens`` padded tokens (a single longer pair still makes a batch). ``margin_scale`` is the
     margin at strength 4. ``patience`` counts evaluations without a better validation loss.
-    ``checkpoint_every`` and ``evaluate_every`` count steps, 0 means once an epoch.
+    ``checkpoint_every`` and ``evaluate_every`` count steps, 0 means once an epoch; ``max_steps`` 0 means no cap.
+    The ranges stand in ``TRANSFORMER_LIMITS``.
     """
 
     base: str = "tiny"
@@ -91,30 +143,28 @@ class TransformerConfig:
     tiny_heads: int = 4
 
     def __post_init__(self) -> None:
-        self._check_optimiser()
-        _require(bool(self.base.strip()), "base must name a folder, a hub id, tiny or tiny-encoder")
+        _check_limits("transformer", self, TRANSFORMER_LIMITS)
         _require(
-            self.hub in ("huggingface", "modelscope"), f"hub must be huggingface or modelscope: {self.hub}"
+            bool(self.base.strip()) and len(self.base) <= LONGEST_NAME,
+            f"transformer: base must name a folder, a hub id, tiny or tiny-encoder in 1..{LONGEST_NAME} characters",
         )
-        _require(self.dtype in ("float32", "bfloat16"), f"dtype must be float32 or bfloat16: {self.dtype}")
-        for name in ("batch_tokens", "score_tokens", "max_length"):
-            _require(getattr(self, name) >= 8, f"{name} must be at least 8, got {getattr(self, name)}")
-        for name in ("accumulate", "log_every", "patience", "keep_checkpoints", "tiny_layers", "tiny_heads"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_steps", "evaluate_every", "checkpoint_every"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
-        _require(self.tiny_vocabulary >= 300, f"tiny_vocabulary must be at least 300: {self.tiny_vocabulary}")
-        _require(self.tiny_hidden % (2 * self.tiny_heads) == 0, "tiny_hidden must divide by twice tiny_heads")
-
-    def _check_optimiser(self) -> None:
-        _require(0 < self.epochs <= 1000, f"epochs must lie in (0, 1000], got {self.epochs}")
-        _require(0 < self.learning_rate < 1, f"learning_rate must lie in (0, 1), got {self.learning_rate}")
-        _require(0 <= self.weight_decay < 1, f"weight_decay must lie in [0, 1), got {self.weight_decay}")
-        _require(0 <= self.warmup_share < 1, f"warmup_share must lie in [0, 1), got {self.warmup_share}")
-        _require(self.clip_norm > 0, f"clip_norm must be positive, got {self.clip_norm}")
-        _require(self.margin_scale >= 0, f"margin_scale must not be negative, got {self.margin_scale}")
-        _require(self.centering >= 0, f"centering must not be negative, got {self.centering}")
-        _require(0 <= self.dropout < 1, f"dropout must lie in [0, 1), got {self.dropout}")
+        _require(
+            len(self.revision or "") <= LONGEST_NAME,
+            f"transformer: revision must have at most {LONGEST_NAME} characters",
+        )
+        _require(
+            self.hub in ("huggingface", "modelscope"),
+            f"transformer: hub must be huggingface or modelscope, got {self.hub!r}",
+        )
+        _require(
+            self.dtype in ("float32", "bfloat16"),
+            f"transformer: dtype must be float32 or bfloat16, got {self.dtype!r}",
+        )
+        _require(
+            self.tiny_hidden % (2 * self.tiny_heads) == 0,
+            f"transformer: tiny_hidden must divide by twice tiny_heads ({2 * self.tiny_heads}), "
+            f"got {self.tiny_hidden}",
+        )
 
 
 Config = StarterConfig | TransformerConfig

@@ -13,6 +13,7 @@ from tests.workers.app.world import World
 from webapp.jobs.models import Job
 from webapp.users.models import ApiToken, User
 from workers.models import RetrainPolicy, TrainingRun
+from workers.reward.config import TRANSFORMER_LIMITS
 
 BASE = "/api/v1/projects/world"
 
@@ -59,6 +60,27 @@ def test_wrong_settings_are_400(trained: Trained, body: dict[str, Any]) -> None:
     response = client_of(trained.people["manager"]).post(f"{BASE}/training-runs", body, format="json")
     assert response.status_code == 400
     assert TrainingRun.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_steps", 10**9),
+        ("batch_tokens", 10**7),
+        ("max_length", 10**6),
+        ("epochs", 1e6),
+        ("learning_rate", 3),
+    ],
+)
+def test_a_setting_beyond_its_limit_is_named_with_its_range(
+    trained: Trained, name: str, value: float
+) -> None:
+    body = {"kind": "transformer", "config": {name: value}}
+    response = client_of(trained.people["manager"]).post(f"{BASE}/training-runs", body, format="json")
+    low, high = TRANSFORMER_LIMITS[name]
+    assert response.status_code == 400
+    said = f"transformer: {name} must lie in {low:,}..{high:,}, got {value!r}"
+    assert said in response.content.decode()
 
 
 def test_a_run_may_read_a_snapshot_that_exists(trained: Trained) -> None:
