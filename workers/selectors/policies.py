@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max
+from django.db.models import Count, Exists, Max, OuterRef
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from labeling.models import LABEL_OUTCOMES, Preference
+from labeling.selectors.preferences import latest_revisions
 from workers.models import RetrainPolicy
 
 
@@ -22,15 +23,20 @@ class NewLabels:
 
 
 def new_labels(policy: RetrainPolicy) -> NewLabels:
-    """First-revision labels after the mark: a changed mind or an undo is not a new label. One indexed
-    query."""
-    rows = Preference.objects.filter(
-        project_id=policy.project_id,
-        pk__gt=policy.last_triggered_preference_id,
-        outcome__in=LABEL_OUTCOMES,
-        revision=1,
-    ).aggregate(count=Count("pk"), newest=Max("pk"))
-    return NewLabels(rows["count"], rows["newest"] or policy.last_triggered_preference_id)
+    """Labels that stand now and did not at the mark, one for each person and comparison.
+
+    A changed mind is no new label; one given after a skip or an undo is, and one that was undone since is not.
+    One query, which walks the preferences after the mark and looks each one's revisions up in an index.
+    """
+    mark = policy.last_triggered_preference_id
+    own = Preference.objects.filter(
+        comparison_id=OuterRef("comparison_id"), labeler_id=OuterRef("labeler_id"), pk__lte=mark
+    )
+    stood = latest_revisions(own, up_to=mark).filter(outcome__in=LABEL_OUTCOMES)
+    since = Preference.objects.filter(project_id=policy.project_id, pk__gt=mark)
+    new = latest_revisions(since).filter(~Exists(stood), outcome__in=LABEL_OUTCOMES)
+    rows = new.aggregate(count=Count("pk"), newest=Max("pk"))
+    return NewLabels(rows["count"], rows["newest"] or mark)
 
 
 def next_due(policy: RetrainPolicy, *, now: datetime | None = None) -> datetime | None:

@@ -7,9 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import PeriodicTask
 
+from labeling.models import Comparison, Preference
 from labeling.services.resolution import resolve_comparisons
+from tests.factories import make_preference
 from tests.workers.app.world import World, add_comparison, label
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
@@ -45,6 +49,45 @@ def test_enough_new_labels_start_one_run(world: World) -> None:
     run = TrainingRun.objects.get()
     assert (run.trigger, run.kind) == (RunTrigger.LABELS, "starter")
     assert retrain_tick() == 0
+
+
+def test_a_label_counts_once_when_it_first_stands(world: World) -> None:
+    """After a skip or an undo it is new; changed it is not, and undone it is none."""
+    old, pair = world.labeled_ids[0], [Comparison.objects.get(pk=pk) for pk in world.open_ids[:4]]
+    say(world, pair[0], "skip")
+    policy = save(world, every_n_labels=50)
+    say(world, pair[0], "a")  # skipped before the mark
+    say(world, pair[1], "skip", "b")
+    say(world, pair[2], "a", "withdrawn", "b", "a")
+    say(world, pair[3], "a", "withdrawn")
+    say(world, Comparison.objects.get(pk=old), "tie", "withdrawn", "b")  # it stood at the mark, and stands
+    assert new_labels(policy).count == 3
+    assert new_labels(policy).newest == Preference.objects.filter(comparison=pair[2]).latest("pk").pk
+
+
+def test_new_labels_are_counted_by_index(world: World) -> None:
+    policy = save(world, every_n_labels=5)
+    policy.last_triggered_preference_id -= 10
+    with CaptureQueriesContext(connection) as queries:
+        assert new_labels(policy).count == 10
+    assert len(queries) == 1
+    sql = queries[0]["sql"]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a hundred rows alone would be read whole
+        cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN'} {sql}")
+        plan = str(cursor.fetchall())
+    assert "preference_project" in plan or "preference_pkey" in plan, plan
+    assert "preference_revision_once" in plan or "sqlite_autoindex" in plan, plan
+    assert "Seq Scan" not in plan, plan
+    assert "SCAN labeling_preference" not in plan, plan
+
+
+def say(world: World, comparison: Comparison, *outcomes: str) -> None:
+    """Revisions of one person's answer, one behind the other."""
+    known = comparison.preferences.count()
+    for revision, outcome in enumerate(outcomes, start=known + 1):
+        make_preference(comparison, world.labeler, outcome, revision=revision)
 
 
 def test_two_beats_start_one_run(world: World) -> None:

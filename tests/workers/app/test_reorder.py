@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -26,6 +26,8 @@ from workers.selectors.scores import comparison_opinions, score_bins
 from workers.services.reorder import conflict, reorder_queue
 from workers.services.scoring import scoring_start, scoring_tick, unscored
 from workers.services.training import training_start
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 def add_verdict(
@@ -182,6 +184,34 @@ def test_the_tick_scores_what_an_import_brought(trained: Trained) -> None:
     assert scoring_tick() == 1
     run_inline(Job.objects.filter(state="queued").get(), reraise=True)
     assert scoring_tick() == 0
+
+
+def test_the_tick_finds_a_response_below_ids_that_have_scores(trained: Trained) -> None:
+    """An import beside another may commit smaller ids later: here the scores of one are gone."""
+    late = Score.objects.order_by("response_id").first()
+    assert late is not None
+    late.delete()
+    assert scoring_tick() == 1
+    run_inline(Job.objects.get(kind="reward.score"), reraise=True)
+    assert Score.objects.filter(response_id=late.response_id).exists()
+    assert scoring_tick() == 0
+
+
+def test_every_id_has_its_turn(trained: Trained, monkeypatch) -> None:
+    """With more ids than one tick looks at, whichever response lacks its score is found in one round."""
+    monkeypatch.setattr("workers.services.scoring.TICK_IDS", 10)
+    monkeypatch.setattr("workers.services.scoring._score", lambda project: True)
+    ids = sorted(Score.objects.values_list("response_id", flat=True))
+    turns = -(-(ids[-1] + 1 - ids[0] - 10) // 10)
+    ticks = [NOON + timedelta(minutes=minute) for minute in range(turns)]
+    assert [scoring_tick(now=moment) for moment in ticks] == [0] * turns
+    for pk in (ids[0], ids[9], ids[10], ids[len(ids) // 2], ids[-12]):
+        kept = Score.objects.get(response_id=pk)
+        kept.delete()
+        assert sum(scoring_tick(now=moment) for moment in ticks) == 1
+        kept.save(force_insert=True)
+    Score.objects.get(response_id=ids[-1]).delete()
+    assert [scoring_tick(now=moment) for moment in ticks] == [1] * turns
 
 
 def test_a_project_that_trains_is_scored_by_its_run(trained: Trained) -> None:
