@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Greatest, Least
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -204,11 +203,21 @@ def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn
     return lease
 
 
-def give_slots_back(comparison_ids: list[int], count: int = 1) -> None:
-    """Return `count` slots to each comparison (locked by the caller), never more than it still needs."""
-    Comparison.objects.filter(pk__in=comparison_ids).update(
-        open_slots=Least(F("open_slots") + count, Greatest(0, F("needed") - F("label_count")))
+def slots_recount(comparisons: QuerySet[Comparison]) -> None:
+    """Set the open slots of these comparisons (locked by the caller) to what labels and leases leave of the
+    labels needed.
+
+    Counted anew, not stepped: after the overlap was lowered there may be more leases than places, and a step
+    up from zero would forget them and give a place out twice.
+    """
+    leases = (
+        Assignment.objects.filter(comparison=OuterRef("pk"), state=AssignmentState.LEASED)
+        .order_by()
+        .values("comparison")
+        .annotate(number=Count("pk"))
+        .values("number")
     )
+    comparisons.update(open_slots=Greatest(F("needed") - F("label_count") - Coalesce(Subquery(leases), 0), 0))
 
 
 def release_expired(now: datetime | None = None) -> int:
@@ -246,7 +255,6 @@ def _release(rows: dict[int, int], condition: Q) -> int:
             .values_list("pk", "comparison_id")
         )
         Assignment.objects.filter(pk__in=released).update(state=AssignmentState.EXPIRED)
-        counts = Counter(released.values())
-        for number in set(counts.values()):
-            give_slots_back([pk for pk, seen in counts.items() if seen == number], number)
+        if released:
+            slots_recount(Comparison.objects.filter(pk__in=set(released.values())))
     return len(released)

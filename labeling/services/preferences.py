@@ -30,8 +30,8 @@ from labeling.services.allocation import (
     LABELED_STATES,
     LabelingError,
     LeaseLostError,
-    give_slots_back,
     lease_end,
+    slots_recount,
 )
 from labeling.services.resolution import resolve_comparisons
 from labeling.submission import Submission, read_submission
@@ -111,9 +111,10 @@ def preference_submit(
                 after_reveal=after_reveal and project.reveal_after_vote,
             )
             row = _append(current, comparison, answer, moment)
+            # Finished before it is counted: a lease that still stands would keep its place.
+            _finish(current, row, submission, moment)
             if not is_change:
                 _count(comparison, row.outcome, +1, skip_limit=project.skip_limit)
-            _finish(current, row, submission, moment)
             resolve_comparisons([comparison.pk])
             return row
     except IntegrityError:
@@ -277,7 +278,7 @@ def _count(comparison: Comparison, outcome: str, step: int, *, skip_limit: int) 
     if outcome == Outcome.SKIP:
         Comparison.objects.filter(pk=comparison.pk).update(skip_count=F("skip_count") + step)
         if step > 0:
-            give_slots_back([comparison.pk])
+            slots_recount(Comparison.objects.filter(pk=comparison.pk))
     else:
         Comparison.objects.filter(pk=comparison.pk).update(label_count=F("label_count") + step)
     comparison.refresh_from_db(fields=["label_count", "skip_count", "state", "needed"])

@@ -9,14 +9,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.models import (
-    Assignment,
-    AssignmentState,
     Comparison,
     ComparisonState,
     Invitation,
@@ -24,6 +21,7 @@ from labeling.models import (
     Project,
     Role,
 )
+from labeling.services.allocation import slots_recount
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -49,7 +47,8 @@ def project_create(*, name: str, slug: str, created_by: User | None, **fields: A
 @transaction.atomic
 def project_update(*, project: Project, actor: User, **fields: Any) -> Project:
     """Change settings. A new overlap applies to open comparisons too: places are added or taken away at once."""
-    before = Project.objects.select_for_update().get(pk=project.pk)
+    # Not the whole key: a submit that holds a comparison refers to the project, and would wait for us in a ring.
+    before = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     changed = {key: value for key, value in fields.items() if getattr(before, key) != value}
     for key, value in changed.items():
         setattr(project, key, value)
@@ -68,24 +67,11 @@ def project_update(*, project: Project, actor: User, **fields: Any) -> Project:
 
 
 def _overlap_apply(project: Project, old: int) -> None:
-    """Move every comparison that follows the project's overlap to the new one; finished ones may open again.
-
-    Places are counted anew from labels and leases: a step from what is open would forget, once it reached zero,
-    how many leases there were too many.
-    """
+    """Move every comparison that follows the project's overlap to the new one; finished ones may open again."""
     live = Q(project=project, state__in=[ComparisonState.OPEN, ComparisonState.DONE])
     # The first statement locks the rows, so that the second one counts leases that no longer change.
     Comparison.objects.filter(live, needed__in=[old, project.overlap]).update(needed=project.overlap)
-    leases = (
-        Assignment.objects.filter(comparison=OuterRef("pk"), state=AssignmentState.LEASED)
-        .order_by()
-        .values("comparison")
-        .annotate(number=Count("pk"))
-        .values("number")
-    )
-    Comparison.objects.filter(live, needed=project.overlap).update(
-        open_slots=Greatest(F("needed") - F("label_count") - Coalesce(Subquery(leases), 0), 0)
-    )
+    slots_recount(Comparison.objects.filter(live, needed=project.overlap))
     full = Q(label_count__gte=F("needed"))
     followers = Comparison.objects.filter(project=project, needed=project.overlap)
     followers.filter(full, state=ComparisonState.OPEN).update(state=ComparisonState.DONE)

@@ -9,10 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from labeling.models import Assignment, Comparison, ComparisonState, Labeler, Preference, Resolution
+from labeling.models import (
+    Assignment,
+    Comparison,
+    ComparisonState,
+    Labeler,
+    Preference,
+    Project,
+    Resolution,
+)
 from labeling.services.allocation import lease_next, release_expired
 from labeling.services.preferences import preference_submit
+from labeling.services.projects import project_update
 from tests.labeling.label.factories import make_labeler, make_project
+from webapp.users.models import User
 
 THREADS = 16
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,3 +112,32 @@ def test_collecting_from_many_places_gives_each_slot_back_once():
         released.append(more)
     assert sum(released) == 180
     assert set(Comparison.objects.values_list("open_slots", flat=True)) == {3}
+
+
+def test_an_overlap_lowered_under_people_at_work_is_never_exceeded_again():
+    """While the overlap goes down, some skip and some let their lease lapse; what was given out by then may
+    be too much, but nothing is added to it."""
+    project = make_project(40, overlap=3, skip_limit=0)
+    people = [make_labeler(project) for _ in range(THREADS)]
+    manager = User.objects.create_user("manager")
+
+    def work(turn):
+        if turn == 0:
+            project_update(project=Project.objects.get(pk=project.pk), actor=manager, overlap=1)
+            return
+        labeler = people[turn]
+        for number, lease in enumerate(lease_next(labeler, count=6)):
+            if (turn + number) % 3 == 0:
+                answer = {"choice": "skip", "skip_reason": "unclear"}
+                preference_submit(assignment=lease, data=answer, idempotency_key=str(lease.uid))
+            elif (turn + number) % 3 == 1:
+                Assignment.objects.filter(pk=lease.pk).update(lease_expires_at=lease.created_at)
+                release_expired()
+        lease_next(labeler, count=6)
+
+    in_threads(work, range(THREADS))
+    assert Assignment.objects.filter(state="leased").exists()
+    for row in Comparison.objects.all():
+        leases = row.assignments.filter(state="leased").count()
+        assert row.needed == 1
+        assert row.open_slots == max(0, row.needed - row.label_count - leases)

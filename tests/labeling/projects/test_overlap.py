@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
-from labeling.models import Comparison
-from labeling.services.allocation import lease_next
+from labeling.models import Assignment, Comparison
+from labeling.services.allocation import lease_next, release_expired
+from labeling.services.preferences import preference_submit
 from labeling.services.projects import project_update
 from tests.labeling.label.factories import make_labeler, make_project
 from webapp.users.models import User
@@ -24,3 +26,31 @@ def test_an_overlap_lowered_and_raised_again_gives_no_place_twice():
         assert Comparison.objects.get().open_slots == places
     given = [len(lease_next(make_labeler(project))) for _number in range(3)]
     assert given == [1, 1, 0]
+
+
+@pytest.mark.parametrize("end", ["skip", "lapse"])
+def test_a_place_given_back_counts_the_leases_that_live(end):
+    """Three people hold the pair when one label is enough: whoever leaves makes no room for a fourth."""
+    project = make_project(1, overlap=3, skip_limit=0)
+    leases = [lease_next(make_labeler(project))[0] for _number in range(3)]
+    project_update(project=project, actor=User.objects.create_user("manager"), overlap=1)
+    leave(leases[0], end)
+    assert Comparison.objects.get().open_slots == 0
+    assert lease_next(make_labeler(project)) == []
+    for lease in leases[1:]:
+        leave(lease, end)
+    assert Comparison.objects.get().open_slots == 1
+
+
+def leave(lease, end):
+    if end == "skip":
+        data = {"choice": "skip", "skip_reason": "unclear"}
+        preference_submit(
+            assignment=Assignment.objects.select_related("comparison__project").get(pk=lease.pk),
+            data=data,
+            idempotency_key=str(lease.uid),
+        )
+    else:
+        moment = timezone.now()
+        Assignment.objects.filter(pk=lease.pk).update(lease_expires_at=moment)
+        assert release_expired(moment) == 1
