@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.utils.functional import SimpleLazyObject
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import generics, serializers, status
@@ -38,9 +39,11 @@ class SnapshotSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_stale(self, snapshot: Snapshot) -> bool:
-        """Whether preferences came after this snapshot."""
-        newest = self.context.get("newest")
-        return snapshot.stale if newest is None else newest > snapshot.last_preference_id
+        """Whether there are preferences that this snapshot has not seen."""
+        if "newest" not in self.context:
+            return snapshot.stale
+        is_behind: bool = self.context["newest"] > snapshot.last_preference_id
+        return is_behind or self.context["preference_count"] != snapshot.preference_count
 
 
 class SnapshotRequest(serializers.Serializer):
@@ -63,8 +66,10 @@ class SnapshotsView(generics.ListAPIView[Snapshot]):
     def get_serializer_context(self) -> dict[str, Any]:
         context = dict(super().get_serializer_context())
         if hasattr(self, "project"):
-            newest = self.project.preferences.order_by("-pk").values_list("pk", flat=True).first()
-            context["newest"] = newest or 0
+            preferences = self.project.preferences
+            context["newest"] = preferences.order_by("-pk").values_list("pk", flat=True).first() or 0
+            # Counted once for the whole list, and only where a snapshot has the newest id.
+            context["preference_count"] = SimpleLazyObject(preferences.count)
         return context
 
     @extend_schema(

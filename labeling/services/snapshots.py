@@ -98,6 +98,7 @@ def snapshot_build(
             locked.content_hash = content.hexdigest()
             locked.file_hash = file_hash
             locked.last_preference_id = source.up_to
+            locked.preference_count = source.preference_count
             locked.save()
     return locked
 

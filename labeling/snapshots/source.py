@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from labeling.models import Comparison, ComparisonState, Preference, Project, Prompt
 from labeling.selectors.preferences import latest_revisions
@@ -79,10 +79,11 @@ class SnapshotSource:
     config: SnapshotConfig
     using: str
     up_to: int = 0
+    preference_count: int = 0
 
     def __post_init__(self) -> None:
-        newest = self._preferences().aggregate(newest=Max("pk"))["newest"]
-        self.up_to = newest or 0
+        found = self._preferences().aggregate(newest=Max("pk"), count=Count("pk"))
+        self.up_to, self.preference_count = found["newest"] or 0, found["count"]
 
     def _preferences(self) -> QuerySet[Preference]:
         return Preference.objects.using(self.using).filter(project=self.project)
