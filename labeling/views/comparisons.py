@@ -89,6 +89,15 @@ def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 @login_required
 @require_safe
+def agreement_panel(request: HttpRequest, slug: str) -> HttpResponse:
+    """The project's agreement in a line, for its card on the home page, which does not wait for it."""
+    project = project_for(request.user, slug, Capability.VIEW)
+    context = {"project": project, "figures": project_agreement(project)}
+    return render(request, "labeling/comparisons/_agreement_line.html", context)
+
+
+@login_required
+@require_safe
 def agreement(request: HttpRequest, slug: str) -> HttpResponse:
     """How far people agree: live, or as a snapshot holds it (`?snapshot=3`)."""
     project = project_for(request.user, slug, Capability.VIEW)

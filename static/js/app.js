@@ -35,6 +35,9 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-autosubmit]")) event.target.form?.requestSubmit();
 });
 
+// On a narrow screen the tabs scroll: the page's own is brought into view.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Copy buttons: <button data-copy="#id">.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

@@ -78,6 +78,7 @@ projects/<slug:slug>/comparisons/<int:pk>/              GET view
 projects/<slug:slug>/comparisons/<int:pk>/judges/       GET reveal
 projects/<slug:slug>/panels/comparisons/<int:pk>/       GET reveal
 projects/<slug:slug>/agreement/                         GET view
+projects/<slug:slug>/panels/agreement/                  GET view
 
 projects/<slug:slug>/imports/                           GET manage
 projects/<slug:slug>/imports/new/                       GET manage  POST manage

@@ -67,5 +67,37 @@ def test_empty_charts_are_still_charts():
         bar_chart([], title="t"),
         reliability_chart([], title="t"),
     ):
-        assert svg.startswith("<svg")
+        assert svg.startswith('<div class="chart"><svg')
         assert "nan" not in svg.lower()
+
+
+def test_labels_that_would_touch_on_a_phone_are_marked_and_the_newest_is_not():
+    points = [Interval(f"v{number}", 0.7, 0.6, 0.8) for number in range(1, 13)]
+    svg = interval_chart(points, [], title="Accuracy")
+    labels = re.findall(r'<text class="(\w*)" [^>]*>(v\d+)</text>', svg)
+    assert [name for _class, name in labels] == [point.label for point in points]
+    assert [name for style, name in labels if not style] == ["v2", "v4", "v6", "v8", "v10", "v12"]
+
+
+def test_two_levels_near_each_other_are_named_on_both_sides():
+    def offsets(low: float, high: float) -> list[str]:
+        references = [Reference("low", low), Reference("high", high)]
+        svg = interval_chart([Interval("v1", 0.7, 0.4, 0.9)], references, title="Accuracy")
+        return re.findall(r'dy="([^"]+)" text-anchor="end">(?:low|high)<', svg)
+
+    assert offsets(0.5, 0.8) == ["-.35em", "-.35em"]
+    assert offsets(0.77, 0.8) == ["1.1em", "-.35em"]
+
+
+def test_names_in_a_legend_do_not_touch():
+    svg = line_chart(
+        [Series(name, [(0, 1.0), (1, 0.5)]) for name in ("cross-validation", "训练")], title="Loss"
+    )
+    places = dict(re.findall(r'<text x="([\d.]+)" y="233">([^<]+)</text>', svg))
+    first, second = sorted(map(float, places))
+    assert second - first > len("cross-validation") * 0.55 * 25
+
+
+def test_bars_have_as_many_labels_as_fit():
+    svg = bar_chart([(f"11-{day:02}", 1.0) for day in range(1, 31)], title="Labels")
+    assert re.findall(r">(11-\d\d)</text>", svg) == ["11-05", "11-10", "11-15", "11-20", "11-25", "11-30"]

@@ -1,19 +1,25 @@
-"""Charts drawn on the server as SVG: text that scales, `<title>` tooltips, colours from the page's own tokens.
+"""Charts drawn on the server as SVG: readable text, `<title>` tooltips, colours from the page's own tokens.
 
-Each function returns safe markup for `{{ chart }}`; the page puts the table of the same figures behind it.
+Each function returns safe markup for `{{ chart }}`; the page puts the table of the same figures behind it. A
+drawing shrinks with its column while the stylesheet's container queries let its text grow in turn, up to
+`TEXT_MOST` units; the layout leaves room for that, and labels of class "extra" are hidden where it is narrow.
 """
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 28
+LEFT, RIGHT, TOP, BOTTOM = 72, 12, 16, 34
+TEXT_MOST = 25  # largest size of text in drawing units
+LABELS_MOST = 7  # labels below an axis that fit beside each other at that size
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ class _Frame:
     def axes(self) -> SafeString:
         return format_html_join(
             "",
-            '<line class="axis" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>',
+            '<line class="axis" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+            '<text x="{}" y="{}" dy=".35em" text-anchor="end">{}</text>',
             (
                 (
                     LEFT,
@@ -75,7 +82,7 @@ class _Frame:
                     WIDTH - RIGHT,
                     _n(self.y(t)),
                     LEFT - 6,
-                    _n(self.y(t) + 4),
+                    _n(self.y(t)),
                     self.y_format.format(t),
                 )
                 for t in self.ticks
@@ -104,9 +111,19 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
     return ticks
 
 
+def _every(count: int) -> int:
+    """Each how manieth of `count` labels is written so that they do not touch at the largest size."""
+    return max(1, math.ceil(count / LABELS_MOST))
+
+
+def _text_width(text: str) -> float:
+    """About how wide a text is at the largest size, in drawing units."""
+    return sum(TEXT_MOST * (1.0 if unicodedata.east_asian_width(c) in "WF" else 0.65) for c in text)
+
+
 def _svg(body: SafeString, *, title: str, height: int = HEIGHT) -> SafeString:
     return format_html(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>',
+        '<div class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg></div>',
         WIDTH,
         height,
         title,
@@ -121,11 +138,12 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
     ticks = nice_ticks(min(values), max(values)) if values else [0.0, 1.0]
     count = max(len(points), 1)
     # The reference levels are named at the right, where no point stands.
-    gutter = 0.3 * count if references else 0.0
+    gutter = 0.4 * count if references else 0.0
     frame = _Frame(-0.5, count - 0.5 + gutter, ticks[0], ticks[-1], ticks=ticks)
     refs = format_html_join(
         "",
-        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{}</text>',
+        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<text x="{}" y="{}" dy="{}" text-anchor="end">{}</text>',
         (
             (
                 LEFT,
@@ -133,16 +151,19 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
                 WIDTH - RIGHT,
                 _n(frame.y(r.value)),
                 WIDTH - RIGHT,
-                _n(frame.y(r.value) - 5),
+                _n(frame.y(r.value)),
+                "1.1em" if _is_crowded(r, references, frame) else "-.35em",
                 r.label,
             )
             for r in references
         ),
     )
+    every = _every(count)
     dots = format_html_join(
         "",
         '<g><title>{}</title><line class="whisker {}" x1="{}" y1="{}" x2="{}" y2="{}"/>'
-        '<circle class="dot {}" cx="{}" cy="{}" r="{}"/><text x="{}" y="{}" text-anchor="middle">{}</text></g>',
+        '<circle class="dot {}" cx="{}" cy="{}" r="{}"/>'
+        '<text class="{}" x="{}" y="{}" text-anchor="middle">{}</text></g>',
         (
             (
                 p.title or f"{p.label}: {p.value:.3f} [{p.low:.3f}, {p.high:.3f}]",
@@ -155,6 +176,7 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
                 _n(frame.x(i)),
                 _n(frame.y(p.value)),
                 7 if p.style == "champion" else 5,
+                "extra" if (count - 1 - i) % every else "",
                 _n(frame.x(i)),
                 HEIGHT - 8,
                 p.label,
@@ -163,6 +185,12 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
         ),
     )
     return _svg(frame.axes() + refs + dots, title=title)
+
+
+def _is_crowded(reference: Reference, references: Sequence[Reference], frame: _Frame) -> bool:
+    """Whether another level is so near above that the label has to go below its own line."""
+    above = [other.value for other in references if other.value > reference.value]
+    return any(frame.y(reference.value) - frame.y(value) < 1.5 * TEXT_MOST for value in above)
 
 
 def line_chart(
@@ -186,7 +214,7 @@ def line_chart(
     )
     refs = format_html_join(
         "",
-        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}">{}</text>',
+        '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}" dy="-.35em">{}</text>',
         (
             (
                 LEFT,
@@ -194,33 +222,34 @@ def line_chart(
                 WIDTH - RIGHT,
                 _n(frame.y(r.value)),
                 LEFT + 4,
-                _n(frame.y(r.value) - 5),
+                _n(frame.y(r.value)),
                 r.label,
             )
             for r in references
         ),
     )
+    starts = accumulate((34 + _text_width(s.name) for s in kept), initial=float(LEFT))
     legend = format_html_join(
         "",
         '<line class="line s{}" x1="{}" y1="{}" x2="{}" y2="{}"/><text x="{}" y="{}">{}</text>',
         (
             (
                 i,
-                LEFT + 130 * i,
-                HEIGHT - 10,
-                LEFT + 130 * i + 16,
-                HEIGHT - 10,
-                LEFT + 130 * i + 22,
-                HEIGHT - 6,
+                _n(start),
+                HEIGHT - 12,
+                _n(start + 16),
+                HEIGHT - 12,
+                _n(start + 22),
+                HEIGHT - 7,
                 s.name,
             )
-            for i, s in enumerate(kept)
+            for i, (s, start) in enumerate(zip(kept, starts, strict=False))
         ),
     )
     last_x = format_html(
         '<text x="{}" y="{}" text-anchor="end">{}</text>',
         WIDTH - RIGHT,
-        HEIGHT - 6,
+        HEIGHT - 7,
         f"{max(xs, default=0):g}",
     )
     return _svg(frame.axes() + refs + lines + legend + last_x, title=title)
@@ -236,7 +265,7 @@ def bar_chart(
         -0.5, max(len(bars), 1) - 0.5, 0.0, ticks[-1], y_format=y_format, height=height, ticks=ticks
     )
     width = (WIDTH - LEFT - RIGHT) / max(len(bars), 1) * 0.72
-    every = max(1, math.ceil(len(bars) / 10))
+    every = _every(len(bars))
     body = format_html_join(
         "",
         '<g><title>{}</title><rect class="bar {}" x="{}" y="{}" width="{}" height="{}" rx="2"/>'

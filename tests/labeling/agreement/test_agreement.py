@@ -71,6 +71,21 @@ def test_the_page_shows_every_kappa_with_its_interval(client, admin_user):
         assert f"{estimate.value:.2f} ± {(estimate.high - estimate.low) / 2:.2f}" in page
 
 
+def test_the_card_on_the_home_page_brings_the_agreement_with_interval_and_n(client, admin_user):
+    project, other = labeled_project(60, outcomes="aabb"), labeled_project(12)
+    client.force_login(admin_user)
+    home = client.get(reverse("labeling:home")).content.decode()
+    lines = []
+    for found in (project, other):
+        url = reverse("labeling:agreement-line", args=[found.slug])
+        assert f'hx-get="{url}"' in home
+        lines.append(client.get(url).content.decode())
+    pairwise = project_agreement(project).pairwise
+    assert f"{pairwise.value:.2f} ± {(pairwise.high - pairwise.low) / 2:.2f}" in lines[0]
+    assert "n 60" in lines[0]
+    assert "not enough labels yet: 12 of 50" in lines[1]
+
+
 def test_a_new_vote_is_seen_at_once(django_assert_num_queries):
     project = labeled_project(10, outcomes="ab")
     before = project_agreement(project, minimum=5)

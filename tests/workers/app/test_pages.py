@@ -66,7 +66,7 @@ def test_the_list_shows_versions_with_figures_and_why(trained: Trained) -> None:
     html = page(trained, "models/", "viewer")
     assert "★" in html
     assert "Worse on topic: code by 0.08 (n 40); 0.05 is allowed." in html
-    assert '<svg class="chart"' in html
+    assert '<div class="chart"><svg' in html
     assert re.search(r"\d\.\d\d ± \d\.\d\d", html)
     assert "Train a reward model" not in html  # a viewer starts nothing
 
@@ -96,7 +96,7 @@ def test_a_models_page_holds_its_whole_provenance(trained: Trained) -> None:
     ):
         assert text in html
     assert "The first model of this project" in html
-    assert html.count('<svg class="chart"') == 2  # calibration and scores
+    assert html.count('<div class="chart"><svg') == 2  # calibration and scores
     assert "Make champion" not in html
 
 
