@@ -39,9 +39,15 @@ SERVERS = pytest.StashKey[SharedServers]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need PostgreSQL say so with the marker `postgres` and run only when it is under test."""
+    """Tests that need PostgreSQL say so with the marker `postgres` and run only when it is under test.
+
+    A journey has a second try, which the run's last lines name: a browser, a server and another test run share the
+    machine's two cores, and what a real fault breaks is broken twice.
+    """
     skip = pytest.mark.skip(reason="needs CHOSEN_TEST_DATABASE=postgres")
     for item in items:
+        if item.get_closest_marker("journey"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("postgres") and not IS_POSTGRES:
             item.add_marker(skip)
 

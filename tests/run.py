@@ -29,7 +29,7 @@ def run(database: str, *arguments: str) -> int:
     env = {**os.environ, **QUIET, "CHOSEN_TEST_DATABASE": database}
     env.pop("CHOSEN_TEST_RUN", None)
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, "--dist", "worksteal", *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", PROCESSES, "--dist", "worksteal", "-rR", *arguments]
     code = subprocess.run(command, env=env, check=False).returncode
     sys.stdout.write(
         f"== {database}: {'passed' if code == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s\n"

@@ -71,7 +71,7 @@ class Crawler:
     here: str = ""
 
     def __post_init__(self) -> None:
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)
         self.context.add_init_script(WATCH)
         self.context.route("**/*", self._only_own_host)
         self.page = self.context.new_page()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.test import Client
+from playwright.sync_api import TimeoutError
 
 from labeling.models import Labeler
 
@@ -43,13 +44,31 @@ class Desk:
         """Answer by a key, and wait until another pair (or the page that says why there is none) is there."""
         before = self.uid
         self.page.keyboard.press(key)
-        self.page.wait_for_function(
-            """before => {
-                const view = document.querySelector(".stage .pair-view");
-                return view ? view.dataset.uid !== before : document.querySelector("[data-nothing]");
-            }""",
-            arg=before,
+        try:
+            self.page.wait_for_function(
+                """before => {
+                    const view = document.querySelector(".stage .pair-view");
+                    return view ? view.dataset.uid !== before : document.querySelector("[data-nothing]");
+                }""",
+                arg=before,
+            )
+        except TimeoutError as error:
+            raise AssertionError(f"{key!r} brought no other pair than {before}: {self.state()}") from error
+
+    def state(self) -> dict[str, object]:
+        """What the page and the browser's outbox say, for the message of a failing test."""
+        seen = self.page.evaluate(
+            """name => ({
+                address: location.href,
+                pair: document.querySelector(".stage .pair-view")?.dataset.uid,
+                outbox: localStorage.getItem(name),
+                sending: document.getElementById("label")?.dataset.state,
+                said: [...document.querySelectorAll("[data-net], .lost, .dock-error")].map(note => note.textContent),
+                focus: document.activeElement.outerHTML.slice(0, 200),
+            })""",
+            f"chosen.outbox.{self.labeler.uid}",
         )
+        return {**seen, "problems": self.problems}
 
     def wait_saved(self) -> None:
         """Until nothing waits in the browser's outbox."""
@@ -76,7 +95,7 @@ def session_cookie(labeler: Labeler, url: str) -> dict[str, str]:
 def sit_down(browser, labeler: Labeler, url: str, **options) -> Desk:
     """A new browser profile, logged in as this person."""
     context = browser.new_context(**options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     context.add_cookies([session_cookie(labeler, url)])
     context.add_init_script(WATCH_VIOLATIONS)
     page = context.new_page()

@@ -199,6 +199,22 @@ def test_an_answer_whose_response_was_cut_is_one_row(seat):
     assert Preference.objects.count() == 1
 
 
+def test_an_answer_that_the_server_never_acknowledges_is_sent_again(seat):
+    desk = seat(make_project(3))
+    desk.page.add_init_script(
+        "const wait = AbortSignal.timeout; AbortSignal.timeout = (ms) => wait(ms / 40);"
+    )
+    desk.open()
+    left_waiting = []
+    desk.page.route(
+        "**/submit", lambda route: route.continue_() if left_waiting else left_waiting.append(route)
+    )
+    desk.press_and_move_on("1")
+    desk.wait_saved()
+    assert len(left_waiting) == 1
+    assert Preference.objects.get().strength == 4
+
+
 def test_a_closed_tab_sends_its_answer_when_it_is_opened_again(seat):
     desk = seat(make_project(3)).open()
     desk.page.route("**/submit", lambda route: route.abort())

@@ -11,6 +11,9 @@ export function newKey() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
+// A request that has no answer by then is sent again, under the same key.
+const PATIENCE_MS = 20000;
+
 // Returns {status: "ok" | "refused" | "offline" | "login", data}.
 export async function post(url, body, key = "", options = {}) {
   let response;
@@ -18,6 +21,7 @@ export async function post(url, body, key = "", options = {}) {
     response = await fetch(url, {
       ...options,
       method: "POST",
+      signal: AbortSignal.timeout(PATIENCE_MS),
       headers: {
         Accept: "application/json",
         "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8",
