@@ -1,4 +1,6 @@
-"""Chosen and rejected: TRL's explicit and implicit pairs, as texts or message lists, and HH transcripts."""
+"""Chosen and rejected: TRL's explicit and implicit pairs, as texts or message lists, HH transcripts, and
+LLaMA-Factory's pairs of whole conversations.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,13 +12,15 @@ from labeling.importing.layout import Layout, Parsed
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import ImportedMessage, ImportedResponse, ImportedVote
 
+SIDES = ("chosen", "rejected")
+MESSAGE_SIDES = ("chosen_messages", "rejected_messages")
 MODEL_KEYS = ("model", "chosen_model", "rejected_model")
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 def _explicit(row: Mapping[str, Any]) -> Parsed:
     prompt = fields.prompt(row["prompt"], "prompt")
-    chosen, rejected = (_completion(row[key], key, prompt) for key in ("chosen", "rejected"))
+    chosen, rejected = (_completion(row[key], key, prompt) for key in SIDES)
     return _pair(row, prompt, chosen, rejected)
 
 
@@ -43,7 +47,7 @@ def _answer(found: Sequence[ImportedMessage], path: str) -> str:
 
 def _pair(row: Mapping[str, Any], prompt: tuple[ImportedMessage, ...], chosen: str, rejected: str) -> Parsed:
     if chosen == rejected:
-        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+        raise ProblemError("identical_responses", paths=list(SIDES))
     model = fields.label(row, "model")
     responses = (
         ImportedResponse(chosen, fields.label(row, "chosen_model") or model),
@@ -70,10 +74,14 @@ def _implicit(row: Mapping[str, Any]) -> Parsed:
         fields.wrong_type("rejected", "string" if isinstance(chosen, str) else "array", rejected)
     if isinstance(chosen, str):
         if _TURN.match(chosen) and _TURN.match(rejected):
-            return _conversations(row, transcript(chosen, "chosen"), transcript(rejected, "rejected"))
+            return _conversations(row, SIDES, transcript(chosen, "chosen"), transcript(rejected, "rejected"))
         return _texts(row, chosen, rejected)
-    both = (fields.messages(row[key], key) for key in ("chosen", "rejected"))
-    return _conversations(row, *both)
+    return _conversations(row, SIDES, *(fields.messages(row[key], key) for key in SIDES))
+
+
+def _message_pairs(row: Mapping[str, Any]) -> Parsed:
+    """Two whole conversations; their common start is the prompt. What a message says of losses is not read."""
+    return _conversations(row, MESSAGE_SIDES, *(fields.messages(row[key], key) for key in MESSAGE_SIDES))
 
 
 def transcript(value: str, path: str) -> tuple[ImportedMessage, ...]:
@@ -87,21 +95,24 @@ def transcript(value: str, path: str) -> tuple[ImportedMessage, ...]:
 
 
 def _conversations(
-    row: Mapping[str, Any], chosen: tuple[ImportedMessage, ...], rejected: tuple[ImportedMessage, ...]
+    row: Mapping[str, Any],
+    keys: tuple[str, str],
+    chosen: tuple[ImportedMessage, ...],
+    rejected: tuple[ImportedMessage, ...],
 ) -> Parsed:
     if chosen == rejected:
-        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+        raise ProblemError("identical_responses", paths=list(keys))
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))))
     prompt = chosen[:shared]
     if not any(message.content.strip() for message in prompt):
         raise ProblemError("no_shared_prompt")
-    return _pair(row, prompt, _answer(chosen[shared:], "chosen"), _answer(rejected[shared:], "rejected"))
+    return _pair(row, prompt, _answer(chosen[shared:], keys[0]), _answer(rejected[shared:], keys[1]))
 
 
 def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> Parsed:
     """Plain texts: the longest common start, cut back so that no word is torn in two."""
     if chosen == rejected:
-        raise ProblemError("identical_responses", paths=["chosen", "rejected"])
+        raise ProblemError("identical_responses", paths=list(SIDES))
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))))
     ends_differ = (chosen[shared : shared + 1], rejected[shared : shared + 1])
     if any(_is_word(end) for end in ends_differ):
@@ -133,4 +144,10 @@ IMPLICIT = Layout(
     optional=("margin", *MODEL_KEYS),
     excluded=("prompt", "messages", "instruction", "conversations", "question"),
     read=_implicit,
+)
+MESSAGE_PAIRS = Layout(
+    name="message_pairs",
+    required=MESSAGE_SIDES,
+    optional=("margin", *MODEL_KEYS),
+    read=_message_pairs,
 )

@@ -20,6 +20,7 @@ LAYOUTS: tuple[Layout, ...] = (
     layout_lists.RESPONSES,
     layout_pairs.EXPLICIT,
     layout_pairs.IMPLICIT,
+    layout_pairs.MESSAGE_PAIRS,
     layout_lists.RANKED,
 )
 

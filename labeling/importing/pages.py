@@ -21,6 +21,7 @@ TONES = {
 LAYOUT_NAMES: dict[str, str | Promise] = {
     "trl_explicit": _("prompt with chosen and rejected"),
     "trl_implicit": _("chosen and rejected conversations"),
+    "message_pairs": _("chosen and rejected lists of messages"),
     "responses": _("prompt with a list of responses"),
     "ranked": _("answers ranked best to worst"),
     "votes": _("two responses with votes"),

@@ -42,6 +42,19 @@ def implicit_row(number: int) -> dict[str, Any]:
     }
 
 
+def message_pairs_row(number: int) -> dict[str, Any]:
+    def said(role: str, text: str) -> dict[str, Any]:
+        weight = float(role == "assistant")
+        return {"role": role, "content": [{"type": "text", "value": text}], "loss_weight": weight}
+
+    start = [said("system", "Be brief."), said("user", f"Ask {number}")]
+    return {
+        "chosen_messages": [*start, said("assistant", f"Clear answer {number}")],
+        "rejected_messages": [*start, said("assistant", f"Vague {number}")],
+        "debate": f"d{number % 3}",
+    }
+
+
 def responses_row(number: int) -> dict[str, Any]:
     return {
         "prompt": f"Prompt {number}",
@@ -80,6 +93,7 @@ def votes_row(number: int) -> dict[str, Any]:
 FAMILIES = {
     "trl_explicit": (explicit_row, "chosen"),
     "trl_implicit": (implicit_row, "chosen"),
+    "message_pairs": (message_pairs_row, "chosen_messages"),
     "responses": (responses_row, "responses"),
     "ranked": (ranked_row, "output"),
     "votes": (votes_row, "response_a"),

@@ -93,6 +93,39 @@ def test_implicit_pairs_read_back_equal(history, question, texts, extra, shape):
     assert read_one(row) == expected
 
 
+@given(turns, words, two_texts, extras, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_message_pairs_read_back_equal(history, question, texts, extra, parted):
+    messages = conversation(history, question)
+
+    def write(text):
+        whole = as_json((*messages, ImportedMessage("assistant", text)))
+        if not parted:
+            return whole
+        return [m | {"content": [{"type": "text", "value": m["content"]}], "loss_weight": 1.0} for m in whole]
+
+    row = {"chosen_messages": write(texts[0]), "rejected_messages": write(texts[1]), **extra}
+    responses = tuple(map(ImportedResponse, texts))
+    expected = Record(1, messages, responses, (ImportedVote(0, 1, "a"),), **extra_fields(extra))
+    assert read_one(row) == expected
+
+
+def test_problems_of_message_pairs_name_their_own_keys():
+    asked, answered = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+    rows = [
+        {"chosen_messages": [asked, answered], "rejected_messages": [asked, answered]},
+        {"chosen_messages": [asked, answered], "rejected_messages": [answered]},
+        {"chosen_messages": [asked, answered], "rejected_messages": [asked, asked]},
+    ]
+    _records, problems = scan_bytes(jsonl(rows))
+    both = ["chosen_messages", "rejected_messages"]
+    assert [(p.code, p.params.get("paths") or p.params.get("path")) for p in problems] == [
+        ("identical_responses", both),
+        ("no_shared_prompt", None),
+        ("not_one_answer", "rejected_messages"),
+    ]
+
+
 @given(turns, words, st.lists(st.tuples(words, names), min_size=1, max_size=5), extras, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_responses_read_back_equal(history, question, answers, extra, plain):
@@ -237,6 +270,7 @@ def test_a_row_of_another_layout_is_named_with_both(layout):
 WRONG_TYPES = {
     "trl_explicit": ({"chosen": 3}, "chosen"),
     "trl_implicit": ({"chosen": [{"role": "user", "content": 3}]}, "chosen[0].content"),
+    "message_pairs": ({"rejected_messages": [{"role": "user", "content": "q"}, 3]}, "rejected_messages[1]"),
     "responses": ({"responses": ["x", 4]}, "responses[1]"),
     "ranked": ({"output": ["x", {"y": 1}]}, "output[1]"),
     "votes": ({"votes": [{"annotator": "w", "value": 1}]}, "votes[0].value"),
@@ -353,6 +387,7 @@ def test_closest_layout_prefers_what_is_nearly_there():
         ("convincing-arguments/pairs.jsonl.gz", "trl_explicit", 7861, 7861, 7861),
         ("convincing-arguments/votes.jsonl.gz", "votes", 3693, 3693, 18_424),
         ("oasst-zh/oaast_rm_zh.json", "ranked", 775, 1798, 1798),
+        ("formats/v1_dpo_demo.jsonl", "message_pairs", 10, 10, 10),
     ],
 )
 def test_public_files_are_read_whole(name, layout, records, pairs, votes):
