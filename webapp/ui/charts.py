@@ -17,9 +17,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 72, 12, 16, 34
+LEFT, RIGHT, TOP, BOTTOM = 72, 18, 16, 34
 TEXT_MOST = 25  # largest size of text in drawing units
-LABELS_MOST = 7  # labels below an axis that fit beside each other at that size
+LABELS_MOST = 6  # labels below an axis that fit beside each other at that size
 
 
 @dataclass(frozen=True)
