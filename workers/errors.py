@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from webapp.jobs.messages import message
 
 
 class WorkersError(Exception):
@@ -19,7 +21,11 @@ class TrainingBusy(WorkersError):  # noqa: N818 - a state, not a failure
     def __init__(self, run: Any = None) -> None:
         self.run = run
         super().__init__(
-            _("This project is already training a reward model. Wait for that run, or cancel it.")
+            message(
+                gettext_noop(
+                    "This project is already training a reward model. Wait for that run, or cancel it."
+                )
+            )
         )
 
 
@@ -27,8 +33,11 @@ class NotEnoughLabels(WorkersError):  # noqa: N818
     def __init__(self, have: int, need: int) -> None:
         self.have, self.need = have, need
         super().__init__(
-            _("Not enough labels yet: %(have)d of %(need)d settled comparisons.")
-            % {"have": have, "need": need}
+            message(
+                gettext_noop("Not enough labels yet: %(have)d of %(need)d settled comparisons."),
+                have=have,
+                need=need,
+            )
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
+from django.utils.translation import gettext_noop
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
@@ -22,16 +23,22 @@ def score_responses(context: JobContext) -> dict[str, Any]:
     queue."""
     from labeling.models import Project
     from webapp.jobs.errors import PermanentJobError
-    from workers.reward.errors import Stopped
+    from webapp.jobs.messages import message
+    from workers.reward.errors import RewardError, Stopped
     from workers.services.stages import score_with_champion
+    from workers.words import error_words
 
     project = Project.objects.filter(pk=context.params["project_id"]).first()
     if project is None:
-        raise PermanentJobError("The project of this job was deleted.")
+        raise PermanentJobError(message(gettext_noop("The project of this job was deleted.")))
     try:
         return score_with_champion(context, project)
     except Stopped:
         context.stop()
+    except RewardError as error:
+        if not error.permanent:
+            raise
+        raise PermanentJobError(error_words(error)) from error
 
 
 @shared_task(name="workers.retrain_tick", ignore_result=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from judging.prompts import Message
+from webapp.jobs.messages import Text
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Engine(Protocol):
 class EngineError(Exception):
     """The engine cannot work at all, such as for want of a model folder. `permanent`: do not try again."""
 
-    def __init__(self, message: str, *, permanent: bool = True) -> None:
+    def __init__(self, message: Text, *, permanent: bool = True) -> None:
         super().__init__(message)
         self.permanent = permanent
 

@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from django.utils.translation import gettext_noop
+
 from judging.engines.base import EngineError
+from webapp.jobs.messages import message
 
 _CODE_SUFFIXES = {".py", ".pyc", ".so", ".dll"}
 
@@ -19,16 +22,24 @@ def checked_model_folder(folder: Path, roots: Iterable[Path]) -> Path:
     """
     resolved = folder.resolve()
     if not any(resolved.is_relative_to(root.resolve()) for root in roots):
-        raise EngineError("the model folder is not under a folder that the operator allows")
+        raise EngineError(
+            message(gettext_noop("the model folder is not under a folder that the operator allows"))
+        )
     if not (resolved / "config.json").is_file():
-        raise EngineError("the model folder has no config.json")
+        raise EngineError(message(gettext_noop("the model folder has no config.json")))
     if not any(resolved.glob("*.safetensors")):
-        raise EngineError("the model folder has no .safetensors weights; other formats are not loaded")
+        raise EngineError(
+            message(
+                gettext_noop("the model folder has no .safetensors weights; other formats are not loaded")
+            )
+        )
     if any(path.suffix in _CODE_SUFFIXES for path in resolved.iterdir()):
-        raise EngineError("the model folder contains code")
+        raise EngineError(message(gettext_noop("the model folder contains code")))
     for name in ("config.json", "tokenizer_config.json", "processor_config.json"):
         if _asks_for_code(resolved / name):
-            raise EngineError(f"{name} asks for remote code (auto_map), which is not run")
+            raise EngineError(
+                message(gettext_noop("%(file)s asks for remote code (auto_map), which is not run"), file=name)
+            )
     return resolved
 
 
@@ -38,5 +49,5 @@ def _asks_for_code(path: Path) -> bool:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EngineError(f"{path.name} cannot be read") from error
+        raise EngineError(message(gettext_noop("%(file)s cannot be read"), file=path.name)) from error
     return "auto_map" in json.dumps(data)

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from django.utils.translation import gettext_noop
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judging.engines.base import STOPPED, EngineError, JudgeRequest, Reply, ShouldStop
 from judging.engines.folders import checked_model_folder
+from webapp.jobs.messages import message
 
 _TOKENS_PER_BATCH = 8192
 _DEFAULT_MAX_TOKENS = 4096
@@ -39,7 +41,9 @@ class LocalEngine:
                 path, trust_remote_code=False, local_files_only=True, use_safetensors=True, dtype="auto"
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise EngineError(f"the model cannot be loaded: {error}"[:500]) from error
+            raise EngineError(
+                message(gettext_noop("the model cannot be loaded: %(reason)s"), reason=str(error)[:500])
+            ) from error
         if self._device == "cpu":
             self._model.to(dtype=torch.float32)  # type: ignore[call-arg]
         self._model.to(self._device).eval()  # type: ignore[arg-type]
@@ -84,7 +88,7 @@ class LocalEngine:
         shared = _shared_prefix(list(whole.values()))
         label_ids = {label: ids[shared] for label, ids in whole.items() if len(ids) > shared}
         if len(set(label_ids.values())) != len(request.labels):
-            raise EngineError("the tokenizer cannot tell the labels apart")
+            raise EngineError(message(gettext_noop("the tokenizer cannot tell the labels apart")))
         return next(iter(whole.values()))[:shared], label_ids
 
     def _text(self, request: JudgeRequest) -> str:

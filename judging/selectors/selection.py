@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext_noop
 
 from labeling.models import Comparison, ComparisonState, Project, Resolution, Snapshot
 from labeling.snapshots.config import SPLITS
 from labeling.snapshots.reading import read_snapshot
+from webapp.jobs.messages import message
 
 KINDS = ("all", "labeled", "unlabeled", "disputed", "split")
 
@@ -42,13 +44,24 @@ def selection_from_json(data: Mapping[str, Any]) -> Selection:
     try:
         limit, seed, snapshot = (int(data.get(name) or 0) for name in ("limit", "seed", "snapshot"))
     except (TypeError, ValueError) as error:
-        raise SelectionError("limit, seed and snapshot are whole numbers") from error
+        raise SelectionError(message(gettext_noop("limit, seed and snapshot are whole numbers"))) from error
     if kind not in KINDS:
-        raise SelectionError(f"unknown selection {kind!r}: choose from {', '.join(KINDS)}")
+        raise SelectionError(
+            message(
+                gettext_noop("unknown selection %(kind)s: choose from %(kinds)s"),
+                kind=kind,
+                kinds=", ".join(KINDS),
+            )
+        )
     if limit < 0:
-        raise SelectionError("limit must not be negative")
+        raise SelectionError(message(gettext_noop("limit must not be negative")))
     if kind == "split" and (split not in SPLITS or snapshot < 1):
-        raise SelectionError(f"a split selection names a snapshot and one of {', '.join(SPLITS)}")
+        raise SelectionError(
+            message(
+                gettext_noop("a split selection names a snapshot and one of %(splits)s"),
+                splits=", ".join(SPLITS),
+            )
+        )
     return Selection(kind, limit, seed, snapshot, split)
 
 
@@ -80,7 +93,9 @@ def _queryset(project: Project, kind: str) -> QuerySet[Comparison]:
 def _split_ids(project: Project, selection: Selection) -> list[int]:
     snapshot = Snapshot.objects.filter(project=project, number=selection.snapshot).first()
     if snapshot is None:
-        raise SelectionError(f"this project has no snapshot {selection.snapshot}")
+        raise SelectionError(
+            message(gettext_noop("this project has no snapshot %(number)d"), number=selection.snapshot)
+        )
     rows = read_snapshot(snapshot, splits=[selection.split], columns=["comparison_id"])
     found = [row.comparison_id for row in rows]
     alive: set[int] = set()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 from judging.engines.base import Engine, EngineError, Sampling
 from judging.engines.dialect import dialect_from_json
@@ -17,6 +18,7 @@ from judging.models import EngineKind, JudgeVersion
 from judging.sealing import SealError
 from judging.services.endpoints import endpoint_secret
 from judging.services.provenance import folder_revision
+from webapp.jobs.messages import message
 
 
 def engine_for(version: JudgeVersion) -> Engine:
@@ -53,13 +55,17 @@ def scorer_names() -> list[str]:
 def _openai(version: JudgeVersion) -> Engine:
     endpoint = version.endpoint
     if endpoint is None:
-        raise EngineError("the endpoint of this version has been removed")
+        raise EngineError(message(gettext_noop("the endpoint of this version has been removed")))
     if endpoint.base_url != version.base_url:
-        raise EngineError("the endpoint has moved since this version was made; make a new version")
+        raise EngineError(
+            message(gettext_noop("the endpoint has moved since this version was made; make a new version"))
+        )
     try:
         secret = endpoint_secret(endpoint)
     except SealError as error:
-        raise EngineError("the endpoint's key cannot be opened any more; enter it again") from error
+        raise EngineError(
+            message(gettext_noop("the endpoint's key cannot be opened any more; enter it again"))
+        ) from error
     return OpenAIEngine(
         base_url=endpoint.base_url,
         model=version.model,
@@ -75,7 +81,11 @@ def _openai(version: JudgeVersion) -> Engine:
 def _local(version: JudgeVersion) -> Engine:
     folder = model_folder(version.model)
     if folder_revision(folder) != version.revision:
-        raise EngineError("the model folder has changed since this version was made; make a new version")
+        raise EngineError(
+            message(
+                gettext_noop("the model folder has changed since this version was made; make a new version")
+            )
+        )
     # By name, so that no module of a web process imports torch.
     module = importlib.import_module("judging.engines.local")
     engine: Engine = module.LocalEngine(folder, roots=model_roots())
@@ -86,5 +96,7 @@ def _scorer(version: JudgeVersion) -> Engine:
     try:
         dotted = settings.PAIR_SCORERS[version.model]
     except KeyError as error:
-        raise EngineError(f"there is no pair scorer {version.model!r}") from error
+        raise EngineError(
+            message(gettext_noop("there is no pair scorer called %(name)s"), name=version.model)
+        ) from error
     return ScorerEngine(import_string(dotted))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from judging.engines.base import STOPPED, Engine, EngineError, JudgeRequest
 from judging.models import EngineKind, JudgeRun, JudgeVersion, Order, Verdict, VerdictStatus
-from judging.parsing import PARSER_VERSION
+from judging.parsing import PARSER_VERSION, READ_STATUSES
 from judging.prompts import build_pair_prompt
 from judging.selectors.selection import Selection, selected_ids, selection_from_json
 from judging.services.engines import engine_for
@@ -24,6 +24,7 @@ from judging.services.reparse import reparse_version
 from labeling.models import Comparison
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import Message, message, said_by
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
 
@@ -54,7 +55,7 @@ def run_start(*, version: JudgeVersion, selection: Selection, created_by: User |
         kind="judge.run",
         params={"run": str(run.uid)},
         project_id=project.pk,
-        title=_("Judge with %(judge)s") % {"judge": version},
+        title=message(gettext_noop("Judge with %(judge)s"), judge=version),
         created_by=created_by,
     )
     run.job_uid = job.uid
@@ -73,7 +74,7 @@ def run_execute(context: JobContext) -> dict[str, Any]:
         .first()
     )
     if run is None:
-        raise PermanentJobError("This run has been deleted.")
+        raise PermanentJobError(message(gettext_noop("This run has been deleted.")))
     version = run.judge_version
     ids = selected_ids(run.project, selection_from_json(run.selection))
     with context.guarded():
@@ -82,7 +83,7 @@ def run_execute(context: JobContext) -> dict[str, Any]:
     try:
         engine = engine_for(version)
     except EngineError as error:
-        raise PermanentJobError(str(error)) from error
+        raise PermanentJobError(said_by(error)) from error
     try:
         _judge_all(context, run, engine, ids)
     finally:
@@ -106,8 +107,11 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
             errors_in_a_row = errors_in_a_row + 1 if verdict.status == VerdictStatus.ERROR else 0
         if run.judge_version.engine == EngineKind.OPENAI and errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
             raise PermanentJobError(
-                _("%(count)d calls failed in a row; the last one said: %(reason)s")
-                % {"count": errors_in_a_row, "reason": verdicts[-1].detail}
+                message(
+                    gettext_noop("%(count)d calls failed in a row; the last one said: %(reason)s"),
+                    count=errors_in_a_row,
+                    reason=verdicts[-1].detail,
+                )
             )
         if verdicts:
             context.checkpointed()
@@ -116,8 +120,14 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
     context.progress(len(ids), len(ids), _progress_words(tally))
 
 
-def _progress_words(tally: Counter[str]) -> str:
-    return ", ".join(f"{status} {count}" for status, count in sorted(tally.items()))
+def _progress_words(tally: Counter[str]) -> Message:
+    read, failed = sum(tally[status] for status in READ_STATUSES), tally[VerdictStatus.ERROR]
+    return message(
+        gettext_noop("verdicts: %(read)d read, %(unread)d without an outcome, %(failed)d failed calls"),
+        read=read,
+        unread=tally.total() - read - failed,
+        failed=failed,
+    )
 
 
 def _judge_chunk(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence[int]) -> list[Verdict]:
@@ -127,7 +137,7 @@ def _judge_chunk(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequen
     try:
         replies = engine.judge(requests, should_stop=context.should_stop) if requests else []
     except EngineError as error:
-        raise PermanentJobError(str(error)) from error
+        raise PermanentJobError(said_by(error)) from error
     return [
         verdict_fill(verdict, run.judge_version, reply)
         for (verdict, _request), reply in zip(asked, replies, strict=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_noop
 
 from judging import statistics as stats
 from judging.engines.base import JudgeRequest, probability_first, swap_average
@@ -23,6 +24,7 @@ from labeling.models import Project, Snapshot
 from labeling.snapshots.reading import read_snapshot
 from labeling.snapshots.rows import SnapshotRow
 from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import message
 from webapp.users.models import User
 
 if TYPE_CHECKING:
@@ -46,14 +48,15 @@ def training_execute(context: JobContext) -> dict[str, Any]:
     project = Project.objects.filter(pk=context.job.project_id or 0).first()
     snapshot = Snapshot.objects.filter(project=project, number=context.params["snapshot"]).first()
     if project is None or snapshot is None:
-        raise PermanentJobError("The project or its snapshot has been deleted.")
+        raise PermanentJobError(message(gettext_noop("The project or its snapshot has been deleted.")))
     rows = {split: _rows(snapshot, split) for split in ("train", "validation", "test")}
     _check_enough(rows)
     folder = judges_dir() / str(project.pk) / str(context.job.uid)
     shutil.rmtree(folder, ignore_errors=True)
 
-    def progress(done: int, total: int, message: str) -> None:
-        context.progress(done, total + 1, message)
+    def progress(done: int, total: int, figures: str) -> None:
+        words = message(gettext_noop("trust and validation loss: %(figures)s"), figures=figures)
+        context.progress(done, total + 1, words)
 
     most = min(context.params.get("max_pairs") or MAX_TRAIN_PAIRS, MAX_TRAIN_PAIRS)
     report = train_tiny_judge(
@@ -76,8 +79,15 @@ def _rows(snapshot: Snapshot, split: str) -> list[SnapshotRow]:
 def _check_enough(rows: dict[str, list[SnapshotRow]]) -> None:
     if len(rows["train"]) < MIN_TRAIN_PAIRS or not rows["validation"]:
         raise PermanentJobError(
-            f"Not enough labels to train a judge: {len(rows['train'])} pairs in the train split "
-            f"(at least {MIN_TRAIN_PAIRS}), {len(rows['validation'])} in the validation split (at least 1)."
+            message(
+                gettext_noop(
+                    "Not enough labels to train a judge: %(train)d pairs in the train split "
+                    "(at least %(least)d), %(validation)d in the validation split (at least 1)."
+                ),
+                train=len(rows["train"]),
+                validation=len(rows["validation"]),
+                least=MIN_TRAIN_PAIRS,
+            )
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Snapshot, SnapshotState
 from webapp.audit.services import record
+from webapp.jobs.messages import message
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
@@ -37,7 +39,7 @@ def judge_training_start(
         kind="judge.train_local",
         params={"name": name[:80], "snapshot": snapshot.number, "max_pairs": max_pairs},
         project_id=project.pk,
-        title=_("Train judge %(name)s") % {"name": name},
+        title=message(gettext_noop("Train judge %(name)s"), name=name),
         created_by=created_by,
     )
     record(

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from labeling.access import Capability, import_for, project_for
 from labeling.importing.options import MAX_GROUP, MAX_LABELER, MAX_LANGUAGE, ImportOptions
 from labeling.importing.pages import problems_of
-from labeling.importing.problems import ImportProblem
+from labeling.importing.problems import ProblemGroup
 from labeling.importing.records import PAIR_POLICIES
 from labeling.importing.services import (
     ImportStateError,
@@ -73,16 +73,21 @@ class OptionsSerializer(serializers.Serializer):
 
 
 class ProblemSerializer(serializers.Serializer):
-    line = serializers.IntegerField()
+    line = serializers.IntegerField(help_text="Of the first one.")
     column = serializers.IntegerField(help_text="From 1; 0 when the whole line is meant.")
     row = serializers.IntegerField(help_text="Number of the record from 1; 0 when none is meant.")
     code = serializers.CharField()
     message = serializers.CharField()
     hint = serializers.CharField()
     fatal = serializers.BooleanField()
+    count = serializers.IntegerField(help_text="How many rows have this same problem.")
+    lines = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Lines of the first few of them."
+    )
 
 
 class ImportSerializer(serializers.ModelSerializer):
+    counts = serializers.SerializerMethodField()
     problems_url = serializers.SerializerMethodField()
 
     class Meta:
@@ -105,6 +110,10 @@ class ImportSerializer(serializers.ModelSerializer):
             "finished_at",
         ]
         read_only_fields = fields
+
+    def get_counts(self, import_: Import) -> dict[str, Any]:
+        counts = dict(import_.counts)
+        return {**counts, "error": str(import_.error)} if "error" in counts else counts
 
     def get_problems_url(self, import_: Import) -> str:
         return f"/api/v1/projects/{import_.project.slug}/imports/{import_.uid}/problems"
@@ -192,12 +201,12 @@ class ImportView(APIView):
 
 
 class ImportProblemsView(APIView):
-    """The first 200 problems, by line and column, in the caller's language."""
+    """The first 200 problems that read differently, each with how often it occurs, in the caller's language."""
 
     @extend_schema(responses=ProblemSerializer(many=True), operation_id="imports_problems")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
         import_ = import_for(_person(request), slug, uid)
-        rows = [_problem(problem) for problem in problems_of(import_)]
+        rows = [_problem(group) for group in problems_of(import_)]
         return Response({"problem_count": import_.problem_count, "results": rows})
 
 
@@ -249,7 +258,8 @@ class _conflicts:  # noqa: N801 - reads as a statement
             raise Conflict(str(error)) from error
 
 
-def _problem(problem: ImportProblem) -> dict[str, Any]:
+def _problem(group: ProblemGroup) -> dict[str, Any]:
+    problem = group.first
     return {
         "line": problem.line,
         "column": problem.column,
@@ -258,4 +268,6 @@ def _problem(problem: ImportProblem) -> dict[str, Any]:
         "message": problem.message,
         "hint": problem.hint,
         "fatal": problem.fatal,
+        "count": group.count,
+        "lines": [line for line, _row in group.places],
     }

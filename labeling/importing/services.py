@@ -13,14 +13,17 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.importing.checking import CheckReport, Progress, check_file
 from labeling.importing.options import ImportOptions, default_labeler
 from labeling.importing.problems import ImportProblem
+from labeling.importing.texts import problem_words
 from labeling.importing.uploads import StoredFile, upload_digest, upload_path, upload_remove, uploads_sweep
 from labeling.importing.writing import Guard, ImportWriteError, WriteCounts, write_file
 from labeling.models import Import, ImportState, Project
 from webapp.audit.services import record
+from webapp.jobs.messages import Text, cut, encode, message
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
 
@@ -89,12 +92,12 @@ def _labeler_of(project: Project, stored: StoredFile, file_name: str) -> str:
 
 
 def _enqueue(import_: Import, kind: str, created_by: User | None) -> None:
-    titles = {"import.check": _("Check %(file)s"), "import.write": _("Import %(file)s")}
+    titles = {"import.check": gettext_noop("Check %(file)s"), "import.write": gettext_noop("Import %(file)s")}
     job = job_enqueue(
         kind=kind,
         params={"import": str(import_.uid)},
         project_id=import_.project_id,
-        title=titles[kind] % {"file": import_.file_name},
+        title=message(titles[kind], file=import_.file_name),
         created_by=created_by,
     )
     import_.job_uid = job.uid
@@ -240,7 +243,7 @@ def import_write(
     with guard():
         _take(import_, WRITABLE, _("This import is not to be written."), state=ImportState.WRITING)
     if upload_digest(import_.path) != import_.sha256:
-        raise ImportWriteError(ImportProblem(0, 0, "file_changed").message)
+        raise ImportWriteError(problem_words(ImportProblem(0, 0, "file_changed")))
     counts = write_file(import_, guard=guard, progress=progress)
     with guard():
         _take(
@@ -261,12 +264,12 @@ def import_write(
     return counts
 
 
-def import_fail(import_: Import, reason: str) -> None:
+def import_fail(import_: Import, reason: Text) -> None:
     """Marks an import whose job has ended without finishing it. Rows that it has written stay; a retry
     goes on.
     """
     Import.objects.filter(pk=import_.pk).exclude(state=ImportState.DONE).update(
-        state=ImportState.FAILED, counts=import_.counts | {"error": reason[:500]}
+        state=ImportState.FAILED, counts=import_.counts | {"error": encode(cut(reason, 500))}
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.importing.services import (
     CHECKABLE,
@@ -19,6 +19,7 @@ from labeling.importing.writing import CursorMovedError
 from labeling.models import Import, ImportState
 from webapp.jobs.context import JobContext
 from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import Message, message
 from webapp.jobs.models import Job
 
 
@@ -30,7 +31,7 @@ def _load(context: JobContext, allowed: tuple[ImportState, ...]) -> tuple[Import
     """
     import_ = Import.objects.select_related("project").filter(uid=context.params["import"]).first()
     if import_ is None:
-        raise PermanentJobError(_("The import was thrown away."))
+        raise PermanentJobError(message(gettext_noop("The import was thrown away.")))
     with context.guarded():
         rows = Import.objects.filter(pk=import_.pk, state__in=allowed)
         is_due = bool(rows.update(job_uid=context.job.uid))
@@ -41,13 +42,13 @@ def _load(context: JobContext, allowed: tuple[ImportState, ...]) -> tuple[Import
 def check_import(context: JobContext) -> dict[str, Any]:
     """Reads the whole file of an import, and stores its preview and its problems."""
     import_, is_due = _load(context, CHECKABLE)
-    message = _("reading the file")
+    words = message(gettext_noop("reading the file"))
     try:
         if is_due:
             import_check(
                 import_,
                 guard=context.guarded,
-                progress=lambda done, total: context.progress(done, total, message),
+                progress=lambda done, total: context.progress(done, total, words),
             )
     except ImportStateError as error:
         # Another job checks it by newer options, or has done so already: what that one finds counts.
@@ -62,21 +63,22 @@ def write_import(context: JobContext) -> dict[str, Any]:
     if import_.state == ImportState.DONE:
         return dict(import_.counts.get("written", {}))
     if not is_due:
-        raise PermanentJobError(_("This import is not to be written."))
-    message = _("rows written")
+        raise PermanentJobError(message(gettext_noop("This import is not to be written.")))
+    words = message(gettext_noop("rows written"))
 
     def progress(done: int, total: int) -> None:
         context.checkpointed()
-        context.progress(done, total, message)
+        context.progress(done, total, words)
 
     try:
         return asdict(import_write(import_, guard=context.guarded, progress=progress))
     except CursorMovedError as error:
-        raise PermanentJobError(_("Another worker is writing this import.")) from error
+        raise PermanentJobError(message(gettext_noop("Another worker is writing this import."))) from error
 
 
 def import_job_ended(job: Job) -> None:
     """Called in the transaction in which an import's job failed or was cancelled: the import follows."""
     import_ = Import.objects.filter(uid=job.params.get("import"), job_uid=job.uid).first()
     if import_ is not None:
-        import_fail(import_, job.error.strip().splitlines()[-1] if job.error.strip() else _("cancelled"))
+        told = job.error if isinstance(job.error, Message) else job.error_line
+        import_fail(import_, told or message(gettext_noop("cancelled")))

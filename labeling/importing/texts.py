@@ -5,14 +5,13 @@ Every code that a parser raises has an entry in `MESSAGES`; a test holds the two
 
 from typing import Any
 
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
-from labeling.importing.problems import ImportProblem
+from labeling.importing.problems import ImportProblem, ProblemGroup
+from webapp.jobs.messages import Message, message
 
-Text = str | Promise
-
-MESSAGES: dict[str, Text] = {
+MESSAGES: dict[str, str] = {
     "gzip_truncated": _("The gzip file is cut off: its end is missing."),
     "gzip_corrupt": _("The gzip file is damaged (%(reason)s)."),
     "too_large": _("The file is larger than %(limit_bytes)s bytes when unpacked."),
@@ -54,7 +53,7 @@ MESSAGES: dict[str, Text] = {
     "file_changed": _("The stored file is not the one that was checked."),
 }
 
-HINTS: dict[str, Text] = {
+HINTS: dict[str, str] = {
     "gzip_truncated": _("Copy or download the file again, or pack it again, and upload it anew."),
     "gzip_corrupt": _("Pack the file again, and upload it anew."),
     "too_large": _("Split it into several files."),
@@ -82,8 +81,12 @@ HINTS: dict[str, Text] = {
 
 def problem_message(problem: ImportProblem) -> str:
     """What happened."""
-    params = {name: _shown(value) for name, value in problem.params.items()}
-    return str(MESSAGES[problem.code]) % params
+    return str(problem_words(problem))
+
+
+def problem_words(problem: ImportProblem) -> Message:
+    """What happened, to be kept and read in any language."""
+    return message(MESSAGES[problem.code], **{name: _shown(value) for name, value in problem.params.items()})
 
 
 def problem_hint(problem: ImportProblem) -> str:
@@ -91,8 +94,23 @@ def problem_hint(problem: ImportProblem) -> str:
     meant = problem.params.get("meant")
     if problem.code == "wrong_keys" and meant:
         renames = [f"{found} → {key}" for key, found in meant.items()]
-        return str(_("Probably meant: %(renames)s.")) % {"renames": ", ".join(renames)}
-    return str(HINTS.get(problem.code, ""))
+        return gettext("Probably meant: %(renames)s.") % {"renames": ", ".join(renames)}
+    return gettext(HINTS[problem.code]) if problem.code in HINTS else ""
+
+
+def problem_places(group: ProblemGroup) -> str:
+    """The lines of the first problems, and how many more; their records in a file that is one long line."""
+    lines, rows = zip(*group.places, strict=True)
+    shown = ", ".join(map(str, lines))
+    if len(lines) > 1 and len({*lines}) == 1 and all(rows):
+        shown = gettext("%(line)s (records %(rows)s)") % {
+            "line": lines[0],
+            "rows": ", ".join(map(str, rows)),
+        }
+    more = group.count - len(lines)
+    if not more:
+        return shown
+    return gettext("%(places)s and %(more)s more") % {"places": shown, "more": _shown(more)}
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,7 @@ from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
 from labeling.importing.records import Record
 from labeling.importing.rows import records_place
+from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
 from labeling.importing.votes import votes_record
 from labeling.models import Import, ImportState
@@ -124,7 +125,7 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
         for event in events:
             number = event.row if isinstance(event, ImportProblem) else event.number
             if isinstance(event, ImportProblem) and (event.fatal or not options.skip_bad):
-                raise ImportWriteError(event.message)
+                raise ImportWriteError(problem_words(event))
             if number <= import_.cursor:
                 continue
             if isinstance(event, ImportProblem):

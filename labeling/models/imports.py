@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.projects import Project
+from webapp.jobs.messages import Text, decode
 
 
 class ImportState(models.TextChoices):
@@ -57,3 +58,8 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def error(self) -> Text:
+        """Why its job ended without finishing it, "" if it did not."""
+        return decode(self.counts.get("error", ""))

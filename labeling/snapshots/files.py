@@ -15,9 +15,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from labeling.models import Snapshot, SnapshotState
 from labeling.snapshots.rows import FIELDS, SCHEMA, SnapshotRow
+from webapp.jobs.messages import message
 
 GROUP_ROWS = 2000
 GROUP_BYTES = 32 * 1024 * 1024
@@ -110,18 +112,29 @@ def open_verified(snapshot: Snapshot) -> Iterator[IO[bytes]]:
     Raises SnapshotNotReadyError, SnapshotMissingError or SnapshotCorruptError.
     """
     if snapshot.state != SnapshotState.READY:
-        raise SnapshotNotReadyError(f"Snapshot {snapshot} is not ready: {snapshot.state}.")
+        raise SnapshotNotReadyError(
+            message(gettext_noop("Snapshot %(snapshot)s is not ready."), snapshot=snapshot)
+        )
     path = snapshot_path(snapshot)
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise SnapshotMissingError(f"The file of snapshot {snapshot} is gone: {path.name}.") from None
+        raise SnapshotMissingError(
+            message(gettext_noop("The file of snapshot %(snapshot)s is gone."), snapshot=snapshot)
+        ) from None
     with file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != snapshot.file_hash:
             raise SnapshotCorruptError(
-                f"The file of snapshot {snapshot} has changed: its hash is {found[:12]}…, "
-                f"not {snapshot.file_hash[:12]}…."
+                message(
+                    gettext_noop(
+                        "The file of snapshot %(snapshot)s has changed: "
+                        "its hash is %(found)s…, not %(recorded)s…."
+                    ),
+                    snapshot=snapshot,
+                    found=found[:12],
+                    recorded=snapshot.file_hash[:12],
+                )
             )
         file.seek(0)
         yield file

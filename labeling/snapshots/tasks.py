@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from labeling.models import Snapshot, SnapshotState
 from labeling.services.snapshots import snapshot_build, snapshot_fail
 from webapp.jobs.context import JobContext
 from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import message
 from webapp.jobs.models import Job
 
 
@@ -18,7 +21,7 @@ def make_snapshot(context: JobContext) -> dict[str, Any]:
         waiting.update(state=SnapshotState.MAKING, job_uid=context.job.uid)
     snapshot = Snapshot.objects.filter(pk=context.params["snapshot_id"]).first()
     if snapshot is None:
-        raise PermanentJobError("The snapshot was deleted before its file was made.")
+        raise PermanentJobError(message(gettext_noop("The snapshot was deleted before its file was made.")))
     snapshot = snapshot_build(snapshot, guard=context.guarded, progress=context.progress)
     context.log(f"{snapshot.row_count} rows, content {snapshot.content_hash[:12]}")
     return {

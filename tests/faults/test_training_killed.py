@@ -93,7 +93,7 @@ def test_kill_nine_mid_training_ends_with_one_promotion(
 
     job.refresh_from_db()
     run.refresh_from_db()
-    assert job.state == JobState.DONE, job.error + worker.output
+    assert job.state == JobState.DONE, f"{job.error}{worker.output}"
     assert job.fence > fences[1] > fences[0]
     assert (run.state, run.stage) == (RunState.DONE, "done")
     model = RewardModel.objects.get(project=world.project)

@@ -135,7 +135,7 @@ def test_a_dead_endpoint_is_not_asked_ten_thousand_times(version, fake_openai, m
     fake_openai.script = lambda r, body, n: r.error(401, "bad key")
     job = run_inline(start(version)[1])
     assert job.state == "failed"
-    assert "bad key" in job.error
+    assert "bad key" in str(job.error)
     assert len(fake_openai.calls) == 4
 
 
@@ -216,7 +216,7 @@ def test_a_moved_endpoint_stops_the_version(version, fake_openai):
     version.endpoint.save()
     job = run_inline(start(version)[1])
     assert job.state == "failed"
-    assert "moved" in job.error
+    assert "moved" in str(job.error)
     assert fake_openai.calls == []
 
 

@@ -88,7 +88,7 @@ def test_a_folder_that_changed_is_not_asked(snapshot, settings):
     run = run_start(version=version, selection=Selection("all"))
     job = run_inline(Job.objects.get(uid=run.job_uid))
     assert job.state == "failed"
-    assert "changed" in job.error
+    assert "changed" in str(job.error)
     assert not Verdict.objects.exists()
 
 
@@ -98,5 +98,5 @@ def test_too_few_labels_are_said_so(settings, tmp_path):
     snapshot = snapshot_build(snapshot_create(project=project, config={}, enqueue=False))
     job = run_inline(judge_training_start(project=project, name="Small", snapshot=snapshot))
     assert job.state == "failed"
-    assert "Not enough labels" in job.error
+    assert "Not enough labels" in str(job.error)
     assert not Judge.objects.exists()

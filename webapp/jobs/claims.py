@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from webapp.jobs.clock import database_time
 from webapp.jobs.errors import UnknownJobKind
 from webapp.jobs.kinds import kind_of
+from webapp.jobs.messages import Message, Text
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.publishing import send_on_commit
 
@@ -28,8 +29,16 @@ ATTEMPT_BACK = Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(
 LEASE_CLEARED: dict[str, Any] = {"lease_expires_at": None, "worker": "", "expected_end_at": None}
 
 
-def shortened(error: str) -> str:
-    """An error's text without its middle, when it is long: what happened stands first or last."""
+def shortened(error: Text) -> Text:
+    """An error's text without its middle, when it is long: what happened stands first or last.
+
+    Of a message, each of its values.
+    """
+    if isinstance(error, Message):
+        return Message(
+            error.msgid,
+            {key: shortened(v) if isinstance(v, str | Message) else v for key, v in error.params.items()},
+        )
     if len(error) <= ERROR_HEAD + ERROR_TAIL:
         return error
     return f"{error[:ERROR_HEAD]}\n…\n{error[-ERROR_TAIL:]}"
@@ -115,7 +124,7 @@ def claim_finish(claim: Claim, result: dict[str, Any]) -> bool:
     )
 
 
-def claim_fail(claim: Claim, error: str) -> bool:
+def claim_fail(claim: Claim, error: Text) -> bool:
     """The work failed for good."""
     return _end(claim, JobState.FAILED, error=error)
 
@@ -125,7 +134,7 @@ def claim_cancel(claim: Claim) -> bool:
     return _end(claim, JobState.CANCELLED, error="")
 
 
-def claim_retry(claim: Claim, error: str) -> bool:
+def claim_retry(claim: Claim, error: Text) -> bool:
     """An attempt failed in a way that may pass: back to the queue after a backoff; failed after the last."""
     with transaction.atomic():
         job = claim.rows.select_for_update().first()
@@ -161,7 +170,7 @@ def claim_release(claim: Claim) -> bool:
         return True
 
 
-def _end(claim: Claim, state: JobState, *, error: str) -> bool:
+def _end(claim: Claim, state: JobState, *, error: Text) -> bool:
     with transaction.atomic():
         if not claim.rows.update(state=state, error=shortened(error), finished_at=Now(), **LEASE_CLEARED):
             return False

@@ -17,6 +17,7 @@ from django.utils import timezone
 from webapp.jobs.claims import Claim, claim_check
 from webapp.jobs.errors import JobCancelled, JobLost, JobStopped
 from webapp.jobs.json_values import json_safe
+from webapp.jobs.messages import Text, cut
 from webapp.jobs.models import Job
 
 LOG_TAIL_CHARS = 16_000
@@ -65,7 +66,7 @@ class JobContext:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def progress(self, done: int, total: int, message: str = "") -> None:
+    def progress(self, done: int, total: int, message: Text = "") -> None:
         """Say how far the work is; written at most twice a second, and whenever it reaches the total.
 
         Raises JobCancelled, JobStopped or JobLost. A handler with a checkpoint to save asks `should_stop()`
@@ -74,7 +75,7 @@ class JobContext:
         self._pending.update(
             progress_done=max(0, int(done)),
             progress_total=max(0, int(total)),
-            progress_message=json_safe(message)[:300],
+            progress_message=cut(message, 300),
             expected_end_at=self._expected_end(int(done), int(total)),
         )
         self.write(force=total > 0 and done >= total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PermanentJobError(Exception):
-    """The work cannot succeed however often it is tried; the message is shown to people as it stands."""
+    """The work cannot succeed however often it is tried. Give it a `message(...)`: people read it in their language."""
 
     permanent = True
 

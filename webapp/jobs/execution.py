@@ -25,6 +25,7 @@ from webapp.jobs.context import Interruptions, JobContext
 from webapp.jobs.errors import JobCancelled, JobLost, JobStopped, UnknownJobKind
 from webapp.jobs.json_values import json_safe
 from webapp.jobs.kinds import kind_of
+from webapp.jobs.messages import said_by
 from webapp.jobs.models import Job
 from webapp.jobs.watch import Watch
 
@@ -83,7 +84,7 @@ def _call_handler(
     except JobStopped as error:
         return Ending.RELEASED, lambda: claim_release(claim), error
     except UnknownJobKind as error:
-        message = str(error)
+        message = said_by(error)
         return Ending.FAILED, lambda: claim_fail(claim, message), error
     except Exception as error:
         return (*_after_error(claim, context, error), error)
@@ -96,11 +97,11 @@ def _after_error(claim: Claim, context: JobContext, error: Exception) -> tuple[E
     if settled(lambda: claim_check(claim).cancel_requested):
         return Ending.CANCELLED, lambda: claim_cancel(claim)
     if getattr(error, "permanent", False):
-        message = str(error) or type(error).__name__
-        return Ending.FAILED, lambda: claim_fail(claim, message)
+        said = said_by(error)
+        return Ending.FAILED, lambda: claim_fail(claim, said)
     logger.warning("job %d raised", claim.job_id, exc_info=error)
-    message = "".join(traceback.format_exception(error))
-    return Ending.RETRY, lambda: claim_retry(claim, message)
+    trace = "".join(traceback.format_exception(error))
+    return Ending.RETRY, lambda: claim_retry(claim, trace)
 
 
 def flush_quietly(context: JobContext) -> None:

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.utils.translation import gettext_noop
 
 from webapp.jobs.claims import Claim, Pulse, claim_cancel, claim_check, claim_release, claim_retry
 from webapp.jobs.context import Interruptions
 from webapp.jobs.execution import settled
+from webapp.jobs.messages import Message, message
 from webapp.jobs.models import Job
 from webapp.jobs.watch import LeaseKeeper
 
@@ -134,15 +136,19 @@ class Child:
             if pipe is not None:
                 pipe.close()
 
-    def describe_death(self) -> str:
-        code = self.process.returncode
-        if code < 0:
-            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-            hint = " (out of memory, perhaps)" if -code == signal.SIGKILL else ""
-            cause = f"The job's process was ended by {name}{hint}."
+    def describe_death(self) -> Message:
+        code, output = self.process.returncode, "".join(self.tail)
+        if code >= 0:
+            msgid = gettext_noop("The job's process ended with code %(code)d and left no result.\n%(output)s")
+            return message(msgid, code=code, output=output)
+        if -code == signal.SIGKILL:
+            msgid = gettext_noop(
+                "The job's process was ended by %(signal)s (out of memory, perhaps).\n%(output)s"
+            )
         else:
-            cause = f"The job's process ended with code {code} and left no result."
-        return f"{cause}\n{''.join(self.tail)}"
+            msgid = gettext_noop("The job's process was ended by %(signal)s.\n%(output)s")
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        return message(msgid, signal=name, output=output)
 
 
 def _settle_for(child: Child, claim: Claim) -> None:
@@ -152,6 +158,6 @@ def _settle_for(child: Child, claim: Claim) -> None:
     elif child.was_killed:
         settled(lambda: claim_release(claim))
     else:
-        message = child.describe_death()
-        logger.warning("job %d: %s", claim.job_id, message.splitlines()[0])
-        settled(lambda: claim_retry(claim, message))
+        death = child.describe_death()
+        logger.warning("job %d: %s", claim.job_id, str(death).splitlines()[0])
+        settled(lambda: claim_retry(claim, death))

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_noop
 
 from webapp.jobs.errors import UnknownJobKind
+from webapp.jobs.messages import message
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
@@ -53,7 +55,9 @@ def kind_of(name: str) -> JobKind:
     try:
         entry = job_kinds()[name]
     except KeyError:
-        raise UnknownJobKind(f"There is no job kind {name!r} in settings.JOB_KINDS.") from None
+        raise UnknownJobKind(
+            message(gettext_noop("There is no kind of job called %(kind)s."), kind=name)
+        ) from None
     return JobKind(name=name, **entry)
 
 

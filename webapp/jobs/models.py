@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from webapp.jobs.messages import MessageField
+
 
 class JobState(models.TextChoices):
     QUEUED = "queued", _("queued")
@@ -32,7 +34,7 @@ class Job(models.Model):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(_("kind"), max_length=60)
     queue = models.CharField(_("queue"), max_length=40)
-    title = models.CharField(_("title"), max_length=200, blank=True)
+    title = MessageField(_("title"), blank=True)
     # The ground storey does not know projects, so a plain number stands for one.
     project_id = models.BigIntegerField(_("project"), null=True, blank=True)
     created_by = models.ForeignKey(
@@ -56,12 +58,12 @@ class Job(models.Model):
     cancel_requested_at = models.DateTimeField(_("cancel asked for"), null=True, blank=True)
     progress_done = models.PositiveBigIntegerField(_("done"), default=0)
     progress_total = models.PositiveBigIntegerField(_("total"), default=0)
-    progress_message = models.CharField(_("message"), max_length=300, blank=True)
+    progress_message = MessageField(_("message"), blank=True)
     expected_end_at = models.DateTimeField(_("expected end"), null=True, blank=True)
     metrics = models.JSONField(_("metrics"), default=dict)
     result = models.JSONField(_("result"), default=dict)
     log_tail = models.TextField(_("log"), blank=True)
-    error = models.TextField(_("error"), blank=True)
+    error = MessageField(_("error"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
@@ -90,7 +92,7 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title or f"{self.kind} {self.pk}"
+        return str(self.title) or f"{self.kind} {self.pk}"
 
     @property
     def is_active(self) -> bool:
@@ -118,14 +120,14 @@ class Job(models.Model):
     @property
     def error_line(self) -> str:
         """The line that says most: the first of a plain message, the last of a traceback."""
-        lines = [line for line in self.error.splitlines() if line.strip()]
+        lines = [line for line in str(self.error).splitlines() if line.strip()]
         if not lines:
             return ""
         return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
     @property
     def error_has_more(self) -> bool:
-        return self.error.strip() != self.error_line
+        return str(self.error).strip() != self.error_line
 
 
 class WorkerBeat(models.Model):

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from webapp.jobs.claims import LEASE_CLEARED, Claim, claim_cancel, claim_fail, due
 from webapp.jobs.clock import database_time
+from webapp.jobs.messages import message
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.publishing import send_wake_up
 
@@ -62,11 +64,18 @@ def _end_lease(pk: int) -> JobState | None:
     if job.cancel_requested_at is not None:
         claim_cancel(claim)
         return JobState.CANCELLED
-    silence = f"The worker {job.worker or '?'} stopped answering."
+    worker = job.worker or "?"
     if job.attempts >= job.max_attempts:
-        claim_fail(claim, f"{silence} That was attempt {job.attempts} of {job.max_attempts}.\n{job.error}")
+        death = gettext_noop(
+            "The worker %(worker)s stopped answering. That was attempt %(attempt)d of %(most)d.\n%(before)s"
+        )
+        claim_fail(
+            claim,
+            message(death, worker=worker, attempt=job.attempts, most=job.max_attempts, before=job.error),
+        )
         logger.warning("job %d (%s) is dead after %d attempts", job.pk, job.kind, job.attempts)
         return JobState.FAILED
+    silence = message(gettext_noop("The worker %(worker)s stopped answering."), worker=worker)
     claim.rows.update(state=JobState.QUEUED, published_at=None, error=silence, **LEASE_CLEARED)
     return JobState.QUEUED
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from webapp.audit.services import record
 from webapp.jobs.claims import notify_ended
 from webapp.jobs.errors import JobStateError
 from webapp.jobs.kinds import job_kinds, kind_of
+from webapp.jobs.messages import Text, cut
 from webapp.jobs.models import ACTIVE_STATES, Job, JobState
 from webapp.jobs.publishing import send_on_commit
 from webapp.users.models import User
@@ -24,7 +25,7 @@ def job_enqueue(
     kind: str,
     params: dict[str, Any],
     project_id: int | None = None,
-    title: str = "",
+    title: Text = "",
     created_by: User | None = None,
     not_before: datetime | None = None,
     retry_of: Job | None = None,
@@ -37,7 +38,7 @@ def job_enqueue(
     job = Job.objects.create(
         kind=kind,
         queue=known.queue,
-        title=title[:200],
+        title=cut(title, 300),
         project_id=project_id,
         created_by=created_by,
         params=params,
@@ -66,10 +67,15 @@ def job_cancel(job: Job, *, actor: User | None = None) -> Job:
     if ended:
         notify_ended(job)
     if asked:
-        record(
-            action="job.cancel", subject=str(job), actor=actor, project_id=job.project_id, job=str(job.uid)
-        )
+        _record(job, "job.cancel", actor)
     return job
+
+
+def _record(job: Job, action: str, actor: User | None) -> None:
+    """An event of the audit log, which is written in English whoever did the deed."""
+    with translation.override("en"):
+        subject = str(job)
+    record(action=action, subject=subject, actor=actor, project_id=job.project_id, job=str(job.uid))
 
 
 @transaction.atomic
@@ -86,7 +92,7 @@ def job_retry(job: Job, *, actor: User | None = None) -> Job:
     again = Job.objects.filter(retry_of=job, state__in=ACTIVE_STATES).first()
     if again is not None:
         return again
-    record(action="job.retry", subject=str(job), actor=actor, project_id=job.project_id, job=str(job.uid))
+    _record(job, "job.retry", actor)
     return job_enqueue(
         kind=job.kind,
         params=job.params,

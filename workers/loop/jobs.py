@@ -16,5 +16,5 @@ def run_job(uid: UUID | str | None) -> Job:
     """Run a queued job here; raises RoundError if it does not end well."""
     job = run_inline(Job.objects.get(uid=uid or UUID(int=0)))
     if job.state != JobState.DONE:
-        raise RoundError(f"{job.title or job.kind} ended as {job.state}: {job.error.strip()[-2000:]}")
+        raise RoundError(f"{job} ended as {job.state}: {str(job.error).strip()[-2000:]}")
     return job

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from labeling.models import Project, Snapshot
+from webapp.jobs.messages import MessageField
 from workers.models.reward_models import ModelKind, RewardModel
 
 
@@ -59,7 +60,7 @@ class TrainingRun(models.Model):
     )
     counts = models.JSONField(_("counts"), default=dict)
     timings = models.JSONField(_("seconds by stage"), default=dict)
-    error = models.TextField(_("error"), blank=True)
+    error = MessageField(_("error"), blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from workers.models import RunMetric, TrainingRun
 from workers.reward.types import Callbacks
+from workers.words import step_words
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
@@ -41,7 +42,7 @@ class RunCallbacks(JobCallbacks):
     def progress(self, done: int, total: int, message: str) -> None:
         # Not context.progress: that one raises, and the library saves its checkpoint when asked to stop.
         if not self.context.should_stop():
-            self.context.progress(done, total, message)
+            self.context.progress(done, total, step_words(message))
 
     def metric(self, step: int, values: dict[str, float]) -> None:
         finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}

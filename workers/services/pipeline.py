@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from webapp.jobs.errors import JobInterrupted, PermanentJobError
+from webapp.jobs.messages import Text, cut, message, said_by
 from workers.errors import TrainingBusy
 from workers.models import RunStage, RunState, TrainingRun
 from workers.reward.errors import Stopped
 from workers.services.stages import evaluate_model, gate_model, make_snapshot, score_and_reorder, train_model
+from workers.words import error_words
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
@@ -44,9 +47,11 @@ def run_pipeline(context: JobContext) -> dict[str, Any]:
     except JobInterrupted:
         raise
     except Exception as error:
-        if getattr(error, "permanent", False):
-            _fail(context, run, error)
-        raise
+        if not getattr(error, "permanent", False):
+            raise
+        words = error_words(error)
+        _fail(context, run, words)
+        raise PermanentJobError(words) from error
     return summary(run)
 
 
@@ -57,15 +62,17 @@ def _claim_run(context: JobContext) -> TrainingRun:
         with context.guarded():
             run = TrainingRun.objects.select_for_update().filter(pk=run_id).first()
             if run is None:
-                raise PermanentJobError(f"There is no training run {run_id}.")
+                raise PermanentJobError(message(gettext_noop("The training run was deleted.")))
             if run.stage != RunStage.DONE and (run.state, run.job_uid) != (RunState.ACTIVE, context.job.uid):
                 if run.state == RunState.ACTIVE:
-                    raise PermanentJobError("Another job already works on this training run.")
+                    raise PermanentJobError(
+                        message(gettext_noop("Another job already works on this training run."))
+                    )
                 run.state, run.error, run.finished_at = RunState.ACTIVE, "", None
                 run.job_uid = context.job.uid
                 run.save(update_fields=["state", "error", "finished_at", "job_uid"])
     except IntegrityError:
-        raise PermanentJobError(str(TrainingBusy())) from None
+        raise PermanentJobError(said_by(TrainingBusy())) from None
     return TrainingRun.objects.select_related("project", "snapshot", "reward_model").get(pk=run_id)
 
 
@@ -85,10 +92,10 @@ def _do_stage(context: JobContext, run: TrainingRun) -> None:
     run.refresh_from_db()
 
 
-def _fail(context: JobContext, run: TrainingRun, error: Exception) -> None:
+def _fail(context: JobContext, run: TrainingRun, words: Text) -> None:
     with context.guarded():
         TrainingRun.objects.filter(pk=run.pk, state=RunState.ACTIVE).update(
-            state=RunState.FAILED, error=str(error)[:4000], finished_at=timezone.now()
+            state=RunState.FAILED, error=cut(words, 4000), finished_at=timezone.now()
         )
 
 

@@ -11,10 +11,12 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Resolution, Snapshot
 from labeling.snapshots.config import SnapshotConfigError, read_config
 from webapp.audit.services import record
+from webapp.jobs.messages import cut, message
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
@@ -125,7 +127,7 @@ def _open_run(run: TrainingRun) -> TrainingRun:
         kind="reward.train",
         params={"run_id": run.pk},
         project_id=run.project_id,
-        title=_("Train a reward model: %(project)s") % {"project": run.project.name},
+        title=message(gettext_noop("Train a reward model: %(project)s"), project=run.project.name),
         created_by=run.created_by,
     )
     run.job_uid = job.uid
@@ -165,5 +167,5 @@ def runs_settle(*, project_id: int | None = None) -> int:
 def _settle(rows: Any, job: Job | None) -> int:
     """One conditional update, so that whoever comes second changes nothing."""
     state = _ENDED.get(JobState(job.state), RunState.FAILED) if job else RunState.FAILED
-    error = job.error if job else _("The job of this run is gone.")
-    return int(rows.update(state=state, error=error[:4000], finished_at=timezone.now()))
+    error = job.error if job else message(gettext_noop("The job of this run is gone."))
+    return int(rows.update(state=state, error=cut(error, 4000), finished_at=timezone.now()))

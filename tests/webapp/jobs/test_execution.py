@@ -108,7 +108,7 @@ def test_a_kind_that_no_longer_exists_fails_with_its_name(settings):
     settings.JOB_KINDS = {}
     job = run_inline(job)
     assert (job.state, job.attempts) == ("failed", 1)
-    assert "test.count" in job.error
+    assert "test.count" in str(job.error)
 
 
 def test_progress_is_written_at_most_twice_a_second_and_at_the_end(django_assert_num_queries, monkeypatch):

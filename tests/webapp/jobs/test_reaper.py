@@ -42,7 +42,7 @@ def test_an_expired_lease_goes_back_to_the_queue_and_is_sent_again(sent):
     job.refresh_from_db()
     assert (job.state, job.attempts, job.lease_expires_at) == ("queued", 1, None)
     assert sent == [("jobs.run", job.pk, "default")]
-    assert "gone:1" in job.error
+    assert "gone:1" in str(job.error)
 
 
 def test_after_three_attempts_without_a_checkpoint_a_job_is_dead():
@@ -50,7 +50,7 @@ def test_after_three_attempts_without_a_checkpoint_a_job_is_dead():
     assert reap().dead == 1
     job.refresh_from_db()
     assert job.state == JobState.FAILED
-    assert "attempt 3 of 3" in job.error
+    assert "attempt 3 of 3" in str(job.error)
 
 
 def test_an_expired_job_that_was_to_be_cancelled_is_cancelled():
