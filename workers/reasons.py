@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 Numbers = Mapping[str, Any]
 
@@ -24,39 +25,67 @@ def _share(value: Any) -> str:
     return f"{float(value):.2f}"
 
 
+def _signed(value: Any) -> str:
+    """A difference with its sign, to three places; a true minus, as wide as the plus."""
+    return f"{float(value):+.3f}".replace("-", "−")
+
+
+def _percent(value: Any) -> str:
+    return f"{100 * float(value):.0f} %"
+
+
 def _enough_pairs(r: Numbers) -> str:
     values = {"n": int(r["n"]), "minimum": int(r["minimum"])}
     if r["passed"]:
-        return _("Judged on %(n)d held-out pairs (at least %(minimum)d are asked for).") % values
-    return _("Only %(n)d held-out pairs to judge by; at least %(minimum)d are asked for.") % values
+        return _("Judged on %(n)d held-out pairs; at least %(minimum)d are needed.") % values
+    return _("Only %(n)d held-out pairs to judge by; at least %(minimum)d are needed.") % values
 
 
 def _beats_chance(r: Numbers) -> str:
-    values = {"accuracy": _share(r["accuracy"])}
+    values = {"accuracy": _share(r["accuracy"]), "chance": _share(r.get("chance", 0.5))}
     if r["passed"]:
-        return _("Better than a coin: accuracy %(accuracy)s.") % values
-    return _("No better than a coin: accuracy %(accuracy)s.") % values
+        return _("Better than a coin: accuracy %(accuracy)s, above the %(chance)s of chance.") % values
+    return _("No better than a coin: accuracy %(accuracy)s; more than %(chance)s is needed.") % values
 
 
 def _beats_longest(r: Numbers) -> str:
-    values = {"accuracy": _share(r["accuracy"]), "longest": _share(r["longest"])}
+    values = {
+        "accuracy": _share(r["accuracy"]),
+        "longest": _share(r["longest"]),
+        "needed": _share(float(r["longest"]) + float(r.get("margin", 0.0))),
+    }
     if r["passed"]:
-        return _("Better than choosing the longer text: %(accuracy)s against %(longest)s.") % values
-    return _("Not better than choosing the longer text: %(accuracy)s against %(longest)s.") % values
+        return _(
+            "Better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
+            "%(needed)s is needed."
+        ) % values
+    return _(
+        "Not better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
+        "%(needed)s is needed."
+    ) % values
 
 
 def _better_than_champion(r: Numbers) -> str:
-    values = {"difference": f"{r['difference']:+.3f}", "low": f"{r['low']:+.3f}", "high": f"{r['high']:+.3f}"}
+    values = {name: _signed(r[name]) for name in ("difference", "low", "high")}
+    values["minimum"] = _signed(r.get("minimum", 0.0))
     if r["passed"]:
-        return _("Better than the champion on the same pairs by %(difference)s [%(low)s, %(high)s].") % values
-    return _("Not better than the champion on the same pairs: %(difference)s [%(low)s, %(high)s].") % values
+        return _(
+            "Better than the champion on the same pairs: difference in accuracy %(difference)s "
+            "[%(low)s, %(high)s]; more than %(minimum)s is needed."
+        ) % values
+    return _(
+        "Not better than the champion on the same pairs: difference in accuracy %(difference)s "
+        "[%(low)s, %(high)s]; more than %(minimum)s is needed."
+    ) % values
 
 
 def _risk_of_worse(r: Numbers) -> str:
-    values = {"risk": f"{100 * r['risk']:.0f} %", "allowed": f"{100 * r['allowed']:.0f} %"}
+    values = {"risk": _percent(r["risk"]), "allowed": _percent(r["allowed"])}
     if r["passed"]:
-        return _("Worse than the champion in %(risk)s of resamples (%(allowed)s is allowed).") % values
-    return _("Worse than the champion in %(risk)s of resamples; %(allowed)s is allowed.") % values
+        return _("Less accurate than the champion in %(risk)s of resamples; up to %(allowed)s is allowed.") % (
+            values
+        )
+    return _("Less accurate than the champion in %(risk)s of resamples; only %(allowed)s is allowed.") % values
 
 
 def _slice_drop(r: Numbers) -> str:
@@ -67,8 +96,12 @@ def _slice_drop(r: Numbers) -> str:
         "n": int(r["n"]),
     }
     if r["passed"]:
-        return _("Worse on %(slice)s by %(drop)s (n %(n)d), within the allowed %(allowed)s.") % values
-    return _("Worse on %(slice)s by %(drop)s (n %(n)d); %(allowed)s is allowed.") % values
+        return _(
+            "On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; up to %(allowed)s is allowed."
+        ) % values
+    return _(
+        "On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; only %(allowed)s is allowed."
+    ) % values
 
 
 def _by_hand(r: Numbers) -> str:
@@ -77,6 +110,15 @@ def _by_hand(r: Numbers) -> str:
 
 def _rolled_back(r: Numbers) -> str:
     return _("Brought back by %(by)s.") % {"by": r.get("by") or "?"}
+
+
+def _seen_by_champion(r: Numbers) -> str:
+    n = int(r["n"])
+    return ngettext(
+        "%(n)d held-out pair was left out, because the champion was trained on its group.",
+        "%(n)d held-out pairs were left out, because the champion was trained on their groups.",
+        n,
+    ) % {"n": n}
 
 
 WORDS: dict[str, Callable[[Numbers], str]] = {
@@ -91,11 +133,19 @@ WORDS: dict[str, Callable[[Numbers], str]] = {
     "rolled_back": _rolled_back,
     "crowned_meanwhile": lambda _r: _("Somebody had already made it champion by hand."),
     "champion_unreadable": lambda _r: _("The champion's files could not be read, so there was none to beat."),
-    "splits_differ": lambda _r: _(
-        "The champion was trained with other splits and may have seen some of these pairs."
+    "champion_data_unreadable": lambda _r: _(
+        "The champion's training data could not be read, so it may have seen some of these pairs."
     ),
+    "seen_by_champion": _seen_by_champion,
 }
-REMARKS = {"splits_differ", "champion_unreadable", "crowned_meanwhile", "by_hand", "rolled_back"}
+REMARKS = {
+    "champion_data_unreadable",
+    "champion_unreadable",
+    "crowned_meanwhile",
+    "by_hand",
+    "rolled_back",
+    "seen_by_champion",
+}
 
 
 def slice_keys() -> dict[str, str]:

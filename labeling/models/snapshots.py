@@ -57,7 +57,7 @@ class Snapshot(models.Model):
         """Whether the project has preferences, edits included, that this snapshot has not seen.
 
         A preference may be committed after the snapshot with an id below the last one that it saw, so where
-        no id is newer, the append-only rows are counted: an index-only count, 0.1 s for a million.
+        no id is newer, the append-only rows are counted: an index-only count, 0.15 s for a million.
         """
         preferences = self.project.preferences
         return (

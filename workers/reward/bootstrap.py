@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]  # numbers of rows
 CHUNK_CELLS = 4_000_000
 
 
@@ -67,16 +68,23 @@ class Resampler:
         with np.errstate(invalid="ignore", divide="ignore"):
             return point, drawn[:, :-1] / drawn[:, -1:]
 
-    def means_by_mask(self, values: Array, masks: Sequence[NDArray[np.bool_]]) -> list[tuple[float, Array]]:
-        """Mean of ``values`` (N,) under each mask (N,) and its resamples (R,), all from one set of draws."""
-        if not masks:
-            return []
-        kept = np.stack(masks, axis=1).astype(np.float64)  # (N, S)
-        drawn = self.sums(np.concatenate([values[:, None] * kept, kept], axis=1))
-        top, bottom = drawn[:, : len(masks)], drawn[:, len(masks) :]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios, points = top / bottom, (values @ kept) / kept.sum(axis=0)
-        return [(float(points[j]), ratios[:, j]) for j in range(len(masks))]
+    def means_over(self, values: Array, parts: Sequence[Rows]) -> list[tuple[float, Array]]:
+        """Mean of ``values`` (N,) over the rows of each part and its resamples (R,), all on the same draws.
+
+        Parts are taken a few at a time, so that memory stays bounded however many there are.
+        """
+        step = max(1, CHUNK_CELLS // (2 * max(1, len(values))))
+        found = []
+        for start in range(0, len(parts), step):
+            kept = np.zeros((len(values), len(parts[start : start + step])))  # (N, S)
+            for column, rows in enumerate(parts[start : start + step]):
+                kept[rows, column] = 1.0
+            drawn = self.sums(np.concatenate([values[:, None] * kept, kept], axis=1))
+            top, bottom = np.hsplit(drawn, 2)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratios, points = top / bottom, (values @ kept) / kept.sum(axis=0)
+            found += [(float(point), ratios[:, j].copy()) for j, point in enumerate(points)]
+        return found
 
     def intervals(self, numerators: ArrayLike, mask: ArrayLike, *, level: float = 0.95) -> list[Interval]:
         """Percentile interval of each column's mean under ``mask``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .bootstrap import EMPTY, Interval, interval
 from .errors import ConfigError
-from .evaluate import Array, Cluster, Evaluation, Held, difference, evaluate_held, hold, random_scores
+from .evaluate import Array, Cluster, Evaluation, Held, difference, evaluate_held, hold
 from .metrics import credit
 from .types import Pair
 
@@ -56,7 +56,7 @@ class Comparison:
 def compare(
     candidate: PairScores,
     champion: PairScores | None,
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     *,
     cluster_by: Cluster = "prompt",
     resamples: int = 2000,
@@ -64,13 +64,12 @@ def compare(
 ) -> Comparison:
     """Paired bootstrap of the difference in accuracy, overall and by slice. Raises ``DataError``."""
     held = hold(pairs, cluster_by=cluster_by, resamples=resamples, seed=seed)
-    random = random_scores(pairs, seed)
-    delta = difference(candidate.chosen, candidate.rejected, len(pairs))
-    ours = evaluate_held(delta, random, held, temperature=candidate.temperature)
+    delta = difference(candidate.chosen, candidate.rejected, len(held))
+    ours = evaluate_held(delta, held, temperature=candidate.temperature)
     if champion is None:
         return Comparison(ours, None, EMPTY, None)
-    other = difference(champion.chosen, champion.rejected, len(pairs))
-    theirs = evaluate_held(other, random, held, temperature=champion.temperature)
+    other = difference(champion.chosen, champion.rejected, len(held))
+    theirs = evaluate_held(other, held, temperature=champion.temperature)
     right = np.column_stack([credit(delta, held.p), credit(other, held.p)])  # (N, 2)
     gap, worse = _gap(right, held.decided, held)
     return Comparison(ours, theirs, gap, worse, _slices(right, held))
@@ -85,13 +84,12 @@ def _gap(right: Array, mask: Any, held: Held) -> tuple[Interval, float | None]:
 
 
 def _slices(right: Array, held: Held) -> list[SliceComparison]:
-    masks = [mask & held.decided for mask in held.slices.values()]
-    gaps = held.resampler.means_by_mask(right[:, 0] - right[:, 1], masks)
+    parts = held.decided_slices()
+    gaps = held.resampler.means_over(right[:, 0] - right[:, 1], list(parts.values()))
     out = []
-    for (key, value), here, (point, drawn) in zip(held.slices, masks, gaps, strict=True):
-        n = int(here.sum())
-        ours, theirs = (float(x) for x in right[here].mean(axis=0)) if n else (None, None)
-        out.append(SliceComparison(key, value, n, ours, theirs, interval(point, drawn)))
+    for ((key, value), rows), (point, drawn) in zip(parts.items(), gaps, strict=True):
+        ours, theirs = (float(x) for x in right[rows].mean(axis=0)) if len(rows) else (None, None)
+        out.append(SliceComparison(key, value, len(rows), ours, theirs, interval(point, drawn)))
     return out
 
 
@@ -102,15 +100,16 @@ class GateRules:
     It needs ``minimum_pairs`` decided pairs; beats longest-wins by more than ``longest_margin`` (when
     ``must_beat_longest``) and chance; is better than the champion by more than ``minimum_gain`` with at most
     ``worst_risk`` of resamples strictly worse; and loses no more than ``slice_drop`` on any slice of at least
-    ``slice_minimum`` pairs. ``first_champion_free`` lets the first model in without beating longest-wins, so
-    that a project with few labels gets a queue at all.
+    ``slice_minimum`` pairs. By the defaults, of challengers that are no better one in eleven is promoted on 50
+    pairs and one in twenty on 100 (``docs/experiments.md``). ``first_champion_free`` lets the first model in
+    without beating longest-wins, so that a project with few labels gets a queue at all.
     """
 
     minimum_pairs: int = 50
     must_beat_longest: bool = True
     longest_margin: float = 0.0
     minimum_gain: float = 0.0
-    worst_risk: float = 0.5
+    worst_risk: float = 0.05
     slice_drop: float = 0.05
     slice_minimum: int = 30
     first_champion_free: bool = False

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .bootstrap import EMPTY, Interval, Resampler, interval
+from .bootstrap import EMPTY, Interval, Resampler, Rows, interval
 from .errors import DataError
 from .metrics import Bin, brier, calibration_error, correlation, credit, log_loss, reliability
 from .types import Pair
@@ -69,30 +70,54 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Pairs turned into arrays once: ``p`` (N,), ``decided`` (N,), length difference (N,), resampler."""
+    """Pairs turned into arrays once, without their texts: ``p`` (N,), ``decided`` (N,), length difference (N,),
+    the random baseline (N,), resampler, and the rows of each slice."""
 
     p: Array
     decided: NDArray[np.bool_]
     length: Array
+    random: Array
     clusters: int
     cluster_by: Cluster
     resampler: Resampler
-    slices: dict[tuple[str, str], NDArray[np.bool_]]
+    slices: dict[tuple[str, str], Rows]
+
+    def __len__(self) -> int:
+        return len(self.p)
+
+    def decided_slices(self) -> dict[tuple[str, str], Rows]:
+        """The rows of each slice that are no tie."""
+        return {part: rows[self.decided[rows]] for part, rows in self.slices.items()}
 
 
 def hold(
-    pairs: Sequence[Pair], *, cluster_by: Cluster = "prompt", resamples: int = 2000, seed: int = 0
+    pairs: Iterable[Pair], *, cluster_by: Cluster = "prompt", resamples: int = 2000, seed: int = 0
 ) -> Held:
-    """Prepare pairs for evaluation and comparison."""
-    names = [p.prompt_key if cluster_by == "prompt" else p.group_key for p in pairs]
-    p = np.array([pair.p_chosen for pair in pairs], dtype=np.float64)
-    masks: dict[tuple[str, str], NDArray[np.bool_]] = {}
-    for i, pair in enumerate(pairs):
-        for key, value in pair.slices.items():
-            masks.setdefault((key, value), np.zeros(len(pairs), dtype=np.bool_))[i] = True
-    length = np.array([len(pair.chosen) - len(pair.rejected) for pair in pairs], dtype=np.float64)
-    sampler = Resampler(names, resamples=resamples, seed=seed)
-    return Held(p, p != 0.5, length, len(set(names)), cluster_by, sampler, dict(sorted(masks.items())))
+    """Prepare pairs for evaluation and comparison. They are read once, and their texts are not kept.
+
+    The random baseline is a difference of +1 or -1 by a hash of seed and pair, stable.
+    """
+    names: list[str] = []
+    p, length, random = array("d"), array("d"), array("d")
+    slices: dict[tuple[str, str], array[int]] = {}
+    for row, pair in enumerate(pairs):
+        names.append(pair.prompt_key if cluster_by == "prompt" else pair.group_key)
+        p.append(pair.p_chosen)
+        length.append(len(pair.chosen) - len(pair.rejected))
+        random.append(1.0 if hashlib.sha256(f"{seed}:{pair.pair_id}".encode()).digest()[0] & 1 else -1.0)
+        for part in pair.slices.items():
+            slices.setdefault(part, array("q")).append(row)
+    shares = np.array(p, dtype=np.float64)
+    return Held(
+        p=shares,
+        decided=shares != 0.5,
+        length=np.array(length, dtype=np.float64),
+        random=np.array(random, dtype=np.float64),
+        clusters=len(set(names)),
+        cluster_by=cluster_by,
+        resampler=Resampler(names, resamples=resamples, seed=seed),
+        slices={part: np.array(rows, dtype=np.int64) for part, rows in sorted(slices.items())},
+    )
 
 
 def difference(scores_chosen: ArrayLike, scores_rejected: ArrayLike, n: int) -> Array:
@@ -105,12 +130,6 @@ def difference(scores_chosen: ArrayLike, scores_rejected: ArrayLike, n: int) -> 
     return np.asarray(chosen - rejected)
 
 
-def random_scores(pairs: Sequence[Pair], seed: int = 0) -> Array:
-    """The random baseline: a difference of +1 or -1 (N,) by a hash of seed and pair, stable."""
-    drawn = [hashlib.sha256(f"{seed}:{p.pair_id}".encode()).digest()[0] & 1 for p in pairs]
-    return 2.0 * np.array(drawn, dtype=np.float64) - 1.0
-
-
 def known(x: float) -> float | None:
     """None for NaN: JSON has no NaN."""
     return None if math.isnan(x) else x
@@ -119,7 +138,7 @@ def known(x: float) -> float | None:
 def evaluate(
     scores_chosen: ArrayLike,
     scores_rejected: ArrayLike,
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     *,
     temperature: float = 1.0,
     cluster_by: Cluster = "prompt",
@@ -129,15 +148,13 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate scores (N,) and (N,) of N pairs. Raises ``DataError`` for other shapes or NaN."""
     held = hold(pairs, cluster_by=cluster_by, resamples=resamples, seed=seed)
-    delta = difference(scores_chosen, scores_rejected, len(pairs))
-    return evaluate_held(delta, random_scores(pairs, seed), held, temperature=temperature, bins=bins)
+    delta = difference(scores_chosen, scores_rejected, len(held))
+    return evaluate_held(delta, held, temperature=temperature, bins=bins)
 
 
-def evaluate_held(
-    delta: Array, random: Array, held: Held, *, temperature: float = 1.0, bins: int = 10
-) -> Evaluation:
+def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: int = 10) -> Evaluation:
     """``evaluate`` on prepared pairs."""
-    columns = np.column_stack([credit(d, held.p) for d in (delta, random, held.length)])  # (N, 3)
+    columns = np.column_stack([credit(d, held.p) for d in (delta, held.random, held.length)])  # (N, 3)
     n = int(held.decided.sum())
     model, chance, longest = held.resampler.intervals(columns, held.decided) if n else (EMPTY,) * 3
     side = np.where(held.p < 0.5, -1.0, 1.0)
@@ -165,9 +182,9 @@ def evaluate_held(
 
 
 def _slices(right: Array, held: Held) -> list[SliceFigure]:
-    masks = [mask & held.decided for mask in held.slices.values()]
-    found = held.resampler.means_by_mask(right, masks)
+    parts = held.decided_slices()
+    found = held.resampler.means_over(right, list(parts.values()))
     return [
-        SliceFigure(key, value, int(mask.sum()), interval(point, drawn))
-        for (key, value), mask, (point, drawn) in zip(held.slices, masks, found, strict=True)
+        SliceFigure(key, value, len(rows), interval(point, drawn))
+        for ((key, value), rows), (point, drawn) in zip(parts.items(), found, strict=True)
     ]

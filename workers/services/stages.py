@@ -3,36 +3,38 @@ date."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from django.db.models import Max
+from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Resolution, Snapshot
 from labeling.services.snapshots import snapshot_build, snapshot_create
-from labeling.snapshots.reading import read_snapshot
+from labeling.snapshots import read_snapshot
 from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import message
 from workers.code_version import code_version
 from workers.errors import ChampionMoved
 from workers.models import Evaluation, GateDecision, RewardModel, TrainingRun
 from workers.pairs import rows_to_pairs
 from workers.reward.api import open_reward_model, train
-from workers.reward.compare import PairScores, compare, gate
+from workers.reward.compare import compare, gate
 from workers.reward.config import config_from_dict
 from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
 from workers.reward.evaluate import Evaluation as Report
 from workers.reward.evaluate import evaluate
 from workers.reward.folder import MODEL_CARD, read_json
-from workers.reward.types import Item, Pair, RewardScorer
+from workers.reward.types import RewardScorer
 from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
 from workers.services.defaults import gate_rules_for, snapshot_config_for
 from workers.services.folders import manifest_hash, model_path, place_model
 from workers.services.gate import gate_apply
+from workers.services.held_out import held_out, score_pairs, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
 from workers.services.scoring import score_project
+from workers.words import step_words
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
@@ -54,20 +56,20 @@ def make_snapshot(context: JobContext, run: TrainingRun) -> None:
     run.snapshot = snapshot_build(
         run.snapshot,
         guard=context.guarded,
-        progress=lambda done, total: context.progress(done, total, "snapshot"),
+        progress=lambda done, total: context.progress(done, total, step_words("snapshot")),
     )
     run.counts = {**run.counts, "rows": run.snapshot.row_count, "splits": run.snapshot.split_counts}
 
 
 def _snapshot(run: TrainingRun) -> Snapshot:
     if run.snapshot is None:
-        raise PermanentJobError("The snapshot of this run was deleted.")
+        raise PermanentJobError(message(gettext_noop("The snapshot of this run was deleted.")))
     return run.snapshot
 
 
 def _model(run: TrainingRun) -> RewardModel:
     if run.reward_model is None:
-        raise PermanentJobError("The reward model of this run was deleted.")
+        raise PermanentJobError(message(gettext_noop("The reward model of this run was deleted.")))
     return run.reward_model
 
 
@@ -81,7 +83,9 @@ def train_model(context: JobContext, run: TrainingRun) -> None:
     try:
         place_model(trained, _model(run).path)
     except FileNotFoundError as error:
-        raise PermanentJobError(f"The trained files are gone: {error}") from error
+        raise PermanentJobError(
+            message(gettext_noop("The trained files are gone: %(detail)s"), detail=error)
+        ) from error
 
 
 def _train_into(context: JobContext, run: TrainingRun, trained: Path) -> None:
@@ -133,35 +137,18 @@ def _register(context: JobContext, run: TrainingRun, trained: Path) -> None:
         run.save(update_fields=["reward_model", "counts"])
 
 
-def _held_out(run: TrainingRun) -> list[Pair]:
-    return list(rows_to_pairs(read_snapshot(_snapshot(run), splits=("test",))))
-
-
-def score_pairs(scorer: RewardScorer, pairs: Sequence[Pair], context: JobContext) -> PairScores:
-    """Scores of both sides, each (N,). A response that stands in many pairs is scored once."""
-    places: dict[tuple[str, str], int] = {}
-    items: list[Item] = []
-    for pair in pairs:
-        for text in (pair.chosen, pair.rejected):
-            key = (pair.prompt_key, text)
-            if key not in places:
-                places[key] = len(items)
-                items.append(Item(str(len(items)), pair.messages, text))
-    scores = scorer.score(items, callbacks=JobCallbacks(context)) if items else None
-    value = scores.value.astype(np.float64) if scores is not None else np.zeros(0)
-    chosen = [places[pair.prompt_key, pair.chosen] for pair in pairs]
-    rejected = [places[pair.prompt_key, pair.rejected] for pair in pairs]
-    return PairScores(value[chosen], value[rejected], scorer.temperature)
-
-
 def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     """Figures on the held-out split beside random and longest-wins."""
-    model, pairs = _model(run), _held_out(run)
-    context.progress(0, 1, "evaluate")
-    scores = score_pairs(open_reward_model(model.folder), pairs, context)
+    model, snapshot = _model(run), _snapshot(run)
+    seen = seen_before(snapshot, model)
+    context.progress(0, 1, step_words("evaluate"))
+    scorer = open_reward_model(model.folder)
+    pairs = held_out(snapshot, without=seen)
+    scores = score_pairs(scorer, pairs, callbacks=JobCallbacks(context))
+    pairs = held_out(snapshot, without=seen)
     report = evaluate(scores.chosen, scores.rejected, pairs, temperature=scores.temperature)
     with context.guarded():
-        store_evaluation(model, _snapshot(run), report)
+        store_evaluation(model, snapshot, report)
 
 
 def store_evaluation(model: RewardModel, snapshot: Snapshot, report: Report) -> Evaluation:
@@ -183,12 +170,13 @@ def store_evaluation(model: RewardModel, snapshot: Snapshot, report: Report) -> 
 
 
 def gate_model(context: JobContext, run: TrainingRun) -> None:
-    """Hold the candidate against the champion on the same pairs, and let the gate decide."""
-    candidate, pairs = _model(run), _held_out(run)
-    ours = score_pairs(open_reward_model(candidate.folder), pairs, context)
+    """Hold the candidate against the champion on pairs that neither was trained on, and let the gate
+    decide."""
+    candidate = _model(run)
+    scorer = open_reward_model(candidate.folder)
     for _try in range(RECOMPARE_LIMIT):
         try:
-            _decide(context, run, candidate, ours, pairs)
+            _decide(context, run, candidate, scorer)
             return
         except ChampionMoved:
             context.log("the champion changed meanwhile; comparing again")
@@ -196,42 +184,45 @@ def gate_model(context: JobContext, run: TrainingRun) -> None:
 
 
 def _decide(
-    context: JobContext, run: TrainingRun, candidate: RewardModel, ours: PairScores, pairs: Sequence[Pair]
+    context: JobContext, run: TrainingRun, candidate: RewardModel, scorer: RewardScorer
 ) -> GateDecision:
-    champion = champion_of(run.project)
+    snapshot, champion = _snapshot(run), champion_of(run.project)
     if champion is not None and champion.pk == candidate.pk:
         champion = None  # decided before a kill, or crowned by hand meanwhile: gate_apply tells them apart
-    theirs, notes = _champion_scores(context, run, champion, pairs)
-    comparison = compare(ours, theirs, pairs)
+    opponent, notes = _open_champion(context, champion)
+    seen = seen_before(snapshot, candidate)
+    if champion is not None and opponent is not None:
+        more, said = seen_by_champion(snapshot, champion)
+        seen, notes = seen | more, notes + said
+    told = JobCallbacks(context)
+    ours = score_pairs(scorer, held_out(snapshot, without=seen), callbacks=told)
+    theirs = None
+    if opponent is not None:
+        theirs = score_pairs(opponent, held_out(snapshot, without=seen), callbacks=told)
+    comparison = compare(ours, theirs, held_out(snapshot, without=seen))
     result = gate(comparison, gate_rules_for(run.gate_rules, has_champion=theirs is not None))
     reasons = [
         {"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons
     ] + notes
     with context.guarded():
         if comparison.champion is not None and champion is not None:
-            store_evaluation(champion, _snapshot(run), comparison.champion)
+            store_evaluation(champion, snapshot, comparison.champion)
         return gate_apply(
             run=run, candidate=candidate, champion=champion, promote=result.promote, reasons=reasons
         )
 
 
-def _champion_scores(
-    context: JobContext, run: TrainingRun, champion: RewardModel | None, pairs: Sequence[Pair]
-) -> tuple[PairScores | None, list[dict[str, object]]]:
-    """The champion's scores of the same pairs, and notes for the decision. An unreadable champion has
-    none."""
+def _open_champion(
+    context: JobContext, champion: RewardModel | None
+) -> tuple[RewardScorer | None, list[dict[str, object]]]:
+    """The champion to score with, or None and a note where it cannot be opened."""
     if champion is None:
         return None, []
-    notes: list[dict[str, object]] = []
-    mine, old = _snapshot(run).config, champion.snapshot.config
-    if any(mine.get(key) != old.get(key) for key in ("seed", "group_key")):
-        notes.append({"code": "splits_differ", "passed": True})
     try:
-        scorer = open_reward_model(champion.folder)
+        return open_reward_model(champion.folder), []
     except (CorruptModelError, UntrustedModelError, ModelUnavailableError) as error:
         context.log(f"the champion cannot be opened: {error}")
-        return None, [*notes, {"code": "champion_unreadable", "passed": True}]
-    return score_pairs(scorer, pairs, context), notes
+        return None, [{"code": "champion_unreadable", "passed": True}]
 
 
 def score_and_reorder(context: JobContext, run: TrainingRun) -> None:
@@ -246,8 +237,12 @@ def score_with_champion(context: JobContext, project: Project) -> dict[str, int]
     if champion is None:
         return {"scored": 0, "truncated": 0, "reordered": 0}
     scorer = open_reward_model(champion.folder)
+
+    def told(done: int, total: int, step: str) -> None:
+        context.progress(done, total, step_words(step))
+
     done = score_project(
-        champion, scorer, guard=context.guarded, progress=context.progress, callbacks=JobCallbacks(context)
+        champion, scorer, guard=context.guarded, progress=told, callbacks=JobCallbacks(context)
     )
-    reordered = reorder_queue(champion, guard=context.guarded, progress=context.progress)
+    reordered = reorder_queue(champion, guard=context.guarded, progress=told)
     return {"scored": done.scored, "truncated": done.truncated, "reordered": reordered}

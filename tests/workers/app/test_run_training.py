@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.models import Comparison, Response
+from labeling.models import Comparison, Prompt, Response
+from labeling.services.snapshots import snapshot_build, snapshot_create
+from labeling.snapshots import read_snapshot
+from labeling.snapshots.files import snapshot_path
 from tests.workers.app.world import World
 from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job, JobState
-from workers.models import GateDecision, ModelState, RewardModel, RunState, Score, TrainingRun
+from workers.models import (
+    Evaluation,
+    GateDecision,
+    ModelState,
+    RewardModel,
+    RunState,
+    Score,
+    TrainingRun,
+)
+from workers.reasons import sentences
+from workers.reward.compare import compare
+from workers.services.held_out import lineage, seen_before, seen_groups
 from workers.services.training import training_start
 
 FAST = {"heads": 4, "hash_bits": 12, "regularisation": [1e-3, 1e-2], "folds": 3}
@@ -63,6 +77,93 @@ def test_the_same_labels_again_do_not_replace_the_champion(world: World) -> None
     # The queue stays in the champion's order; nothing is scored by the loser.
     assert not Score.objects.filter(reward_model=second).exists()
     assert RewardModel.objects.filter(project=world.project, state="champion").count() == 1
+
+
+def decision_of(run: TrainingRun) -> tuple[dict[str, dict], dict[str, int]]:
+    """The reasons by code, and how many pairs the champion and the candidate were compared on."""
+    decision = GateDecision.objects.get(run=run)
+    reasons = {reason["code"]: reason for reason in decision.reasons}
+    evaluations = Evaluation.objects.filter(snapshot=run.snapshot, split="test")
+    return reasons, {str(row.reward_model): row.n for row in evaluations}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"fractions": {"train": 0.2, "validation": 0.2, "test": 0.6}},
+        {"seed": 5, "fractions": {"train": 0.7, "validation": 0.1, "test": 0.2}},
+        {"group_key": "topic", "test_groups": ["maths"]},
+    ],
+)
+def test_champion_and_candidate_meet_on_pairs_that_neither_was_trained_on(
+    world: World, config: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(world)
+    trained_on = {row.prompt_id for row in read_snapshot(first.snapshot, splits=("train", "validation"))}
+    met: list[set[str]] = []
+
+    def watched(ours, theirs, pairs, **options):
+        kept = list(pairs)
+        met.append({pair.pair_id for pair in kept})
+        return compare(ours, theirs, kept, **options)
+
+    monkeypatch.setattr("workers.services.stages.compare", watched)
+    second = train(world, snapshot_config=config)
+
+    test = list(read_snapshot(second.snapshot, splits=("test",)))
+    clean = {row.group for row in test} - {row.group for row in test if row.prompt_id in trained_on}
+    expected = {str(row.comparison_id) for row in test if row.group in clean}
+    reasons, _numbers = decision_of(second)
+    assert met == [expected]
+    assert 0 < reasons["seen_by_champion"]["n"] == len(test) - len(expected)
+    assert reasons["enough_pairs"]["n"] == len(expected)
+    assert "left out" in next(s.text for s in sentences([reasons["seen_by_champion"]]))
+
+
+def test_held_out_since_is_left_out_too(world: World) -> None:
+    """The same settings, but prompts of the champion's training were marked as test afterwards."""
+    first = train(world)
+    rows = list(read_snapshot(first.snapshot, splits=("train",)))[:7]
+    for row in rows:
+        Prompt.objects.filter(pk=row.prompt_id).update(metadata={"split": "test"})
+    reasons, numbers = decision_of(train(world))
+    assert reasons["seen_by_champion"]["n"] == 7
+    assert numbers["v1"] == reasons["enough_pairs"]["n"] < numbers["v2"]
+
+
+def test_the_usual_next_run_leaves_nothing_out(world: World) -> None:
+    train(world)
+    reasons, numbers = decision_of(train(world))
+    assert not {"seen_by_champion", "champion_data_unreadable"} & set(reasons)
+    assert numbers["v1"] == numbers["v2"]
+
+
+def test_training_data_that_cannot_be_read_is_said(world: World) -> None:
+    first = train(world)
+    snapshot_path(first.snapshot).unlink()
+    reasons, _numbers = decision_of(train(world))
+    assert "champion_data_unreadable" in reasons
+    assert sentences([reasons["champion_data_unreadable"]])[0].passed is None
+
+
+def test_what_a_base_model_was_trained_on_is_no_test_for_what_goes_on_from_it(world: World) -> None:
+    first = train(world).reward_model
+    child = RewardModel.objects.create(
+        project=world.project,
+        number=2,
+        kind="transformer",
+        path="models/x/2",
+        snapshot=first.snapshot,
+        config={"base": str(first.folder)},
+        code_version="x",
+        template_hash="t",
+    )
+    assert lineage(child) == [child, first]
+    wide = {"fractions": {"train": 0.1, "validation": 0.1, "test": 0.8}}
+    snapshot = snapshot_build(snapshot_create(project=world.project, config=wide, enqueue=False))
+    seen = seen_before(snapshot, child)
+    assert seen == seen_groups(snapshot, [first]) != set()
+    assert seen_before(snapshot, first) == set()
 
 
 @pytest.mark.parametrize("stage", ["snapshot", "train", "evaluate", "gate", "score"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from workers.reward import ConfigError, GateRules, Pair, PairScores, compare, gate
+from workers.services.defaults import gate_rules_for
 
 from .builders import prompt
 
@@ -104,3 +105,26 @@ def test_rules_out_of_bounds_are_refused():
         GateRules(slice_drop=2.0)
     with pytest.raises(ConfigError):
         GateRules(minimum_pairs=0)
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(0.0, 0, 12), (-0.04, 0, 4), (0.12, 70, 100)])
+def test_a_challenger_that_is_no_better_seldom_replaces_the_champion(gain, least, most):
+    """A hundred challengers on a hundred pairs each, one in five of which the two models see differently."""
+    rng, apart, n = np.random.default_rng(1), 0.2, 100
+    promoted = 0
+    for _ in range(100):
+        drawn, both = rng.random(n), rng.random(n) < 0.75
+        ours = np.where(drawn < apart, drawn < (apart + gain) / 2, both)
+        theirs = np.where(drawn < apart, drawn >= (apart + gain) / 2, both)
+        found = compare(scores(ours), scores(theirs), make_pairs()[:n], resamples=300)
+        promoted += gate(found, gate_rules_for({}, has_champion=True)).promote
+    assert least <= promoted <= most
+
+
+def test_a_later_model_needs_more_pairs_than_the_first():
+    few = make_pairs()[:20]
+    better, worse = scores(np.ones(20)), scores(np.arange(20) % 2)
+    later = gate(compare(better, worse, few), gate_rules_for({}, has_champion=True))
+    assert outcome(later)["enough_pairs"] is False
+    assert not later.promote
+    assert gate(compare(better, None, few), gate_rules_for({}, has_champion=False)).promote

@@ -1,0 +1,122 @@
+"""Held-out pairs: streamed from a run's snapshot, scored a few at a time, and kept apart from what a model was
+trained on.
+
+Texts are read as often as they are needed and never all held: in memory stay some numbers for each pair and a
+hash for each distinct response, whatever the length of the texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from labeling.models import Snapshot
+from labeling.snapshots import SnapshotError, read_snapshot
+from workers.models import RewardModel
+from workers.pairs import row_to_pair
+from workers.reward.compare import PairScores
+from workers.reward.types import Callbacks, Item, Pair, RewardScorer
+
+# Responses, or characters of them, that are scored at a time.
+SCORE_ITEMS = 2048
+SCORE_CHARACTERS = 8_000_000
+
+
+def held_out(snapshot: Snapshot, *, without: Collection[str] = ()) -> Iterator[Pair]:
+    """The pairs of the test split, but for the groups `without`; streamed."""
+    for row in read_snapshot(snapshot, splits=("test",)):
+        if row.group not in without:
+            yield row_to_pair(row)
+
+
+def seen_groups(snapshot: Snapshot, models: Iterable[RewardModel]) -> set[str]:
+    """Groups of the snapshot's test split of which one of these models was trained on a prompt.
+
+    Validation rows count as training: they choose settings, the best step and the temperature. A prompt is
+    looked for by itself, since another snapshot may have grouped it otherwise; and where both group by the
+    same key, by its group, since a prompt beside it gives as much away. Raises SnapshotError for a file that
+    cannot be read.
+    """
+    rows = read_snapshot(snapshot, splits=("test",), columns=("prompt_id", "group"))
+    group_of = {row.prompt_id: row.group for row in rows}
+    groups = set(group_of.values())
+    seen: set[str] = set()
+    for trained_on in {model.snapshot_id: model.snapshot for model in models}.values():
+        same_key = trained_on.config.get("group_key") == snapshot.config.get("group_key")
+        for row in read_snapshot(trained_on, splits=("train", "validation"), columns=("prompt_id", "group")):
+            if row.prompt_id in group_of:
+                seen.add(group_of[row.prompt_id])
+            if same_key and row.group in groups:
+                seen.add(row.group)
+    return seen
+
+
+def lineage(model: RewardModel) -> list[RewardModel]:
+    """The model, and the models of its project whose weights it went on from, newest first."""
+    others = list(RewardModel.objects.filter(project_id=model.project_id).select_related("snapshot"))
+    line = [model]
+    while base := line[-1].config.get("base"):
+        found = [other for other in others if other.folder.resolve() == Path(base).resolve()]
+        if not found or found[0] in line:
+            break
+        line.append(found[0])
+    return line
+
+
+def seen_before(snapshot: Snapshot, model: RewardModel) -> set[str]:
+    """Held-out groups that the models it went on from were trained on; its own training left them out."""
+    return seen_groups(snapshot, lineage(model)[1:])
+
+
+def seen_by_champion(snapshot: Snapshot, champion: RewardModel) -> tuple[set[str], list[dict[str, object]]]:
+    """Held-out groups that the champion was trained on, and a reason for the decision where there are any.
+
+    Other fractions, another seed or group key, or prompts held out since give it such pairs: it would look
+    better on them than it is.
+    """
+    try:
+        seen = seen_groups(snapshot, lineage(champion))
+    except SnapshotError as error:
+        return set(), [{"code": "champion_data_unreadable", "passed": True, "detail": str(error)}]
+    rows = read_snapshot(snapshot, splits=("test",), columns=("group",))
+    left_out = sum(row.group in seen for row in rows) if seen else 0
+    return seen, [{"code": "seen_by_champion", "passed": True, "n": left_out}] if left_out else []
+
+
+def score_pairs(
+    scorer: RewardScorer, pairs: Iterable[Pair], *, callbacks: Callbacks | None = None
+) -> PairScores:
+    """Scores of both sides, each (N,). A response that stands in many pairs is scored once."""
+    places: dict[bytes, int] = {}
+    value, chosen, rejected = array("d"), array("q"), array("q")
+    waiting: list[Item] = []
+    characters = 0
+
+    def score_waiting() -> None:
+        if waiting:
+            value.extend(scorer.score(waiting, callbacks=callbacks).value.astype(np.float64))
+            waiting.clear()
+
+    for pair in pairs:
+        prompt = pair.prompt_key
+        for text, column in ((pair.chosen, chosen), (pair.rejected, rejected)):
+            known = hashlib.sha256(f"{prompt}\0{text}".encode("utf-8", "surrogatepass")).digest()
+            place = places.setdefault(known, len(places))
+            column.append(place)
+            if place == len(value) + len(waiting):
+                waiting.append(Item(str(place), pair.messages, text))
+                characters += len(text) + sum(len(message.content) for message in pair.messages)
+        if len(waiting) >= SCORE_ITEMS or characters >= SCORE_CHARACTERS:
+            score_waiting()
+            characters = 0
+    score_waiting()
+    scores = np.array(value, dtype=np.float64)
+    return PairScores(
+        scores[np.array(chosen, dtype=np.int64)],
+        scores[np.array(rejected, dtype=np.int64)],
+        scorer.temperature,
+    )
