@@ -62,12 +62,13 @@ def servers(pytestconfig: pytest.Config) -> SharedServers:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: SharedServers) -> None:
-    """Start PostgreSQL before its test database is made.
+    """Start PostgreSQL before its test database is made, and Redis, where limits are counted.
 
     Each xdist worker has a database of its own by tests/settings.py, so pytest-django's suffix is not wanted.
     """
     if IS_POSTGRES:
         servers.postgres()
+        servers.redis()
 
 
 @pytest.fixture

@@ -80,6 +80,32 @@ def read_database(name: str, *, default_sqlite: Path) -> dict[str, object]:
     return config
 
 
+def read_caches(name: str, *, broker: str) -> dict[str, dict[str, object]]:
+    """Django's caches: `default` in the Redis of this URL or, without one, of the broker; else in memory.
+
+    `pages` is in each process's memory always (see caches.py).
+    """
+    url = env.str(name, default="") or (broker if broker.startswith(("redis", "unix")) else "")
+    memory: dict[str, object] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if not url:
+        return {"default": memory, "pages": memory | {"LOCATION": "pages"}}
+    if not url.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
+        raise ImproperlyConfigured(f"{name} must be a redis://, rediss:// or unix:// URL.")
+    # Celery's way to name a socket.
+    url = url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
+    shared: dict[str, object] = {
+        "BACKEND": "webapp.caches.SharedCache",
+        "LOCATION": url,
+        "KEY_PREFIX": "chosen",
+        "OPTIONS": {
+            "serializer": "webapp.caches.JsonSerializer",
+            "socket_timeout": 2,
+            "socket_connect_timeout": 2,
+        },
+    }
+    return {"default": shared, "pages": memory}
+
+
 def read_secret_key(name: str, *, embedded: bool, data_dir: Path) -> str:
     """The secret key: from the environment, or (embedded only) made at first boot and kept in the data folder."""
     value: str = env.str(name, default="")

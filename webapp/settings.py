@@ -14,7 +14,16 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from webapp.env import env, read_bool, read_database, read_int, read_list, read_path, read_secret_key
+from webapp.env import (
+    env,
+    read_bool,
+    read_caches,
+    read_database,
+    read_int,
+    read_list,
+    read_path,
+    read_secret_key,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = read_path("CHOSEN_DATA_DIR", default=BASE_DIR / "var")
@@ -231,6 +240,11 @@ CELERY_BEAT_SCHEDULE = {
     "workers.retrain_tick": {"task": "workers.retrain_tick", "schedule": timedelta(seconds=60)},
 }
 
+# --- Limits of log-ins and requests, counted by address or person, for all processes where there is a Redis ---
+CACHES = read_caches("CHOSEN_CACHE_URL", broker=CELERY_BROKER_URL)
+# How many proxies of ours stand before the app. Only so many entries of X-Forwarded-For are believed; 0 is none.
+ALLAUTH_TRUSTED_PROXY_COUNT = PROXIES = read_int("CHOSEN_PROXIES", default=0, minimum=0)
+
 # --- REST -------------------------------------------------------------------------------------------------
 KNOX_TOKEN_MODEL = "users.ApiToken"  # noqa: S105 - a model, not a token
 # Knox's own token table is never used; with its migrations PostgreSQL would keep an empty one that refers to users.
@@ -252,6 +266,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {"user": env.str("CHOSEN_API_RATE", default="6000/min")},
     "PAGE_SIZE": 50,
+    "NUM_PROXIES": PROXIES,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chosen",

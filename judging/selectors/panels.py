@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.db.models import Max
 
 from judging.models import JudgeRun, JudgeVersion, Verdict
 from judging.selectors.report import judge_report
 from judging.statistics import Estimate
 from labeling.models import Preference, Project
+from webapp.caches import page_cache
 from webapp.jobs.models import ACTIVE_STATES, Job
 
 KEEP_S = 3600
@@ -51,9 +51,9 @@ def _figures(project: Project, version: JudgeVersion) -> tuple[Estimate, float |
     verdict = Verdict.objects.filter(judge_version=version).aggregate(top=Max("pk"))["top"]
     label = Preference.objects.filter(project=project).aggregate(top=Max("pk"))["top"]
     key = f"judging.loop:{version.pk}:{verdict}:{label}"
-    found: tuple[Estimate, float | None] | None = cache.get(key)
+    found: tuple[Estimate, float | None] | None = page_cache.get(key)
     if found is None:
         report = judge_report(version)
         found = (report.probable_agreement, report.read_share)
-        cache.set(key, found, KEEP_S)
+        page_cache.set(key, found, KEEP_S)
     return found

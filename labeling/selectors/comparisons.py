@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from labeling.models import Comparison, ComparisonState, Outcome, Preference, Project, Prompt, ResolvedOutcome
+from webapp.caches import page_cache
 
 PAGE_SIZE = 40
 STATES = tuple(ComparisonState.values)
@@ -100,13 +100,13 @@ class Choices:
 def filter_choices(project: Project, most: int = 60) -> Choices:
     """Languages and topics to choose from, kept for five minutes."""
     key = f"comparison-choices:{project.pk}"
-    found: Choices | None = cache.get(key)
+    found: Choices | None = page_cache.get(key)
     if found is None:
         prompts = Prompt.objects.filter(project=project).order_by()
         languages = prompts.exclude(language="").values_list("language", flat=True).distinct()[:most]
         topics = prompts.exclude(topic="").values_list("topic", flat=True).distinct()[:most]
         found = Choices(tuple(sorted(languages)), tuple(sorted(topics)))
-        cache.set(key, found, 300)
+        page_cache.set(key, found, 300)
     return found
 
 

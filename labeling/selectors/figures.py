@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from django.core.cache import cache
 from django.db.models import Max
 
 from labeling.models import Preference, Project
+from webapp.caches import page_cache
 
 FigureT = TypeVar("FigureT")
 KEPT_S = 3600
@@ -36,10 +36,10 @@ def kept_figure(name: str, project: Project, make: Callable[[], FigureT]) -> Fig
     """What `make` gives, kept for an hour under `name` while the project has no newer preference. One query."""
     newest = Preference.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"] or 0
     key = f"figure:{name}:{project.pk}"
-    kept: _Kept | None = cache.get(key)
+    kept: _Kept | None = page_cache.get(key)
     if kept is None or not kept.serves(newest):
         started = time.perf_counter()
         value = make()
         kept = _Kept(newest, value, time.perf_counter() - started, time.time())
-        cache.set(key, kept, KEPT_S)
+        page_cache.set(key, kept, KEPT_S)
     return cast(FigureT, kept.value)

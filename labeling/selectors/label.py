@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count
 from django.utils import timezone
 
@@ -29,6 +28,7 @@ from labeling.models import (
 from labeling.selectors.preferences import latest_revisions
 from labeling.services.preferences import undo_seconds_left
 from labeling.submission import STEPS
+from webapp.caches import page_cache
 
 PROGRESS_CACHE_S = 20
 
@@ -137,7 +137,7 @@ def labels_today(labeler: Labeler) -> int:
 def project_progress(project: Project) -> Progress:
     """Counts by state, up to PROGRESS_CACHE_S seconds old: counting millions of rows is not for each page."""
     key = f"label-progress:{project.pk}"
-    found: Progress | None = cache.get(key)
+    found: Progress | None = page_cache.get(key)
     if found is None:
         rows = Comparison.objects.filter(project=project).values_list("state").annotate(number=Count("pk"))
         counts = dict(rows)
@@ -147,7 +147,7 @@ def project_progress(project: Project) -> Progress:
             total=total,
             review=counts.get(ComparisonState.REVIEW, 0),
         )
-        cache.set(key, found, PROGRESS_CACHE_S)
+        page_cache.set(key, found, PROGRESS_CACHE_S)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -11,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
 from tests.house.test_access_matrix import client_of, report
+from webapp.caches import page_cache
 
 FEW, MANY = 3, 40
 # The queries of one visit of a manager, session and person included. A number that moves wants a look.
@@ -62,7 +62,7 @@ def queries_of(client: Client, url: str) -> list[str]:
 
 def measured(project: Filled) -> dict[str, list[str]]:
     """Route -> the queries of a visit."""
-    cache.clear()
+    page_cache.clear()
     client = client_of(project.team.manager)
     return {path: queries_of(client, project.url(path)) for path in PAGES if path not in NOT_MEASURED}
 

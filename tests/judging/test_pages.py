@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +18,7 @@ from tests.judging.factories import (
     make_user,
     make_version,
 )
+from webapp.caches import page_cache
 from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def clean_cache():
-    cache.clear()
+    page_cache.clear()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.cache import cache
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
@@ -26,6 +25,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from webapp.caches import page_cache
 from webapp.ui.markdown_rules import cjk_emphasis, tex_brackets
 from webapp.ui.sanitizer import clean
 from webapp.ui.tex import render_tex
@@ -48,10 +48,10 @@ def render_markdown(text: str) -> SafeString:
     """Safe HTML of `text`. Never raises; the same text costs one rendering an hour for each process."""
     text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�")
     key = f"markdown:{VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
-    found: str | None = cache.get(key)
+    found: str | None = page_cache.get(key)
     if found is None:
         found = _render(text)
-        cache.set(key, found, CACHE_S)
+        page_cache.set(key, found, CACHE_S)
     return mark_safe(found)  # noqa: S308 - cleaned by the sanitizer's allow-list
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,13 +20,14 @@ from tests.labeling.resolution.builders import (
     make_prompt,
     vote,
 )
+from webapp.caches import page_cache
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def empty_cache():
-    cache.clear()
+    page_cache.clear()
 
 
 def test_figures_need_enough_comparisons():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache import cache
 from django.urls import reverse
 
 from labeling.models import Comparison, Role
@@ -19,13 +18,14 @@ from tests.labeling.resolution.builders import (
     make_user,
     vote,
 )
+from webapp.caches import page_cache
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def empty_cache():
-    cache.clear()
+    page_cache.clear()
 
 
 def url(name, project, *args):

@@ -1,0 +1,118 @@
+"""Limits are counted once for all processes, by the client's own address."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from django.core.cache import cache, caches
+from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory
+from rest_framework.throttling import SimpleRateThrottle
+
+from tests.factories import make_user
+from webapp.caches import page_cache
+from webapp.env import read_caches
+
+
+@pytest.fixture
+def on_redis(redis_server, settings, monkeypatch):
+    monkeypatch.delenv("CHOSEN_CACHE_URL", raising=False)
+    settings.CACHES = read_caches("CHOSEN_CACHE_URL", broker=redis_server.url)
+    return redis_server
+
+
+def other_process():
+    """A second process has connections of its own."""
+    return caches.create_connection("default")
+
+
+def test_the_cache_follows_the_broker_unless_it_has_an_address_of_its_own(monkeypatch):
+    monkeypatch.delenv("CHOSEN_CACHE_URL", raising=False)
+    assert read_caches("CHOSEN_CACHE_URL", broker="filesystem://")["default"] == {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache"
+    }
+    assert read_caches("CHOSEN_CACHE_URL", broker="redis://a/0")["default"]["LOCATION"] == "redis://a/0"
+    socket = read_caches("CHOSEN_CACHE_URL", broker="redis+socket:///s.sock?virtual_host=3")
+    assert socket["default"]["LOCATION"] == "unix:///s.sock?db=3"
+    monkeypatch.setenv("CHOSEN_CACHE_URL", "rediss://b/1")
+    assert read_caches("CHOSEN_CACHE_URL", broker="redis://a/0")["default"]["LOCATION"] == "rediss://b/1"
+    monkeypatch.setenv("CHOSEN_CACHE_URL", "http://b/1")
+    with pytest.raises(ImproperlyConfigured, match="CHOSEN_CACHE_URL"):
+        read_caches("CHOSEN_CACHE_URL", broker="")
+
+
+def test_another_process_sees_what_was_counted_and_pages_stay_here(on_redis):
+    cache.set("hits", [3.5, 1.0], 60)
+    page_cache.set("figure", {"any": object}, 60)
+    assert other_process().get("hits") == [3.5, 1.0]
+    assert not other_process().add("hits", True, 60)
+    assert other_process().get("figure") is None
+    assert page_cache.get("figure") == {"any": object}
+    assert [key for key in on_redis.client().scan_iter() if not key.startswith(b"chosen:")] == []
+
+
+def test_what_is_no_json_is_not_run(on_redis):
+    on_redis.client().set("chosen:1:hits", pickle.dumps(["a"]))
+    with pytest.raises(ValueError):
+        cache.get("hits")
+
+
+def test_while_redis_is_away_people_pass(on_redis):
+    on_redis.kill()
+    cache.set("hits", [1.0], 60)
+    assert cache.get("hits", []) == []
+    assert cache.add("lock", True, 60)
+    assert not cache.delete("hits")
+    on_redis.start()
+    cache.set("hits", [2.0], 60)
+    assert cache.get("hits") == [2.0]
+
+
+@pytest.mark.django_db
+def test_failed_log_ins_in_other_processes_count(client, on_redis):
+    make_user(username="ann")
+    limited = 0
+    for _attempt in range(12):
+        answer = client.post("/account/login/", {"login": "ann", "password": "wrong"})
+        limited += "Too many" in answer.text or answer.status_code == 429
+        # A new process begins with an empty memory.
+        caches["pages"].clear()
+        del caches["default"]
+    assert limited > 0
+
+
+class Throttle(SimpleRateThrottle):
+    """As DRF's for people who are not logged in."""
+
+    rate = "2/min"
+
+    def get_cache_key(self, request, view):
+        return f"throttle:{self.get_ident(request)}"
+
+
+def forwarded(addresses: str, remote: str = "10.0.0.1"):
+    return RequestFactory().get("/", REMOTE_ADDR=remote, headers={"x-forwarded-for": addresses})
+
+
+def test_requests_are_counted_for_all_processes(on_redis, monkeypatch):
+    answers = []
+    for _process in range(4):
+        monkeypatch.setattr(Throttle, "cache", other_process())
+        answers.append(Throttle().allow_request(forwarded(""), None))
+    assert answers == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1")])
+def test_only_so_many_entries_of_the_header_are_believed(settings, proxies, expected):
+    from allauth.account.adapter import get_adapter
+
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
+    request = forwarded("9.9.9.9, 1.1.1.1, 2.2.2.2")
+    assert get_adapter().get_client_ip(request) == expected
+    assert Throttle().get_ident(request) == expected
+
+
+def test_both_limits_read_one_setting(settings):
+    assert settings.REST_FRAMEWORK["NUM_PROXIES"] == settings.ALLAUTH_TRUSTED_PROXY_COUNT == 0
