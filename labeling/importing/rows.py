@@ -125,10 +125,21 @@ def _place_prompts(project: Project, items: Sequence[_Item], options: ImportOpti
     if len(inserted) < len(missing):
         ids |= find(missing)
     new = {digest for _pk, digest in inserted}
+    if options.split:
+        _hold_out([pk for digest, pk in ids.items() if digest not in new], options.split)
     for item in items:
         item.prompt_id = ids[item.prompt_hash]
         item.is_new = item.prompt_hash in new
     return len(inserted)
+
+
+def _hold_out(prompt_ids: Sequence[int], split: str) -> None:
+    """Marks prompts that an earlier file brought; without the mark they would be trained on."""
+    rows = Prompt.objects.select_for_update(no_key=True).filter(pk__in=prompt_ids).order_by("pk")
+    unmarked = [row for row in rows.only("metadata") if row.metadata.get("split") != split]
+    for row in unmarked:
+        row.metadata = row.metadata | {"split": split}
+    Prompt.objects.bulk_update(unmarked, ["metadata"])
 
 
 def _prompt_row(item: _Item, options: ImportOptions) -> dict[str, Any]:
