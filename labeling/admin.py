@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from labeling.models import (
@@ -19,7 +23,9 @@ from labeling.models import (
     Response,
     Snapshot,
 )
+from labeling.services.deletion import project_delete
 from webapp.ui.admin import ReadOnlyAdmin
+from webapp.users.models import User
 
 
 class MembershipInline(TabularInline):
@@ -34,6 +40,28 @@ class ProjectAdmin(ModelAdmin):
     list_filter = ("is_paused",)
     search_fields = ("name", "slug")
     inlines = (MembershipInline,)
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Project] | list[Project], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """A project goes with all that it has, read-only rows too: counted, for there may be millions."""
+        projects = list(objs)
+        counts = {
+            str(
+                relation.related_model._meta.verbose_name_plural
+            ): relation.related_model._default_manager.filter(
+                **{f"{relation.field.name}__in": projects}
+            ).count()
+            for relation in Project._meta.related_objects
+        }
+        return projects, counts, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        project_delete(project=obj, actor=request.user if isinstance(request.user, User) else None)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Project]) -> None:
+        for project in queryset:
+            self.delete_model(request, project)
 
 
 @admin.register(Membership)

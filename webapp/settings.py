@@ -236,6 +236,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "jobs.reap": {"task": "jobs.reap", "schedule": timedelta(seconds=JOB_REAP_S)},
+    "labeling.remove_leftovers": {
+        "task": "labeling.remove_leftovers",
+        "schedule": timedelta(minutes=5),
+    },
     "labeling.release_leases": {"task": "labeling.release_leases", "schedule": timedelta(seconds=30)},
     "workers.retrain_tick": {"task": "workers.retrain_tick", "schedule": timedelta(seconds=60)},
 }

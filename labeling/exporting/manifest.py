@@ -28,7 +28,7 @@ PREPARE_ROWS = 20_000
 
 
 def manifest_path(snapshot: Snapshot, options: ExportOptions) -> Path:
-    folder = Path(settings.DATA_DIR) / "exports" / str(snapshot.uid)
+    folder = Path(settings.DATA_DIR) / "exports" / str(snapshot.project_id) / str(snapshot.uid)
     return folder / f"{export_key(snapshot, options)}.json"
 
 

@@ -228,7 +228,7 @@ def _judge(project: Project, run: TrainingRun, options: RoundOptions, report: St
 
 def _export(project: Project, run: TrainingRun, report: StageReport) -> None:
     assert run.snapshot is not None
-    folder = Path(settings.DATA_DIR) / "exports" / project.slug / str(run.snapshot)
+    folder = Path(settings.DATA_DIR) / "exports" / str(project.pk) / str(run.snapshot)
     rows = export_to_folder(run.snapshot, folder)
     report.counts = {"rows": rows, "folder": str(folder)}
     report.worked = rows > 0 and all(path.stat().st_size > 0 for path in folder.iterdir())

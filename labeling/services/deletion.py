@@ -1,0 +1,73 @@
+"""Deleting a project with everything that it has, and collecting what deleted projects have left behind.
+
+A project's files lie in `DATA_DIR/<one of FOLDERS>/<number of the project>`, its uploads and its jobs' folders
+under names of their own. Rows go first; files follow once that has committed. What cannot go at once — files
+that a job at work still writes, projects deleted from a shell — goes with the next sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from labeling.importing.services import import_files_sweep
+from labeling.importing.uploads import upload_remove
+from labeling.models import Project
+from webapp.audit.services import record
+from webapp.jobs.cleaning import remove_old_folders
+from webapp.jobs.models import ACTIVE_STATES, Job
+from webapp.jobs.services import jobs_cancel_for_project
+from webapp.users.models import User
+
+logger = logging.getLogger(__name__)
+FOLDERS = ("snapshots", "exports", "models", "judges")
+
+
+@transaction.atomic
+def project_delete(*, project: Project, actor: User | None = None) -> None:
+    """Cancel the project's jobs, delete its rows, and remove its files once that has committed."""
+    number = project.pk
+    record(action="project.delete", subject=project.slug, actor=actor, project_id=number)
+    jobs_cancel_for_project(number, actor=actor)
+    uploads = list(project.imports.values_list("path", flat=True))
+    project.delete()
+
+    def remove_files() -> None:
+        for name in uploads:
+            upload_remove(name)
+        leftovers_remove()
+
+    transaction.on_commit(remove_files)
+
+
+def leftovers_remove() -> int:
+    """Remove what belongs to no project any more: files, ended jobs with their logs and folders.
+
+    Jobs at work are asked to end, and go with the next sweep. Returns how many folders and jobs were removed.
+    Three queries and a look at a few folders when there is nothing to do.
+    """
+    orphans = Job.objects.filter(project_id__isnull=False).exclude(
+        project_id__in=Project.objects.order_by().values("pk")
+    )
+    at_work = orphans.filter(state__in=ACTIVE_STATES, cancel_requested_at__isnull=True)
+    for number in set(at_work.order_by().values_list("project_id", flat=True)):
+        if number is not None:
+            jobs_cancel_for_project(number)
+    removed, _by_model = orphans.exclude(state__in=ACTIVE_STATES).delete()
+    removed += remove_old_folders()
+    alive = {str(number) for number in Project.objects.order_by().values_list("pk", flat=True)}
+    for folder in _numbered_folders():
+        if folder.name not in alive:
+            shutil.rmtree(folder, ignore_errors=True)
+            logger.info("removed %s/%s of a deleted project", folder.parent.name, folder.name)
+            removed += 1
+    return removed + import_files_sweep()
+
+
+def _numbered_folders() -> list[Path]:
+    roots = [root for root in (Path(settings.DATA_DIR) / name for name in FOLDERS) if root.is_dir()]
+    return [entry for root in roots for entry in root.iterdir() if entry.is_dir() and entry.name.isdecimal()]
