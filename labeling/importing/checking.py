@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from labeling.importing.options import ImportOptions, record_group
-from labeling.importing.problems import ImportProblem, ProblemError
+from labeling.importing.problems import ImportProblem, ProblemError, ProblemGroup
 from labeling.importing.reader import Position
 from labeling.importing.records import Record, record_pairs
 from labeling.importing.scan import ScannedRecord, placed, scan
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class CheckReport:
-    """What was found. `problems` holds the first 200; `problem_count` counts all."""
+    """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all."""
 
     layout: str = ""
     rows: int = 0
@@ -37,9 +37,13 @@ class CheckReport:
     largest_margin: float = 0.0
     problem_count: int = 0
     is_fatal: bool = False
-    problems: list[ImportProblem] = field(default_factory=list)
     preview: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    groups: dict[tuple[str, bytes], ProblemGroup] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[ProblemGroup]:
+        return list(self.groups.values())
 
     @property
     def is_usable(self) -> bool:
@@ -55,8 +59,9 @@ class CheckReport:
         self.problem_count += 1
         self.is_fatal |= problem.fatal
         self.rows = max(self.rows, problem.row)
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(problem)
+        key = problem.sentence_key
+        if key in self.groups or len(self.groups) < MAX_PROBLEMS:
+            self.groups.setdefault(key, ProblemGroup(problem)).add(problem)
 
     def add_record(self, found: ScannedRecord, options: ImportOptions) -> None:
         record = found.record

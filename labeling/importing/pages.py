@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from labeling.importing.problems import ImportProblem
+from labeling.importing.problems import ProblemGroup
 from labeling.models import Import, ImportState
 from webapp.jobs.models import Job
 
@@ -28,8 +28,8 @@ LAYOUT_NAMES: dict[str, str | Promise] = {
 }
 
 
-def problems_of(import_: Import) -> list[ImportProblem]:
-    return [ImportProblem.from_json(value) for value in import_.problems]
+def problems_of(import_: Import) -> list[ProblemGroup]:
+    return [ProblemGroup.from_json(value) for value in import_.problems]
 
 
 def import_context(import_: Import) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def import_context(import_: Import) -> dict[str, Any]:
     job = Job.objects.filter(uid=import_.job_uid).first() if import_.job_uid else None
     is_refused = import_.state == ImportState.REFUSED
     counts = import_.counts
+    problems = problems_of(import_)
     return {
         "import": import_,
         "tone": TONES.get(ImportState(import_.state), "warn"),
@@ -44,8 +45,8 @@ def import_context(import_: Import) -> dict[str, Any]:
         "job": job,
         "percent": round(100 * (job.share_done or 0)) if job else 0,
         "layout_name": LAYOUT_NAMES.get(import_.layout, import_.layout),
-        "problems": problems_of(import_),
-        "more_problems": max(0, import_.problem_count - len(import_.problems)),
+        "problems": problems,
+        "more_problems": import_.problem_count - sum(group.count for group in problems),
         "can_confirm": import_.state == ImportState.READY,
         "can_skip": is_refused and bool(counts.get("records")) and not counts.get("is_fatal"),
         "can_recheck": import_.state in (ImportState.READY, ImportState.REFUSED),

@@ -7,6 +7,10 @@ it is (a code and the values its sentence needs). The sentences, in the reader's
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
+PLACES_KEPT = 5
+
 
 @dataclass(frozen=True)
 class ImportProblem:
@@ -22,6 +26,11 @@ class ImportProblem:
     def at(self, *, line: int, row: int = 0) -> "ImportProblem":
         """The same problem, placed."""
         return replace(self, line=line, row=row)
+
+    @property
+    def sentence_key(self) -> tuple[str, bytes]:
+        """Equal for problems that read the same."""
+        return self.code, orjson.dumps(self.params, option=orjson.OPT_SORT_KEYS)
 
     @property
     def message(self) -> str:
@@ -53,6 +62,37 @@ class ImportProblem:
         return cls(
             value["line"], value["column"], value["code"], value["params"], value["fatal"], value["row"]
         )
+
+
+@dataclass
+class ProblemGroup:
+    """Problems of which the same sentence is true: the first one, how many there are, where the first few stand."""
+
+    first: ImportProblem
+    count: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)  # (line, row)
+
+    def add(self, problem: ImportProblem) -> None:
+        self.count += 1
+        if len(self.places) < PLACES_KEPT:
+            self.places.append((problem.line, problem.row))
+
+    @property
+    def where(self) -> str:
+        """The first lines and how many more, in the active language."""
+        from labeling.importing.texts import problem_places
+
+        return problem_places(self)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.first.as_json() | {"count": self.count, "places": self.places}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "ProblemGroup":
+        """Also of a problem that was stored by itself."""
+        first = ImportProblem.from_json(value)
+        places = [(line, row) for line, row in value.get("places", [(first.line, first.row)])]
+        return cls(first, value.get("count", 1), places)
 
 
 class ProblemError(Exception):

@@ -133,7 +133,10 @@ def _import(
 
 
 def _refusal(path: Path, row: Import) -> str:
-    lines = [f"line {p.line}, column {p.column}: {p.message}" for p in problems_of(row)[:20]]
+    lines = [
+        f"line {group.where}, column {group.first.column}: {group.first.message}"
+        for group in problems_of(row)[:20]
+    ]
     return (
         f"{path.name} was refused, nothing of it was written ({row.problem_count} problems):\n"
         + "\n".join(lines)

@@ -68,11 +68,14 @@ class Command(BaseCommand):
         )
 
     def _report(self, import_: Import, counts: WriteCounts | None, *, dry_run: bool) -> None:
-        for problem in problems_of(import_)[:SHOWN_PROBLEMS]:
+        groups = problems_of(import_)[:SHOWN_PROBLEMS]
+        for group in groups:
+            problem = group.first
             place = f"{import_.file_name}:{problem.line}:{problem.column}"
-            self.stderr.write(f"{place}: {problem.message} {problem.hint}".rstrip())
-        if import_.problem_count > SHOWN_PROBLEMS:
-            more = import_.problem_count - SHOWN_PROBLEMS
+            lines = _("Lines: %(where)s.") % {"where": group.where} if group.count > 1 else ""
+            self.stderr.write(" ".join(filter(None, (f"{place}: {problem.message}", problem.hint, lines))))
+        more = import_.problem_count - sum(group.count for group in groups)
+        if more:
             self.stderr.write(_("… and %(more)s more problems") % {"more": more})
         if counts is None:
             state, found = import_.state, import_.counts

@@ -88,6 +88,23 @@ def test_problems_come_by_line_with_words_and_a_way_out(api):
 
 
 @pytest.mark.django_db
+def test_equal_problems_come_once_with_their_number_over_rest_and_from_the_command(api, project, tmp_path):
+    data = jsonl([{"prompt": "p", "response_a": "a", "response_b": "a"}] * 9)
+    uid = send_raw(api, data).json()["uid"]
+    finish_job(Import.objects.get())
+    body = api.get(f"{URL}/{uid}/problems").json()
+    [problem] = body["results"]
+    assert (body["problem_count"], problem["count"], problem["line"]) == (9, 9, 1)
+    assert problem["lines"] == [1, 2, 3, 4, 5]
+    file = tmp_path / "f.jsonl"
+    file.write_bytes(data)
+    _error, _out, err = run_command(file)
+    [line] = err.strip().splitlines()
+    assert line.startswith("f.jsonl:1:")
+    assert line.endswith("Lines: 1, 2, 3, 4, 5 and 4 more.")
+
+
+@pytest.mark.django_db
 def test_another_check_keeps_what_is_not_named(api):
     uid = send_multipart(api, jsonl(rows_of("ranked", 3)), group_key="debate").json()["uid"]
     finish_job(Import.objects.get())

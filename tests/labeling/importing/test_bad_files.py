@@ -7,6 +7,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labeling.importing.pages import import_context, problems_of
+from labeling.importing.problems import ImportProblem, ProblemGroup
 from labeling.importing.services import ImportStateError, import_check, import_confirm, import_run
 from labeling.models import Comparison, Import, ImportState, Labeler, Preference, Prompt, Response
 from tests.labeling.importing.conftest import finish_job
@@ -139,10 +141,37 @@ def test_a_file_that_cannot_be_read_whole_is_not_imported_in_part(bring, kind):
 
 
 @pytest.mark.django_db
-def test_problems_are_counted_and_the_first_200_are_kept(bring):
-    import_ = bring(b"{bad\n" * 1_000)
+def test_problems_are_counted_and_the_first_200_that_read_differently_are_kept(bring):
+    rows = [{"prompt": "p", "chosen": "c", "rejected": "r", "margin": -number} for number in range(1, 301)]
+    import_ = bring(jsonl(rows) + b"{bad\n" * 1_000)
     import_check(import_)
-    assert (len(import_.problems), import_.problem_count, import_.state) == (200, 1_000, ImportState.REFUSED)
+    assert (len(import_.problems), import_.problem_count, import_.state) == (200, 1_300, ImportState.REFUSED)
+
+
+@pytest.mark.django_db
+def test_problems_that_read_the_same_are_one_with_their_first_lines_and_number(bring):
+    rows = [{"prompt": "p", "chosen": "", "answer": "r"} for _ in range(1_000)]
+    import_ = bring(b"{bad\n" + jsonl(rows) + b"{bad\n")
+    import_check(import_)
+    bad, keys = problems_of(import_)
+    assert (bad.first.code, bad.count, bad.where) == ("bad_json", 2, "1, 1002")
+    assert (keys.first.code, keys.count, keys.where) == ("wrong_keys", 1_000, "2, 3, 4, 5, 6 and 995 more")
+    assert import_context(import_)["more_problems"] == 0
+
+
+@pytest.mark.django_db
+def test_problems_of_a_file_of_one_line_are_named_by_their_records(bring):
+    row = {"prompt": "p", "chosen": "c", "rejected": "c"}
+    import_ = bring(json_array([row] * 7, indent=False))
+    import_check(import_)
+    [group] = problems_of(import_)
+    assert group.where == "1 (records 1, 2, 3, 4, 5) and 2 more"
+
+
+def test_a_problem_that_was_stored_by_itself_is_a_group_of_one():
+    stored = ImportProblem(4, 7, "empty_text", {"path": "prompt"}, row=4).as_json()
+    group = ProblemGroup.from_json(stored)
+    assert (group.count, group.where, group.first.column) == (1, "4", 7)
 
 
 @pytest.mark.django_db
@@ -162,7 +191,7 @@ def test_the_page_says_what_is_wrong_and_where(project, manager, kind, tmp_path)
     page = client.get(answer["Location"]).content.decode()
     assert "Nothing was imported." in page
     assert words in page
-    places = re.findall(r'<td class="num">(\d+)</td>', page)
+    places = re.findall(r'<td class="places">(\d+)', page)
     assert places
     assert line is None or int(places[0]) == line
     client.post(reverse("labeling:import-confirm", args=["pairs", import_.uid]))

@@ -49,6 +49,7 @@ EXPECTED = {
     # layout: prompts, responses, comparisons, preferences of 5 rows
     "trl_explicit": (5, 10, 5, 5),
     "trl_implicit": (5, 10, 5, 5),
+    "message_pairs": (5, 10, 5, 5),
     "responses": (5, 15, 15, 0),
     "ranked": (5, 15, 15, 15),
     "votes": (5, 10, 5, 15),
