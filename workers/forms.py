@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext_lazy as _
 
 from workers.models import ModelKind
@@ -42,7 +44,8 @@ class KindForm(forms.Form):
         max_length=300,
         help_text=_(
             "A local folder, a hub id such as Qwen/Qwen3-0.6B, or tiny / tiny-encoder for a "
-            "small one built from this project's own text."
+            "small one built from this project's own text. In production a folder must lie in one of those "
+            "listed in the setting CHOSEN_MODEL_DIRS, or be a model of this project."
         ),
     )
     hub = forms.ChoiceField(
@@ -91,7 +94,11 @@ class PolicyForm(KindForm):
         label=_("By schedule"),
         required=False,
         max_length=120,
-        help_text=_("Cron: minute hour day month weekday. 0 3 * * * is every night at three."),
+        help_text=format_lazy(
+            "{} {}",
+            _("Cron: minute hour day month weekday. 0 3 * * * is every night at three."),
+            format_lazy(_("Time zone: {zone}."), zone=get_default_timezone_name()),
+        ),
     )
     field_order = ("is_enabled", "every_n_labels", "cron")
 

@@ -1,4 +1,4 @@
-"""Verdicts: what a judge version said about one comparison in one order, read or not."""
+"""Verdicts: what a judge version said about one comparison in one order, parsed or not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from labeling.models import Comparison
 
 
 class VerdictStatus(models.TextChoices):
-    OK = "ok", _("read")
-    REPAIRED = "repaired", _("read after repair")
+    OK = "ok", _("parsed")
+    REPAIRED = "repaired", _("parsed after repair")
     CONFLICT = "conflict", _("two labels")
     UNPARSED = "unparsed", _("no verdict found")
     TRUNCATED = "truncated", _("cut off")

@@ -168,6 +168,8 @@ def test_a_judges_page_has_figures_with_interval_n_and_baseline(client, scene):
         "Coverage",
         "Position consistency",
         "no verdict",
+        ">parsed</span>",
+        "Parsed in both orders",
     ):
         assert words in page
     assert "Start a run" not in page

@@ -67,6 +67,7 @@ def test_the_list_shows_versions_with_figures_and_why(trained: Trained) -> None:
     assert "★" in html
     assert "Worse on topic: code by 0.08 (n 40); 0.05 is allowed." in html
     assert '<div class="chart"><svg' in html
+    assert re.search(r'data-name="Accuracy"><span[^>]*>\d\.\d\d', html)  # its name, where the head is hidden
     assert re.search(r"\d\.\d\d ± \d\.\d\d", html)
     assert "Train a reward model" not in html  # a viewer starts nothing
 
@@ -114,6 +115,10 @@ def test_the_form_starts_a_run_and_leads_to_its_page(trained: Trained) -> None:
     # A second attempt leads to the run that is under way.
     again = client.post(f"{PROJECT}/models/train/", {"kind": "transformer", "base": "tiny"})
     assert again.url == response.url
+
+
+def test_the_form_names_the_setting_that_allows_local_folders(trained: Trained) -> None:
+    assert "setting CHOSEN_MODEL_DIRS" in page(trained, "models/train/")
 
 
 @pytest.mark.parametrize(
