@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -74,15 +74,16 @@ def scoring_tick(now: datetime | None = None) -> int:
     whatever the number of responses and projects (0.2 s on a million). A project whose scoring failed within
     the hour is left alone, and so is one that trains: its run scores at its end.
     """
-    edges = Response.objects.aggregate(first=Min("pk"), last=Max("pk"))
-    if edges["last"] is None:
+    ids = Response.objects.values_list("pk", flat=True)
+    first, last = ids.order_by("pk").first(), ids.order_by("-pk").first()
+    if first is None or last is None:
         return 0
-    newest = max(edges["first"], edges["last"] + 1 - TICK_IDS)
-    behind = _behind(newest, edges["last"] + 1)
-    turns = -(-(newest - edges["first"]) // TICK_IDS)
+    newest = max(first, last + 1 - TICK_IDS)
+    behind = _behind(newest, last + 1)
+    turns = -(-(newest - first) // TICK_IDS)
     if turns:
         minute = int((now or timezone.now()).timestamp() // 60)
-        start = edges["first"] + minute % turns * TICK_IDS
+        start = first + minute % turns * TICK_IDS
         behind |= _behind(start, min(start + TICK_IDS, newest))
     champions = RewardModel.objects.filter(pk__in=behind, state=ModelState.CHAMPION).exclude(
         project__training_runs__state=RunState.ACTIVE
