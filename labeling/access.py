@@ -6,7 +6,7 @@ A person who is not a member gets a 404, so that addresses tell nothing. A membe
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -24,9 +24,11 @@ from labeling.models import (
     LabelerKind,
     Membership,
     Project,
+    Reveal,
     Role,
     Snapshot,
 )
+from labeling.selectors.reveals import is_in_hand, is_still_to_come
 from webapp.users.models import User
 
 AnyUser = User | AnonymousUser
@@ -146,20 +148,36 @@ def assignment_for(user: User, uid: UUID) -> Assignment:
     return assignment
 
 
-def comparison_reveal_for(user: AnyUser, slug: str, pk: int) -> Comparison:
-    """A comparison whose verdicts and scores this person may see now (invariant 3).
+def comparison_reveal_for(
+    user: AnyUser, slug: str, pk: int, capability: Capability = Capability.ENTER
+) -> Comparison:
+    """A comparison whose other voices this person may see now (invariant 3).
 
-    Members who may VIEW always; a labeler only after an own standing vote, and only where the project allows it.
+    A labeler: after an own standing vote, where the project allows it, and once nothing with one of its responses
+    is left to label. Members who may VIEW: unless they are labeling one of its responses at this moment (403).
+    That they were shown is recorded.
     """
-    project = project_for(user, slug, Capability.ENTER)
-    if may(user, project, Capability.VIEW):
-        return comparison_for(user, slug, pk)
-    voted = Assignment.objects.filter(
-        comparison_id=pk,
-        comparison__project=project,
-        labeler__user_id=user.pk or 0,
-        state=AssignmentState.SUBMITTED,
-    ).exists()
-    if not (project.reveal_after_vote and voted):
-        raise Http404(_("There is no such thing in this project."))
-    return comparison_for(user, slug, pk, Capability.ENTER)
+    project = project_for(user, slug, capability)
+    person = cast(User, user)
+    if may(person, project, Capability.VIEW):
+        comparison = comparison_for(person, slug, pk)
+    else:
+        comparison = comparison_for(person, slug, pk, Capability.ENTER)
+        voted = Assignment.objects.filter(
+            comparison=comparison, labeler__user=person, state=AssignmentState.SUBMITTED
+        ).exists()
+        if not project.reveal_after_vote or not voted or is_still_to_come(person, comparison):
+            raise Http404(_("There is no such thing in this project."))
+    reveal_to(person, comparison)
+    return comparison
+
+
+def reveal_to(user: User, comparison: Comparison) -> None:
+    """Note that the person is shown the voices. Raises PermissionDenied while one of its responses is in hand."""
+    if is_in_hand(user, comparison):
+        raise PermissionDenied(
+            _(
+                "You are labeling one of these responses now. What others say is open to you after your answer."
+            )
+        )
+    Reveal.objects.get_or_create(user=user, comparison=comparison)

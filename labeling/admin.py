@@ -21,6 +21,7 @@ from labeling.models import (
     Prompt,
     Resolution,
     Response,
+    Reveal,
     Snapshot,
 )
 from labeling.services.deletion import project_delete
@@ -137,6 +138,12 @@ class PreferenceAdmin(ReadOnlyAdmin):
     )
     list_filter = ("outcome", "source")
     list_select_related = ("project", "labeler")
+
+
+@admin.register(Reveal)
+class RevealAdmin(ReadOnlyAdmin):
+    list_display = ("comparison_id", "user", "created_at")
+    list_select_related = ("user",)
 
 
 @admin.register(Resolution)

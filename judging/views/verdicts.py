@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -14,8 +15,9 @@ from django.views.decorators.http import require_safe
 from judging.access import revealed_comparison_for, verdict_for
 from judging.selectors.verdicts import PairedVerdict, latest_paired, paired_verdicts, swapped_outcome
 from judging.views.pages import SECTION
-from labeling.access import Capability, may
+from labeling.access import Capability, may, reveal_to
 from labeling.pages import project_context
+from webapp.users.models import User
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def comparison_panel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_safe
 def verdict_detail(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
     verdict = verdict_for(request.user, slug, uid)
+    reveal_to(cast(User, request.user), verdict.comparison)
     version = verdict.judge_version
     found = paired_verdicts([verdict.comparison_id], versions=[version])[verdict.comparison_id]
     other = next((v for v in (found[0].ab, found[0].ba) if v is not None and v.pk != verdict.pk), None)

@@ -9,6 +9,7 @@ from labeling.models.preferences import (
     PreferenceSource,
     Resolution,
     ResolvedOutcome,
+    Reveal,
 )
 from labeling.models.projects import Invitation, Labeler, LabelerKind, Membership, Project, Role
 from labeling.models.snapshots import Snapshot, SnapshotState
@@ -33,6 +34,7 @@ __all__ = [
     "Resolution",
     "ResolvedOutcome",
     "Response",
+    "Reveal",
     "Role",
     "Snapshot",
     "SnapshotState",

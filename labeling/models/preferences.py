@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -84,7 +85,7 @@ class Preference(models.Model):
         Response, verbose_name=_("shown on the left"), null=True, on_delete=models.CASCADE, related_name="+"
     )
     duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
-    after_reveal = models.BooleanField(_("changed after the reveal"), default=False)
+    after_reveal = models.BooleanField(_("said after the reveal"), default=False)
     source = models.CharField(_("source"), max_length=12, choices=PreferenceSource)
     idempotency_key = models.CharField(max_length=80, editable=False)
     request_hash = models.CharField(max_length=64, editable=False)
@@ -114,6 +115,27 @@ class Preference(models.Model):
 
     def __str__(self) -> str:
         return f"{self.labeler_id}:{self.comparison_id} {self.outcome}"
+
+
+class Reveal(models.Model):
+    """A person was shown the other voices (people, judges, reward model) of a comparison, first at `created_at`.
+
+    What the person says from then on about this comparison, or another one with a response of it, is
+    `Preference.after_reveal`.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reveals")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="reveals")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("reveal")
+        verbose_name_plural = _("reveals")
+        constraints = [models.UniqueConstraint(fields=["comparison", "user"], name="reveal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}:{self.comparison_id}"
 
 
 class ResolvedOutcome(models.TextChoices):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Count
 from django.utils import timezone
@@ -25,10 +25,12 @@ from labeling.models import (
     Preference,
     Project,
 )
-from labeling.selectors.preferences import latest_revisions
+from labeling.selectors.preferences import is_change_of_mind, latest_revisions
+from labeling.selectors.reveals import is_still_to_come
 from labeling.services.preferences import undo_seconds_left
 from labeling.submission import STEPS
 from webapp.caches import page_cache
+from webapp.users.models import User
 
 PROGRESS_CACHE_S = 20
 
@@ -77,7 +79,8 @@ class LastAnswer:
     p: float | None  # position on the bar as the preference for the left side, 0 to 1
     strength: int | None
     seconds: float | None
-    after_reveal: bool
+    is_change: bool
+    is_open: bool  # nothing with one of its responses is left to label, so others' voices bias nothing
     undo_s: int
     left: str  # which response stood on the left: "a" or "b"
 
@@ -158,7 +161,9 @@ def last_answer(labeler: Labeler) -> LastAnswer | None:
         return None
     assignment = (
         Assignment.objects.filter(labeler=labeler, comparison_id=row.comparison_id)
-        .select_related("comparison__prompt", "comparison__response_a", "comparison__response_b")
+        .select_related(
+            "labeler__user", "comparison__prompt", "comparison__response_a", "comparison__response_b"
+        )
         .first()
     )
     return None if assignment is None else _answer(assignment, row)
@@ -175,7 +180,7 @@ def _answer(assignment: Assignment, row: Preference) -> LastAnswer:
     outcome = str(row.outcome)
     if assignment.swapped and outcome in ("a", "b"):
         outcome = "b" if outcome == "a" else "a"
-    is_change = row.revision > 1 and row.after_reveal
+    is_change = is_change_of_mind(row)
     return LastAnswer(
         pair=pair_of(assignment),
         comparison_id=row.comparison_id,
@@ -183,7 +188,8 @@ def _answer(assignment: Assignment, row: Preference) -> LastAnswer:
         p=_position(outcome, row.strength),
         strength=row.strength,
         seconds=None if row.duration_ms is None else row.duration_ms / 1000,
-        after_reveal=row.after_reveal,
+        is_change=is_change,
+        is_open=not is_still_to_come(cast(User, assignment.labeler.user), assignment.comparison),
         undo_s=0 if is_change else undo_seconds_left(row),
         left="b" if assignment.swapped else "a",
     )

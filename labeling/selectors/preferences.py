@@ -49,3 +49,11 @@ def latest_preferences(
     if with_withdrawn:
         outcomes.append(Outcome.WITHDRAWN)
     return latest_revisions(queryset, up_to=up_to).filter(outcome__in=outcomes).order_by("pk")
+
+
+def is_change_of_mind(row: Preference) -> bool:
+    """Whether the answer replaced one that stood, rather than being the first (or the first after an undo)."""
+    before = Preference.objects.filter(
+        comparison_id=row.comparison_id, labeler_id=row.labeler_id, revision=row.revision - 1
+    )
+    return row.revision > 1 and before.filter(outcome__in=LABEL_OUTCOMES).exists()

@@ -26,6 +26,8 @@ from labeling.models import (
     PreferenceSource,
 )
 from labeling.scheme import read_scheme
+from labeling.selectors.preferences import is_change_of_mind
+from labeling.selectors.reveals import has_seen_voices
 from labeling.services.allocation import (
     LABELED_STATES,
     LabelingError,
@@ -101,14 +103,14 @@ def preference_submit(
             if known is not None:
                 return known
             current = Assignment.objects.select_for_update().get(pk=assignment.pk)
-            after_reveal = _prepare(current, comparison, submission, is_change=is_change)
+            _prepare(current, comparison, submission, is_change=is_change)
             answer = _Answer(
                 outcome=submission.outcome(swapped=current.swapped),
                 submission=submission,
                 key=idempotency_key,
                 digest=digest,
                 source=source,
-                after_reveal=after_reveal and project.reveal_after_vote,
+                after_reveal=has_seen_voices(assignment.labeler.user, comparison),
             )
             row = _append(current, comparison, answer, moment)
             # Finished before it is counted: a lease that still stands would keep its place.
@@ -198,25 +200,20 @@ def _last(assignment: Assignment) -> Preference | None:
     return rows.order_by("-revision").first()
 
 
-def _prepare(current: Assignment, comparison: Comparison, submission: Submission, *, is_change: bool) -> bool:
-    """Check that the answer may be written, taking a slot where the lease has lapsed.
-
-    Returns whether the labeler may have seen the other voices: a change, or a vote after an undone one.
-    """
+def _prepare(current: Assignment, comparison: Comparison, submission: Submission, *, is_change: bool) -> None:
+    """Check that the answer may be written, taking a slot where the lease has lapsed."""
     if is_change:
         if current.state != AssignmentState.SUBMITTED:
             raise LeaseLostError
         if submission.choice == "skip":
             raise AlreadySubmittedError
-        return True
+        return
     if current.state in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED):
         raise AlreadySubmittedError
     if comparison.state not in LABELED_STATES:
         raise LeaseLostError
     if current.state == AssignmentState.EXPIRED:
         _take_slot(comparison)
-    rows = Preference.objects.filter(comparison=comparison, labeler_id=current.labeler_id)
-    return rows.filter(outcome__in=LABEL_OUTCOMES).exists()
 
 
 def _take_slot(comparison: Comparison) -> None:
@@ -307,9 +304,5 @@ def _is_undoable(current: Assignment, last: Preference, moment: datetime) -> boo
     """A first answer (no change of one) that is young enough."""
     if current.state not in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED):
         return False
-    before = Preference.objects.filter(
-        comparison_id=last.comparison_id, labeler_id=last.labeler_id, revision=last.revision - 1
-    ).first()
-    is_change = before is not None and before.outcome in LABEL_OUTCOMES
     age = (moment - last.created_at).total_seconds()
-    return not is_change and last.outcome != Outcome.WITHDRAWN and age <= UNDO_S + UNDO_GRACE_S
+    return not is_change_of_mind(last) and last.outcome != Outcome.WITHDRAWN and age <= UNDO_S + UNDO_GRACE_S

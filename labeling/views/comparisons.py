@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from labeling.access import Capability, comparison_for, project_for
+from labeling.access import Capability, comparison_reveal_for, project_for
 from labeling.models import ComparisonState, Project, ResolvedOutcome, Snapshot, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement, snapshot_agreement
@@ -74,7 +74,7 @@ def comparison_list(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    comparison = comparison_for(request.user, slug, pk)
+    comparison = comparison_reveal_for(request.user, slug, pk, Capability.VIEW)
     context = {
         "comparison": comparison,
         "resolution": getattr(comparison, "resolution", None),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError as BrowserTimeoutError
 
 from labeling.models import Labeler
 
@@ -52,7 +52,7 @@ class Desk:
                 }""",
                 arg=before,
             )
-        except TimeoutError as error:
+        except BrowserTimeoutError as error:
             raise AssertionError(f"{key!r} brought no other pair than {before}: {self.state()}") from error
 
     def state(self) -> dict[str, object]:

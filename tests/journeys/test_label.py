@@ -97,7 +97,7 @@ def test_undo_brings_the_pair_back_with_what_was_said(seat):
 def test_a_changed_mind_is_kept_beside_the_first_answer(seat):
     desk = seat(make_project(2)).open()
     desk.press_and_move_on("1")
-    desk.page.wait_for_selector(".after .voice-list")
+    desk.page.wait_for_selector(".after .panel:not(:has(> a))")
     desk.page.click(".again > summary")
     desk.page.click(".change button[value='8']")
     desk.page.wait_for_selector(".after:has-text('change saved')")

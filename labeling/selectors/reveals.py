@@ -1,0 +1,46 @@
+"""When the other voices of a comparison may be shown to somebody who labels (invariant 3).
+
+A judge's or a model's word on one pair says something about every pair with one of its responses, so "before the
+vote" means: before the vote on any of them.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Reveal
+from webapp.users.models import User
+
+
+def sharing_a_response(comparison: Comparison) -> QuerySet[Comparison]:
+    """The comparison itself, and those of its prompt that hold one of its two responses."""
+    pair = (comparison.response_a_id, comparison.response_b_id)
+    return Comparison.objects.filter(
+        Q(response_a_id__in=pair) | Q(response_b_id__in=pair), prompt_id=comparison.prompt_id
+    )
+
+
+def is_in_hand(user: User, comparison: Comparison) -> bool:
+    """Whether the person is being asked, now, about one of its responses."""
+    return Assignment.objects.filter(
+        labeler__user=user,
+        state=AssignmentState.LEASED,
+        comparison__in=sharing_a_response(comparison),
+    ).exists()
+
+
+def is_still_to_come(user: User, comparison: Comparison) -> bool:
+    """Whether the person may yet be asked about one of its responses: in hand, or open and not answered."""
+    answered = Assignment.objects.filter(
+        labeler__user=user,
+        comparison=OuterRef("pk"),
+        state__in=[AssignmentState.SUBMITTED, AssignmentState.SKIPPED],
+    )
+    unanswered = sharing_a_response(comparison).filter(~Exists(answered), state=ComparisonState.OPEN)
+    return is_in_hand(user, comparison) or unanswered.exists()
+
+
+def has_seen_voices(user: User | None, comparison: Comparison) -> bool:
+    """Whether the person was shown what others say of one of its responses."""
+    rows = Reveal.objects.filter(user=user, comparison__in=sharing_a_response(comparison))
+    return user is not None and rows.exists()
