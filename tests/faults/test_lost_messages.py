@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db.models import F
 
 from tests.faults.conftest import wait_for_state
 from tests.servers import wait_until
@@ -37,8 +40,11 @@ def test_messages_that_redis_lost_are_sent_again_and_no_job_runs_twice(
         on_redis.kill()
         on_redis.start()
     assert on_redis.client().llen("default") == 0
-    # Half a minute passes for the messages, not for the test.
-    Job.objects.update(published_at=None)
+    # A minute passes for the messages, not for the test.
+    Job.objects.update(
+        published_at=F("published_at") - timedelta(minutes=1),
+        created_at=F("created_at") - timedelta(minutes=1),
+    )
 
     worker(env={"CELERY_BROKER_URL": on_redis.url})
     wait_until(lambda: not Job.objects.exclude(state="done").exists(), what="the end of all jobs")

@@ -9,10 +9,11 @@ import logging
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
+from webapp.jobs.beats import workers_alive
 from webapp.jobs.claims import LEASE_CLEARED, Claim, claim_cancel, claim_fail, due
 from webapp.jobs.clock import database_time
 from webapp.jobs.messages import message
@@ -21,8 +22,8 @@ from webapp.jobs.publishing import send_wake_up
 
 logger = logging.getLogger(__name__)
 STALE_S = 30
-# A worker busy for hours must not find its queue full of repeats of one message: only the head of each
-# queue is sent again, and every finished job wakes the next one (`wake_next`).
+# A worker busy for hours must not find its queue full of repeats: only the head of each queue is sent again, and
+# every finished job wakes the next one (`wake_next`). See `_lost_messages` for how often.
 HEAD_OF_QUEUE = 20
 BATCH = 500
 
@@ -82,11 +83,30 @@ def _end_lease(pk: int) -> JobState | None:
 
 def _publish_due() -> int:
     waiting = Job.objects.filter(due(), state=JobState.QUEUED).order_by("pk")
-    never_sent = waiting.filter(published_at__isnull=True)[:BATCH]
-    stale = waiting.filter(published_at__lt=database_time(plus_s=-STALE_S))
+    never_sent = list(waiting.filter(published_at__isnull=True)[:BATCH])
     queues = Job.objects.filter(state=JobState.QUEUED).order_by().values_list("queue", flat=True).distinct()
-    heads = [job for queue in queues for job in stale.filter(queue=queue)[:HEAD_OF_QUEUE]]
-    return sum(_publish(job) for job in [*never_sent, *heads])
+    lost = [job for queue in queues for job in _lost_messages(waiting.filter(queue=queue), queue)]
+    return sum(_publish(job) for job in [*never_sent, *lost])
+
+
+def _lost_messages(waiting: QuerySet[Job], queue: str) -> list[Job]:
+    """Jobs at the head of a queue whose message must be taken for lost.
+
+    Where a worker listens and nothing of its queues is at work, that is every message older than 30 seconds.
+    Otherwise waiting is what messages do, and a message is doubted only once it is as old as its job was when
+    it was sent: after 30 seconds, a minute, two, four, and so on, a dozen times in a day.
+    """
+    head = list(waiting.annotate(now=Now())[:HEAD_OF_QUEUE])
+    sent = [(job, job.published_at, job.now) for job in head if job.published_at is not None]
+    stale = [(job, at, now) for job, at, now in sent if (now - at).total_seconds() > STALE_S]
+    if not stale:
+        return []
+    busy = set(
+        Job.objects.filter(state=JobState.RUNNING).order_by().values_list("queue", flat=True).distinct()
+    )
+    if any(queue in beat.queues and not busy.intersection(beat.queues) for beat in workers_alive()):
+        return [job for job, _at, _now in stale]
+    return [job for job, at, now in stale if now - at >= at - job.created_at]
 
 
 def _publish(job: Job) -> bool:

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from webapp.jobs.beats import beat_record, workers_alive
@@ -72,6 +73,45 @@ def test_a_fresh_message_and_a_job_in_backoff_are_left_alone(sent):
     assert reap().published == 0
     Job.objects.update(not_before=timezone.now() - LONG_AGO)
     assert reap().published == 1
+
+
+def sends_in(hours: float, sent, *, every_s: int = 30) -> int:
+    """How many messages a reaper sends while all of them wait: time passes in the rows instead of the clock."""
+    step = timedelta(seconds=every_s)
+    before = len(sent)
+    for _pass in range(int(hours * 3600 / every_s)):
+        Job.objects.filter(state="queued").update(
+            published_at=F("published_at") - step, created_at=F("created_at") - step
+        )
+        reap()
+    return len(sent) - before
+
+
+def test_a_thousand_jobs_behind_one_at_work_get_few_repeats(sent):
+    running(expired=False)
+    queued(1000, published_at=timezone.now())
+    beat_record(name="celery@here", pid=12, queues=["default"])
+    assert 0 < sends_in(2, sent) <= HEAD_OF_QUEUE * 9
+
+
+def test_where_nobody_listens_messages_do_not_pile_up(sent):
+    queued(50, published_at=timezone.now())
+    beat_record(name="celery@here", pid=12, queues=["gpu"])
+    assert 0 < sends_in(2, sent) <= HEAD_OF_QUEUE * 9
+
+
+def test_a_worker_that_is_busy_with_another_of_its_queues_is_not_flooded(sent):
+    job = running(expired=False)
+    Job.objects.filter(pk=job.pk).update(queue="gpu")
+    queued(50, published_at=timezone.now())
+    beat_record(name="celery@here", pid=12, queues=["default", "gpu"])
+    assert 0 < sends_in(2, sent) <= HEAD_OF_QUEUE * 9
+
+
+def test_an_idle_worker_is_woken_again_however_long_the_jobs_have_waited(sent):
+    queued(created_at=timezone.now() - timedelta(days=1), published_at=timezone.now())
+    beat_record(name="celery@here", pid=12, queues=["default", "gpu"])
+    assert sends_in(0.05, sent) >= 3
 
 
 def test_a_full_queue_is_not_flooded_and_a_finished_job_wakes_the_next(sent):
