@@ -18,7 +18,14 @@ from typing import Any, BinaryIO
 import orjson
 
 from labeling.importing.layout import Layout
-from labeling.importing.layouts import DETECTION_ROWS, LAYOUTS_BY_NAME, detect_layout, parse_row, wrong_keys
+from labeling.importing.layouts import (
+    DETECTION_ROWS,
+    LAYOUTS_BY_NAME,
+    detect_layout,
+    layout_of,
+    parse_row,
+    wrong_keys,
+)
 from labeling.importing.places import place_of
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row, read_rows
@@ -94,8 +101,9 @@ def scan(
 ) -> Iterator[ScannedRecord | ImportProblem]:
     """Yields what each row means, or what is wrong with it; a fatal problem comes last.
 
-    `layout_name` fixes the layout instead of finding it. `start` goes on from an earlier record's `after`;
-    give the layout's name and leave ids unchecked then. A file without rows yields the problem "empty_file".
+    Where none of the first rows has a layout, the first row that has one tells it. `layout_name` fixes the
+    layout instead of finding it. `start` goes on from an earlier record's `after`; give the layout's name and
+    leave ids unchecked then. A file without rows yields the problem "empty_file".
     """
     events = read_rows(handle, limits=limits, start=start)
     head = _take_head(events)
@@ -107,6 +115,10 @@ def scan(
     first_line = next((row.line for row in rows if layout and layout.matches(row.data)), 1)
     with SeenIds() as seen:
         for event in chain(head, events):
+            if layout is None and isinstance(
+                event, Row
+            ):  # none of the first rows had one: the first that has
+                layout, first_line = layout_of(event.data), event.line
             yield _meaning(event, layout, first_line, seen if check_ids else None)
 
 

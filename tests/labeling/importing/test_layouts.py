@@ -267,6 +267,14 @@ def test_a_row_of_another_layout_is_named_with_both(layout):
     assert problems[0].params == {"layout": other, "file_layout": layout, "first_line": 2}
 
 
+def test_a_layout_that_first_shows_behind_many_bad_rows_is_known():
+    rows = [*[{"question": "q"}] * 150, *rows_of("votes", 2), *rows_of("ranked", 1)]
+    records, problems = scan_bytes(jsonl(rows))
+    assert [record.line for record in records] == [151, 152]
+    assert [p.code for p in problems] == [*["wrong_keys"] * 150, "mixed_layouts"]
+    assert problems[-1].params["first_line"] == 151
+
+
 WRONG_TYPES = {
     "trl_explicit": ({"chosen": 3}, "chosen"),
     "trl_implicit": ({"chosen": [{"role": "user", "content": 3}]}, "chosen[0].content"),
