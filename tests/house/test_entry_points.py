@@ -283,11 +283,26 @@ def test_any_other_word_is_a_command_of_its_own(tmp_path):
 def names_of(role: Role) -> set[str]:
     """Which of the Procfile's programs run among the process's children."""
     lines = [" ".join(process.cmdline()) for process in role.family() if process.is_running()]
-    marks = {"web": "gunicorn", "worker": "webapp worker", "beat": "webapp beat"}
+    marks = {
+        "web": "gunicorn",
+        "worker": "worker --hostname default@",
+        "models": "worker --hostname models@",
+        "beat": "webapp beat",
+    }
     return {name for name, mark in marks.items() if any(mark in line for line in lines)}
 
 
-def test_honcho_starts_web_worker_and_beat_and_ctrl_c_ends_them_all(tmp_path):
+def test_long_jobs_of_judges_and_models_leave_imports_and_snapshots_a_worker_of_their_own(settings):
+    lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
+    served = [match[1].split(",") for line in lines if (match := re.search(r"--queues (\S+)", line))]
+    assert ["default"] in served
+    assert {queue for queues in served for queue in queues} == {
+        kind["queue"] for kind in settings.JOB_KINDS.values()
+    }
+    assert {kind["queue"] for kind in settings.JOB_KINDS.values() if kind.get("isolated")} == {"judge", "gpu"}
+
+
+def test_honcho_starts_web_workers_and_beat_and_ctrl_c_ends_them_all(tmp_path):
     if not (ROOT / ".venv" / "bin" / "honcho").exists():
         pytest.skip("the Procfile's programs are in .venv, which `make` sets up")
     port, data = str(free_port()), tmp_path / "data"
@@ -297,7 +312,7 @@ def test_honcho_starts_web_worker_and_beat_and_ctrl_c_ends_them_all(tmp_path):
     honcho.start()
     try:
         honcho.wait(lambda: answer(f"http://127.0.0.1:{port}/account/login/")[0] == 200, "the web server")
-        honcho.wait(lambda: names_of(honcho) == {"web", "worker", "beat"}, "all three")
+        honcho.wait(lambda: names_of(honcho) == {"web", "worker", "models", "beat"}, "all four")
         code = WORLD.replace("print(", "from webapp.jobs.models import Job; print(")
         uid = run("python", "manage.py", "shell", "--verbosity", "0", "-c", code, env=env).stdout.split()[-1]
         state = f"from webapp.jobs.models import Job; print(Job.objects.get(uid='{uid}').state)"
