@@ -44,7 +44,9 @@ def test_an_interval_chart_marks_champion_and_rejected():
     svg = interval_chart(points, [Reference("longest wins 0.77", 0.77)], title="Accuracy")
     assert len(re.findall(r'<circle class="dot rejected"', svg)) == 1
     assert len(re.findall(r'<circle class="dot champion"', svg)) == 1
-    assert "longest wins 0.77" in svg
+    assert re.search(r'<text class="extra"[^>]*>longest wins 0.77<', svg)
+    assert re.search(r'<text class="narrow"[^>]*>0.77</text>', svg)
+    assert '<p class="key">longest wins 0.77</p>' in svg
     assert "v2 ★" in svg
 
 

@@ -3,6 +3,7 @@
 Each function returns safe markup for `{{ chart }}`; the page puts the table of the same figures behind it. A
 drawing shrinks with its column while the stylesheet's container queries let its text grow in turn, up to
 `TEXT_MOST` units; the layout leaves room for that, and labels of class "extra" are hidden where it is narrow.
+Levels are then marked by their value alone, and named in a line below.
 """
 
 from __future__ import annotations
@@ -121,14 +122,15 @@ def _text_width(text: str) -> float:
     return sum(TEXT_MOST * (1.0 if unicodedata.east_asian_width(c) in "WF" else 0.65) for c in text)
 
 
-def _svg(body: SafeString, *, title: str, height: int = HEIGHT) -> SafeString:
+def _svg(body: SafeString, *, title: str, height: int = HEIGHT, key: str = "") -> SafeString:
     return format_html(
-        '<div class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg></div>',
+        '<div class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>{}</div>',
         WIDTH,
         height,
         title,
         title,
         body,
+        format_html('<p class="key">{}</p>', key) if key else "",
     )
 
 
@@ -143,19 +145,21 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
     refs = format_html_join(
         "",
         '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/>'
-        '<text x="{}" y="{}" dy="{}" text-anchor="end">{}</text>',
+        '<text class="{}" x="{}" y="{}" dy="{}" text-anchor="end">{}</text>',
         (
             (
                 LEFT,
                 _n(frame.y(r.value)),
                 WIDTH - RIGHT,
                 _n(frame.y(r.value)),
+                style,
                 WIDTH - RIGHT,
                 _n(frame.y(r.value)),
                 "1.1em" if _is_crowded(r, references, frame) else "-.35em",
-                r.label,
+                text,
             )
             for r in references
+            for style, text in (("extra", r.label), ("narrow", f"{r.value:.2f}"))
         ),
     )
     every = _every(count)
@@ -184,7 +188,8 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
             for i, p in enumerate(points)
         ),
     )
-    return _svg(frame.axes() + refs + dots, title=title)
+    key = " · ".join(r.label for r in sorted(references, key=lambda r: -r.value))
+    return _svg(frame.axes() + refs + dots, title=title, key=key)
 
 
 def _is_crowded(reference: Reference, references: Sequence[Reference], frame: _Frame) -> bool:
