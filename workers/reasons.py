@@ -55,37 +55,51 @@ def _beats_longest(r: Numbers) -> str:
         "needed": _share(float(r["longest"]) + float(r.get("margin", 0.0))),
     }
     if r["passed"]:
-        return _(
-            "Better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
+        return (
+            _(
+                "Better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
+                "%(needed)s is needed."
+            )
+            % values
+        )
+    return (
+        _(
+            "Not better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
             "%(needed)s is needed."
-        ) % values
-    return _(
-        "Not better than choosing the longer text: accuracy %(accuracy)s against %(longest)s; more than "
-        "%(needed)s is needed."
-    ) % values
+        )
+        % values
+    )
 
 
 def _better_than_champion(r: Numbers) -> str:
     values = {name: _signed(r[name]) for name in ("difference", "low", "high")}
     values["minimum"] = _signed(r.get("minimum", 0.0))
     if r["passed"]:
-        return _(
-            "Better than the champion on the same pairs: difference in accuracy %(difference)s "
+        return (
+            _(
+                "Better than the champion on the same pairs: difference in accuracy %(difference)s "
+                "[%(low)s, %(high)s]; more than %(minimum)s is needed."
+            )
+            % values
+        )
+    return (
+        _(
+            "Not better than the champion on the same pairs: difference in accuracy %(difference)s "
             "[%(low)s, %(high)s]; more than %(minimum)s is needed."
-        ) % values
-    return _(
-        "Not better than the champion on the same pairs: difference in accuracy %(difference)s "
-        "[%(low)s, %(high)s]; more than %(minimum)s is needed."
-    ) % values
+        )
+        % values
+    )
 
 
 def _risk_of_worse(r: Numbers) -> str:
     values = {"risk": _percent(r["risk"]), "allowed": _percent(r["allowed"])}
     if r["passed"]:
-        return _("Less accurate than the champion in %(risk)s of resamples; up to %(allowed)s is allowed.") % (
-            values
-        )
-    return _("Less accurate than the champion in %(risk)s of resamples; only %(allowed)s is allowed.") % values
+        return _(
+            "Less accurate than the champion in %(risk)s of resamples; up to %(allowed)s is allowed."
+        ) % (values)
+    return (
+        _("Less accurate than the champion in %(risk)s of resamples; only %(allowed)s is allowed.") % values
+    )
 
 
 def _slice_drop(r: Numbers) -> str:
@@ -96,12 +110,16 @@ def _slice_drop(r: Numbers) -> str:
         "n": int(r["n"]),
     }
     if r["passed"]:
-        return _(
-            "On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; up to %(allowed)s is allowed."
-        ) % values
-    return _(
-        "On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; only %(allowed)s is allowed."
-    ) % values
+        return (
+            _(
+                "On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; up to %(allowed)s is allowed."
+            )
+            % values
+        )
+    return (
+        _("On %(slice)s (n %(n)d) accuracy is %(drop)s below the champion's; only %(allowed)s is allowed.")
+        % values
+    )
 
 
 def _by_hand(r: Numbers) -> str:

@@ -19,6 +19,7 @@ from workers.charts import run_charts
 from workers.errors import BadTrainingConfig, NotEnoughLabels, TrainingBusy
 from workers.forms import KindForm
 from workers.models import RunState, TrainingRun
+from workers.reasons import why_not
 from workers.selectors.runs import job_of, pairs_per_second, run_metrics, shown_state, stage_lines
 from workers.services.training import MIN_SETTLED, training_start
 
@@ -55,6 +56,7 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
     job = job_of(run)
     state = shown_state(run, job)
     metrics = run_metrics(run)
+    decision = run.gate_decisions.select_related("candidate").first()
     return {
         "run": run,
         "job": job,
@@ -65,7 +67,8 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
         "latest": metrics[-1][1] if metrics else {},
         "rows": metrics[-30:],
         "pairs_per_second": pairs_per_second(run),
-        "decision": run.gate_decisions.select_related("candidate").first(),
+        "decision": decision,
+        "why": why_not(decision.reasons) if decision and not decision.promote else [],
     }
 
 

@@ -65,7 +65,7 @@ def test_the_list_shows_versions_with_figures_and_why(trained: Trained) -> None:
     )
     html = page(trained, "models/", "viewer")
     assert "★" in html
-    assert "Worse on topic: code by 0.08 (n 40); 0.05 is allowed." in html
+    assert "On topic: code (n 40) accuracy is 0.08 below the champion&#x27;s; only 0.05 is allowed." in html
     assert '<div class="chart"><svg' in html
     assert re.search(r'data-name="Accuracy"><span[^>]*>\d\.\d\d', html)  # its name, where the head is hidden
     assert re.search(r"\d\.\d\d ± \d\.\d\d", html)
@@ -279,6 +279,46 @@ def test_every_reason_code_of_the_gate_has_a_sentence() -> None:
     assert sentences([{"code": "from_the_future"}])[0].text == "from_the_future"
     with translation.override("zh-hans"):
         assert sentences([{"code": "by_hand", "by": "Ann"}])[0].passed is None
+
+
+@pytest.mark.parametrize(
+    ("code", "numbers", "told"),
+    [
+        ("enough_pairs", {"n": 41, "minimum": 50}, ["pairs", "41", "50"]),
+        ("beats_chance", {"accuracy": 0.48, "chance": 0.5}, ["accuracy", "0.48", "0.50"]),
+        (
+            "beats_longest",
+            {"accuracy": 0.61, "longest": 0.6, "margin": 0.02},
+            ["accuracy", "0.61", "0.60", "0.62"],
+        ),
+        (
+            "better_than_champion",
+            {"difference": -0.049, "low": -0.174, "high": 0.091, "minimum": 0.01},
+            ["difference in accuracy", "−0.049", "−0.174", "+0.091", "+0.010"],
+        ),
+        ("risk_of_worse", {"risk": 0.72, "allowed": 0.3}, ["accurate", "72 %", "30 %"]),
+        (
+            "slice_drop",
+            {"drop": 0.08, "allowed": 0.05, "n": 40, "slice": "topic=code"},
+            ["accuracy", "0.08", "0.05", "40", "code"],
+        ),
+    ],
+)
+def test_a_rule_states_its_measure_its_value_and_its_limit(
+    code: str, numbers: dict[str, object], told: list[str]
+) -> None:
+    for passed in (True, False):
+        text = sentences([{"code": code, "passed": passed, **numbers}])[0].text
+        assert [part for part in told if part not in text] == []
+
+
+def test_a_run_that_was_not_promoted_says_why(trained: Trained) -> None:
+    decision = GateDecision.objects.get(run=trained.run)
+    decision.promote = False
+    decision.reasons = [{"code": "risk_of_worse", "passed": False, "risk": 0.72, "allowed": 0.3}]
+    decision.save()
+    html = page(trained, f"models/runs/{trained.run.pk}/", "viewer")
+    assert "Less accurate than the champion in 72 % of resamples; only 30 % is allowed." in html
 
 
 def test_a_crowned_model_is_the_one_that_panels_show(trained: Trained) -> None:
