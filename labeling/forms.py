@@ -6,12 +6,14 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import validate_password
+from django.utils.functional import lazy
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Role
 from labeling.scheme import LabelScheme, read_scheme
 from webapp.users.models import User
+from webapp.users.passwords import password_help
 
 
 class ProjectForm(forms.ModelForm):
@@ -118,7 +120,10 @@ class AcceptForm(forms.Form):
     username = forms.CharField(label=_("User name"), max_length=150, validators=[User.username_validator])
     display_name = forms.CharField(label=_("Name shown to others"), max_length=120, required=False)
     password = forms.CharField(
-        label=_("Password"), widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
+        label=_("Password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        strip=False,
+        help_text=lazy(password_help, str)(),
     )
 
     def clean_username(self) -> str:

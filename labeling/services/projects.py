@@ -110,6 +110,11 @@ def invitation_by_token(token: str) -> Invitation:
     return invitation
 
 
+def invitation_project(token: str, user: User) -> Project | None:
+    """The project behind a link, used or not, if the person is in it already."""
+    return Project.objects.filter(invitations__token_hash=_hash(token), memberships__user=user).first()
+
+
 @transaction.atomic
 def invitation_accept(*, token: str, user: User) -> Membership:
     """Join the project with the invited role. A member who accepts again keeps the role they have."""

@@ -23,6 +23,7 @@ from labeling.services.projects import (
     invitation_accept,
     invitation_by_token,
     invitation_create,
+    invitation_project,
     membership_change,
 )
 from webapp.users.models import User
@@ -74,13 +75,25 @@ def member_change(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Accept an invitation: with the account one is logged in to, or with a new one."""
+    """Accept an invitation: with the account one is logged in to, or with a new one.
+
+    Whoever is in the project already is led there, and the link stays open for the person it is meant for.
+    """
+    joined = invitation_project(token, request.user) if isinstance(request.user, User) else None
+    if joined is not None:
+        messages.info(request, _("You are a member of this project already."))
+        return redirect("labeling:project", joined.slug)
     try:
-        found = invitation_by_token(token)
+        return _accept(request, token)
     except InvitationProblem as problem:
         return render(
             request, "labeling/projects/invitation_problem.html", {"problem": problem.messages[0]}, status=410
         )
+
+
+def _accept(request: HttpRequest, token: str) -> HttpResponse:
+    """Raises InvitationProblem."""
+    found = invitation_by_token(token)
     if isinstance(request.user, User):
         if request.method == "POST":
             invitation_accept(token=token, user=request.user)

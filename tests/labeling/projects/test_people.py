@@ -95,6 +95,41 @@ def test_joining_in_the_browser_makes_an_account_and_opens_the_label_page(projec
     assert client.get(answer["Location"])["Location"] == reverse("labeling:label", args=[project.slug])
 
 
+def test_a_member_who_opens_an_invitation_does_not_use_it_up(project: Project, manager: User):
+    invitation, token = invitation_create(project=project, role=Role.LABELER, email="", invited_by=manager)
+    url = reverse("labeling:invitation", args=[token])
+    for method in ("get", "post"):
+        answer = getattr(logged_in(manager), method)(url)
+        assert answer["Location"] == reverse("labeling:project", args=[project.slug])
+    invitation.refresh_from_db()
+    assert invitation.accepted_at is None
+    assert Client().get(url).status_code == 200
+
+
+def test_a_used_link_leads_whoever_used_it_to_the_project(project: Project, manager: User):
+    """The second half of a double click on "Join"."""
+    _invitation, token = invitation_create(project=project, role=Role.LABELER, email="", invited_by=manager)
+    url = reverse("labeling:invitation", args=[token])
+    joined = logged_in(User.objects.create_user("lin", password="long enough 1"))
+    assert [joined.post(url)["Location"] for _click in range(2)] == [
+        reverse("labeling:project", args=[project.slug])
+    ] * 2
+    assert Client().get(url).status_code == 410
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "at least 10 characters"), ("zh-hans", "至少")])
+def test_a_short_password_is_refused_in_the_readers_language(
+    project: Project, manager: User, language: str, words: str
+):
+    _invitation, token = invitation_create(project=project, role=Role.LABELER, email="", invited_by=manager)
+    form = {"username": "wang", "password": "k7#x"}
+    page = Client().post(
+        reverse("labeling:invitation", args=[token]), form, headers={"Accept-Language": language}
+    )
+    assert words in str(page.context["form"].errors["password"])
+    assert not User.objects.filter(username="wang").exists()
+
+
 def test_the_last_manager_stays(project: Project, manager: User):
     membership = Membership.objects.get(project=project, user=manager)
     with pytest.raises(ValidationError, match="at least one manager"):
