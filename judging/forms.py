@@ -45,6 +45,16 @@ class EndpointForm(forms.Form):
         label=_("Seconds for one answer"), min_value=1, max_value=MAX_DEADLINE_S, initial=120
     )
 
+    def full_clean(self) -> None:
+        super().full_clean()
+        self.ask_for_the_key_again()
+
+    def ask_for_the_key_again(self) -> None:
+        """A refused form comes back without its key; said, or the next try would be saved without one."""
+        typed = self.is_bound and self.data.get(self.add_prefix("api_key"))
+        if typed and self.errors and "api_key" not in self.errors:
+            self.add_error("api_key", _("Enter the key again: it was not kept."))
+
     def values(self) -> dict[str, Any]:
         data = dict(self.cleaned_data)
         key = data.pop("api_key")

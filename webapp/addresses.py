@@ -140,10 +140,10 @@ def resolve_target(target: Target, *, allow: Iterable[str] = (), resolver: Resol
         if not is_public_address(address):
             raise OutboundRefusedError(
                 _(
-                    "%(host)s leads to a private or reserved address. "
-                    "An operator can allow it with CHOSEN_OUTBOUND_ALLOW."
+                    "%(host)s leads to a private or reserved address. An operator can allow it: add "
+                    "%(entry)s to CHOSEN_OUTBOUND_ALLOW in the server's environment and restart Chosen."
                 )
-                % {"host": target.host}
+                % {"host": target.host, "entry": f"{target.host}:{target.port}"}
             )
     return str(found[0])
 

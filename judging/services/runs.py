@@ -85,17 +85,20 @@ def run_execute(context: JobContext) -> dict[str, Any]:
     except EngineError as error:
         raise PermanentJobError(said_by(error)) from error
     try:
-        _judge_all(context, run, engine, ids)
+        failure = _judge_all(context, run, engine, ids)
     finally:
         engine.close()
     with context.guarded():
         counts = _counts(run, ids)
         JudgeRun.objects.filter(pk=run.pk).update(counts=counts, finished_at=timezone.now())
+    if failure is not None:
+        raise PermanentJobError(failure)
     return {"run": str(run.uid), "comparisons": len(ids), "counts": counts}
 
 
-def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence[int]) -> None:
-    errors_in_a_row = 0
+def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence[int]) -> Message | None:
+    """Returns why the run failed when all its calls did; raises PermanentJobError when it had to give up."""
+    errors_in_a_row, reason = 0, ""
     tally: Counter[str] = Counter()
     for start in range(0, len(ids), CHUNK):
         context.progress(start, len(ids), _progress_words(tally))
@@ -104,13 +107,14 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
             _store(run, verdicts)
         tally.update(verdict.status for verdict in verdicts)
         for verdict in verdicts:
-            errors_in_a_row = errors_in_a_row + 1 if verdict.status == VerdictStatus.ERROR else 0
+            failed = verdict.status == VerdictStatus.ERROR
+            errors_in_a_row, reason = (errors_in_a_row + 1, verdict.detail) if failed else (0, reason)
         if run.judge_version.engine == EngineKind.OPENAI and errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
             raise PermanentJobError(
                 message(
                     gettext_noop("%(count)d calls failed in a row; the last one said: %(reason)s"),
                     count=errors_in_a_row,
-                    reason=verdicts[-1].detail,
+                    reason=reason,
                 )
             )
         if verdicts:
@@ -118,6 +122,13 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
         if context.should_stop():
             context.stop()
     context.progress(len(ids), len(ids), _progress_words(tally))
+    if not tally or tally[VerdictStatus.ERROR] < tally.total():
+        return None
+    return message(
+        gettext_noop("None of the %(count)d calls was answered; the last one said: %(reason)s"),
+        count=tally.total(),
+        reason=reason,
+    )
 
 
 def _progress_words(tally: Counter[str]) -> Message:

@@ -42,7 +42,7 @@ def endpoint_new(request: HttpRequest, slug: str) -> HttpResponse:
         except ValidationError as error:
             _apply(form, error)
         else:
-            return _probed(request, slug, endpoint)
+            return _probed(request, slug, endpoint, saved=True)
     return render(
         request, "judging/endpoint.html", project_context(request, project, SECTION) | {"form": form}
     )
@@ -65,7 +65,7 @@ def endpoint_detail(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
             endpoint.refresh_from_db()
             _apply(form, error)
         else:
-            return _probed(request, slug, endpoint)
+            return _probed(request, slug, endpoint, saved=True)
     context = {"form": form, "endpoint": endpoint, "facts": endpoint_facts(endpoint)}
     return render(
         request, "judging/endpoint.html", project_context(request, endpoint.project, SECTION) | context
@@ -87,10 +87,14 @@ def endpoint_remove(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
     return redirect("judging:judge-list", slug)
 
 
-def _probed(request: HttpRequest, slug: str, endpoint: Endpoint) -> HttpResponse:
+def _probed(request: HttpRequest, slug: str, endpoint: Endpoint, *, saved: bool = False) -> HttpResponse:
     endpoint_probe(endpoint)
     if endpoint.probe_error:
-        words = _("Saved, but the endpoint did not answer as it should: %(reason)s")
+        words = (
+            _("Saved, but the endpoint did not answer as it should: %(reason)s")
+            if saved
+            else _("The endpoint did not answer as it should: %(reason)s")
+        )
         messages.warning(request, words % {"reason": endpoint.probe_error})
     else:
         messages.success(request, _("The endpoint answers."))
@@ -100,3 +104,4 @@ def _probed(request: HttpRequest, slug: str, endpoint: Endpoint) -> HttpResponse
 def _apply(form: EndpointForm, error: ValidationError) -> None:
     for name, problems in error.message_dict.items():
         form.add_error(name if name in form.fields else None, problems)
+    form.ask_for_the_key_again()

@@ -222,6 +222,44 @@ def test_a_judge_is_made_in_the_browser(client, scene):
     assert client.post(url, body).status_code == 200  # the name is taken
 
 
+def test_a_refused_endpoint_asks_for_its_key_again(client):
+    """The key never comes back in a page, so the next try would be saved without one."""
+    project = make_project(0)
+    client.force_login(make_user(project, Role.MANAGER))
+    url = reverse("judging:endpoint-new", args=[project.slug])
+    body = {"name": "Mine", "base_url": "http://10.0.0.1:8000/v1", "model": "m", "concurrency": 4}
+    body["deadline_s"] = 120
+    page = client.post(url, body | {"api_key": "sk-canary"}).content.decode()
+    assert "Enter the key again" in page
+    assert "sk-canary" not in page
+    assert "add 10.0.0.1:8000 to CHOSEN_OUTBOUND_ALLOW" in page
+    assert "Enter the key again" in client.post(url, body | {"name": "", "api_key": "k"}).content.decode()
+    assert "Enter the key again" not in client.post(url, body).content.decode()
+
+
+def test_a_probe_that_saved_nothing_does_not_say_saved(client, scene, fake_openai):
+    project, version = scene
+    fake_openai.script = lambda r, body, n: r.error(401, "bad key")
+    version.endpoint.base_url = fake_openai.base_url
+    version.endpoint.save()
+    client.force_login(make_user(project, Role.MANAGER))
+    url = reverse("judging:endpoint-probe", args=[project.slug, version.endpoint.uid])
+    page = client.post(url, follow=True).content.decode()
+    assert "The endpoint did not answer as it should: HTTP 401: bad key" in page
+    assert "Saved" not in page
+
+
+def test_a_failed_call_says_why_in_the_list(client, scene):
+    project, version = scene
+    verdict = version.verdicts.first()
+    verdict.status, verdict.outcome, verdict.p_a, verdict.label_mass = "error", "", None, None
+    verdict.detail = "HTTP 503: overloaded"
+    verdict.save()
+    client.force_login(make_user(project, Role.VIEWER))
+    page = client.get(reverse("judging:judge-detail", args=[project.slug, version.judge.uid]))
+    assert "HTTP 503: overloaded" in page.content.decode()
+
+
 def test_the_report_counts_what_it_says(settings):
     settings.OUTBOUND_ALLOW = ["127.0.0.1"]
     project = make_project(0)

@@ -139,6 +139,16 @@ def test_a_dead_endpoint_is_not_asked_ten_thousand_times(version, fake_openai, m
     assert len(fake_openai.calls) == 4
 
 
+def test_a_run_without_a_single_answer_has_failed(version, fake_openai):
+    fake_openai.script = lambda r, body, n: r.error(401, "bad key")
+    run, job = start(version)
+    ended = run_inline(job)
+    run.refresh_from_db()
+    assert ended.state == "failed"
+    assert str(ended.error) == "None of the 6 calls was answered; the last one said: HTTP 401: bad key"
+    assert run.counts == {"error": 6}
+
+
 def test_a_run_resumes_where_it_was_killed(version, fake_openai, monkeypatch):
     monkeypatch.setattr(runs, "CHUNK", 1)
     _run, job = start(version)
