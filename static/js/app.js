@@ -30,6 +30,20 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// A form is sent once: the second half of a double click would make a second run, invitation or token.
+const RESEND_MS = 30_000;
+// Heard at the window, after every module that sends its forms itself.
+const sentAt = new WeakMap();
+window.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (Date.now() - (sentAt.get(form) ?? -Infinity) < RESEND_MS) event.preventDefault();
+  else sentAt.set(form, Date.now());
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) sentAt.delete(form);
+});
+
 // Controls that submit their form as soon as they change (filters).
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-autosubmit]")) event.target.form?.requestSubmit();
@@ -38,12 +52,16 @@ document.addEventListener("change", (event) => {
 // On a narrow screen the tabs scroll: the page's own is brought into view.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-// Copy buttons: <button data-copy="#id">.
+// Copy buttons: <button data-copy="#id" data-done="Copied">.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const source = document.querySelector(button.dataset.copy);
   if (!source) return;
-  await navigator.clipboard.writeText(source.value ?? source.textContent);
-  button.classList.add("ok");
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    button.textContent = button.dataset.done;
+  } catch {
+    window.getSelection().selectAllChildren(source); // no clipboard without HTTPS: ready for Ctrl+C
+  }
 });

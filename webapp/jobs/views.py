@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.jobs.access import is_operator, job_for, jobs_seen, may_manage, project_viewed, projects_viewed
@@ -103,9 +102,7 @@ def job_progress(request: HttpRequest, uid: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: HttpRequest, uid: UUID) -> HttpResponse:
-    job = job_cancel(job_for(request.user, uid, manage=True), actor=_person(request))
-    if job.state == JobState.RUNNING:
-        messages.info(request, _("The job has been asked to end. It ends at its next step."))
+    job_cancel(job_for(request.user, uid, manage=True), actor=_person(request))
     return redirect("jobs:detail", uid)
 
 
