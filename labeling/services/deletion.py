@@ -17,6 +17,7 @@ from django.db import transaction
 from labeling.importing.services import import_files_sweep
 from labeling.importing.uploads import upload_remove
 from labeling.models import Project
+from webapp.audit.models import AuditEvent
 from webapp.audit.services import record
 from webapp.jobs.cleaning import remove_old_folders
 from webapp.jobs.models import ACTIVE_STATES, Job
@@ -48,7 +49,7 @@ def leftovers_remove() -> int:
     """Remove what belongs to no project any more: files, ended jobs with their logs and folders.
 
     Jobs at work are asked to end, and go with the next sweep. Returns how many folders and jobs were removed.
-    Three queries and a look at a few folders when there is nothing to do.
+    A few queries and a look at a few folders when there is nothing to do.
     """
     orphans = Job.objects.filter(project_id__isnull=False).exclude(
         project_id__in=Project.objects.order_by().values("pk")
@@ -59,15 +60,21 @@ def leftovers_remove() -> int:
             jobs_cancel_for_project(number)
     removed, _by_model = orphans.exclude(state__in=ACTIVE_STATES).delete()
     removed += remove_old_folders()
-    alive = {str(number) for number in Project.objects.order_by().values_list("pk", flat=True)}
-    for folder in _numbered_folders():
-        if folder.name not in alive:
-            shutil.rmtree(folder, ignore_errors=True)
-            logger.info("removed %s/%s of a deleted project", folder.parent.name, folder.name)
-            removed += 1
+    for folder in _folders_left():
+        shutil.rmtree(folder, ignore_errors=True)
+        logger.info("removed %s/%s of a deleted project", folder.parent.name, folder.name)
+        removed += 1
     return removed + import_files_sweep()
 
 
-def _numbered_folders() -> list[Path]:
+def _folders_left() -> list[Path]:
+    """Folders of projects that the audit log knows and that are gone.
+
+    A number that it does not know may be a project of another database on the same data folder.
+    """
     roots = [root for root in (Path(settings.DATA_DIR) / name for name in FOLDERS) if root.is_dir()]
-    return [entry for root in roots for entry in root.iterdir() if entry.is_dir() and entry.name.isdecimal()]
+    folders = [entry for root in roots for entry in root.iterdir() if entry.name.isdecimal()]
+    numbers = {int(folder.name) for folder in folders}
+    known = AuditEvent.objects.filter(project_id__in=numbers).order_by().values_list("project_id", flat=True)
+    gone = set(known) - set(Project.objects.filter(pk__in=numbers).order_by().values_list("pk", flat=True))
+    return [folder for folder in folders if int(folder.name) in gone]

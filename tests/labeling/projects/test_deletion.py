@@ -132,3 +132,10 @@ def test_a_job_at_work_ends_as_cancelled_and_then_goes(data, django_capture_on_c
     assert (job.state, str(job.error)) == ("cancelled", "")
     leftovers_remove()
     assert is_gone(number, files, data)
+
+
+def test_files_of_a_number_that_this_database_never_had_are_left_alone(data):
+    stranger = data / "models" / "987654" / "1"
+    stranger.mkdir(parents=True)
+    leftovers_remove()
+    assert stranger.exists()
