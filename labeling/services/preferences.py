@@ -54,7 +54,7 @@ class AlreadySubmittedError(LabelingError):
     """The person has answered this comparison; another answer must say that it is a change."""
 
     code = "already_submitted"
-    message = _("You have already answered this comparison. To change the answer, say so.")
+    message = _("You have answered this comparison already, perhaps in another tab. That answer stands.")
 
 
 class UndoRefusedError(LabelingError):

@@ -8,6 +8,7 @@ const root = document.getElementById("label");
 const stage = root.querySelector(".stage");
 const after = root.querySelector(".after");
 const lost = root.querySelector(".lost");
+lost.querySelector("button").addEventListener("click", () => (lost.hidden = true));
 const waiting = root.querySelector(".waiting");
 const net = document.querySelector("[data-net]");
 const text = root.dataset;
@@ -157,13 +158,11 @@ const outbox = new Outbox(root.dataset.labeler, {
     else if (last?.undoWanted && item.uid === last.uid) undo();
   },
   onRefused(item, error) {
-    const note = element(`<div class="note bad" role="alert"><b></b><blockquote></blockquote></div>`);
-    note.querySelector("b").textContent = `${text.tNotSaved} ${error.message ?? text.tGone}`;
     const said = new URLSearchParams(item.body).get("rationale");
-    note.querySelector("blockquote").textContent = said ?? "";
-    note.querySelector("blockquote").hidden = !said;
+    lost.querySelector("b").textContent = `${text.tNotSaved} ${error.message ?? text.tGone}`;
+    lost.querySelector("blockquote").textContent = said ?? "";
+    lost.querySelector("blockquote").hidden = !said;
     lost.hidden = false;
-    lost.replaceChildren(note);
     if (item.uid === last?.uid) after.replaceChildren();
     const record = Draft.read(item.uid);
     if (record) localStorage.setItem(`chosen.draft.${item.uid}`, JSON.stringify({ ...record, key: newKey() }));

@@ -276,3 +276,23 @@ def test_it_works_without_a_script(seat):
     desk.page.click(".stage .skip summary")
     desk.page.click(".stage [name=skip_reason][value=broken]")
     assert [row.outcome for row in Preference.objects.order_by("revision")][1:] == ["withdrawn", "skip"]
+
+
+def test_a_second_tab_is_told_in_sight_that_its_answer_was_not_kept(seat):
+    project = make_project(4)
+    Response.objects.update(text="word " * 4000)  # nothing below the pair can be seen
+    first = seat(project)
+    second = first.page.context.new_page()
+    first.open()
+    second.goto(first.page.url)
+    second.wait_for_selector("html[data-ready=label]")
+    first.press_and_move_on("2")
+    first.wait_saved()
+    second.keyboard.press("7")
+    note = second.locator(".lost")
+    note.wait_for(state="visible")
+    assert "That answer stands" in note.inner_text()
+    assert 0 <= note.bounding_box()["y"] < 200
+    note.get_by_role("button").click()
+    assert not note.is_visible()
+    assert Preference.objects.count() == 1
