@@ -45,9 +45,10 @@ LISTS = {
     "api/v1/projects/<slug:slug>/reward-models": 7,
     "api/v1/projects/<slug:slug>/scores": 6,
 }
-# Answers with one row, or none, and the redirect to the newest snapshot's page.
+# Every page that a GET opens.
 PAGES = [route.path for route in routes() if route.is_ours and "GET" in route.rules]
-NOT_MEASURED = {"projects/<slug:slug>/export/"}
+# Redirects: to the newest snapshot's page, and of a member who opens an invitation.
+NOT_MEASURED = {"projects/<slug:slug>/export/", "invitations/<str:token>/"}
 
 
 def queries_of(client: Client, url: str) -> list[str]:
