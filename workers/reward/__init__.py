@@ -20,7 +20,8 @@ from .errors import (
     UntrustedModelError,
 )
 from .evaluate import Evaluation, evaluate
-from .predict import pair_probability, priority
+from .labels import SoftLabel, Vote, pool_votes, vote_posterior
+from .predict import outcome_probabilities, pair_probability, priority
 from .types import Callbacks, Item, Message, Pair, RewardScorer, Scores, TrainResult
 
 __all__ = [
@@ -45,11 +46,13 @@ __all__ = [
     "RewardError",
     "RewardScorer",
     "Scores",
+    "SoftLabel",
     "StarterConfig",
     "Stopped",
     "TrainResult",
     "TransformerConfig",
     "UntrustedModelError",
+    "Vote",
     "compare",
     "config_from_dict",
     "config_to_dict",
@@ -57,7 +60,10 @@ __all__ = [
     "evaluate",
     "gate",
     "open_reward_model",
+    "outcome_probabilities",
     "pair_probability",
+    "pool_votes",
     "priority",
     "train",
+    "vote_posterior",
 ]

@@ -39,7 +39,12 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "accumulate": (1, 1024),
     "max_length": (8, 32_768),
     "margin_scale": (0, 100),
+    "focal": (0, 10),
+    "label_smoothing": (0, 0.5),
     "centering": (0, 10),
+    "barrier": (0, 10),
+    "barrier_limit": (1, 1000),
+    "aspect_weight": (0, 100),
     "dropout": (0, 0.9),
     "patience": (1, 10_000),
     "evaluate_every": (0, 1_000_000),
@@ -53,7 +58,9 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "tiny_heads": (1, 64),
 }
 MOST_REGULARISATIONS = 32
+MOST_ASPECTS = 32
 LONGEST_NAME = 300
+LONGEST_ASPECT = 60
 
 
 def _require(condition: bool, message: str) -> None:
@@ -111,6 +118,16 @@ class TransformerConfig:
     margin at strength 4. ``patience`` counts evaluations without a better validation loss.
     ``checkpoint_every`` and ``evaluate_every`` count steps, 0 means once an epoch; ``max_steps`` 0 means no cap.
     The ranges stand in ``TRANSFORMER_LIMITS``.
+
+    The loss is a sum of terms (formulas in ``transformer.losses``), each 0 or off unless asked for:
+
+    * ``ranking``: ``bradley_terry``, where a tie is half a win for each side, or ``rao_kupper``, where it is an
+      outcome of its own with a learned threshold. ``focal`` is γ of the focal weight (2 as a rule, 0 off);
+      ``label_smoothing`` mixes this share of an even outcome into every label.
+    * ``centering`` times ``(r_c + r_r)²``, and ``barrier`` times the log-barrier that keeps scores within
+      ±``barrier_limit``, mean over both scores (XTuner uses 0.01 and 5).
+    * ``aspect_weight`` times the squared error of the ratings of ``aspects``, one linear head each, in the
+      ratings' own units.
     """
 
     base: str = "tiny"
@@ -126,8 +143,15 @@ class TransformerConfig:
     batch_tokens: int = 4096
     accumulate: int = 1
     max_length: int = 512
+    ranking: Literal["bradley_terry", "rao_kupper"] = "bradley_terry"
     margin_scale: float = 1.0
+    focal: float = 0.0
+    label_smoothing: float = 0.0
     centering: float = 0.01
+    barrier: float = 0.0
+    barrier_limit: float = 5.0
+    aspects: tuple[str, ...] = ()
+    aspect_weight: float = 0.1
     dropout: float = 0.1
     patience: int = 3
     evaluate_every: int = 100
@@ -159,6 +183,20 @@ class TransformerConfig:
         _require(
             self.dtype in ("float32", "bfloat16"),
             f"transformer: dtype must be float32 or bfloat16, got {self.dtype!r}",
+        )
+        _require(
+            self.ranking in ("bradley_terry", "rao_kupper"),
+            f"transformer: ranking must be bradley_terry or rao_kupper, got {self.ranking!r}",
+        )
+        _require(
+            self.focal == 0 or self.focal >= 1,  # below 1 its slope has no bound where a pair is certain
+            f"transformer: focal must be 0 (off) or at least 1, got {self.focal!r}",
+        )
+        _require(
+            len(set(self.aspects)) == len(self.aspects) <= MOST_ASPECTS
+            and all(name.strip() and len(name) <= LONGEST_ASPECT for name in self.aspects),
+            f"transformer: aspects must be at most {MOST_ASPECTS} different names of 1..{LONGEST_ASPECT} "
+            f"characters, got {list(self.aspects)!r}",
         )
         _require(
             self.tiny_hidden % (2 * self.tiny_heads) == 0,

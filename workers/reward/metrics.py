@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .predict import sigmoid, softplus
+from .predict import label_loss, sigmoid
 
 Array = NDArray[np.float64]
 
@@ -21,10 +21,18 @@ def credit(delta: ArrayLike, p_chosen: ArrayLike) -> Array:
     return np.asarray((np.sign(np.asarray(delta, dtype=np.float64)) * side + 1.0) / 2.0)
 
 
-def log_loss(delta: ArrayLike, p_chosen: ArrayLike, temperature: float) -> float:
-    """Mean ``-[p·ln σ(Δ/T) + (1-p)·ln σ(-Δ/T)]`` in nats; NaN for no pairs."""
-    d, p = np.asarray(delta, dtype=np.float64) / temperature, np.asarray(p_chosen, dtype=np.float64)
-    return float(np.mean(p * softplus(-d) + (1.0 - p) * softplus(d))) if d.size else float("nan")
+def log_loss(
+    delta: ArrayLike,
+    p_chosen: ArrayLike,
+    temperature: float,
+    *,
+    p_tie: ArrayLike | None = None,
+    tie_threshold: float | None = None,
+) -> float:
+    """Mean ``-[p·ln σ(Δ/T) + (1-p)·ln σ(-Δ/T)]`` in nats, or that over win, tie and lose where a tie threshold
+    is given; NaN for no pairs."""
+    d = np.asarray(delta, dtype=np.float64) / temperature
+    return float(np.mean(label_loss(d, p_chosen, p_tie, tie_threshold))) if d.size else float("nan")
 
 
 def brier(delta: ArrayLike, p_chosen: ArrayLike, temperature: float) -> float:

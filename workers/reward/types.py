@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,9 +30,12 @@ class Message(NamedTuple):
 class Pair:
     """Two responses to one prompt and what people said of them.
 
-    ``p_chosen`` in [0, 1] is the share of (weighted) votes for ``chosen``; 0.5 is a tie. ``strength`` 1..4
+    ``p_chosen`` in [0, 1] is the share of (weighted) votes for ``chosen``, a tie counting half to each side; 0.5
+    is a tie. ``p_tie`` is the share of votes that said "tie", which tells such a pair from one of split votes;
+    None where nobody counted them: then 0.5 means that all did, anything else that none did. ``strength`` 1..4
     is how much better, None when nobody said. ``group`` keeps what belongs together on one side of a split;
-    empty means the prompt is its own group. ``slices`` are labels to report accuracy by.
+    empty means the prompt is its own group. ``slices`` are labels to report accuracy by. ``ratings_chosen`` and
+    ``ratings_rejected`` rate the two responses by aspect, on any scale; an aspect may be missing.
     """
 
     pair_id: str
@@ -44,10 +48,19 @@ class Pair:
     group: str = ""
     split: str = "train"
     slices: Mapping[str, str] = field(default_factory=dict)
+    p_tie: float | None = None
+    ratings_chosen: Mapping[str, float] = field(default_factory=dict)
+    ratings_rejected: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_chosen <= 1.0:
             raise DataError(f"pair {self.pair_id}: p_chosen {self.p_chosen} is outside [0, 1]")
+        most = 2.0 * min(self.p_chosen, 1.0 - self.p_chosen)
+        if self.p_tie is not None and not 0.0 <= self.p_tie <= most + 1e-9:
+            raise DataError(f"pair {self.pair_id}: p_tie {self.p_tie} is outside [0, {most:g}]")
+        for name, value in (*self.ratings_chosen.items(), *self.ratings_rejected.items()):
+            if not math.isfinite(value):
+                raise DataError(f"pair {self.pair_id}: rating {name} {value} is not finite")
         if self.strength is not None and not 1.0 <= self.strength <= 4.0:
             raise DataError(f"pair {self.pair_id}: strength {self.strength} is outside [1, 4]")
         if not 0.0 <= self.weight < float("inf"):
@@ -71,6 +84,11 @@ class Pair:
         """Neither response is preferred."""
         return self.p_chosen == 0.5
 
+    @property
+    def tie_share(self) -> float:
+        """``p_tie``, or what ``p_chosen`` says where ties were not counted."""
+        return float(self.is_tie) if self.p_tie is None else self.p_tie
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -85,12 +103,13 @@ class Item:
 class Scores:
     """Scores of N items: ``value`` (N,) raw and unbounded, ``heads`` (N, K) of the ensemble (K may be 1),
     ``n_tokens`` (N,) tokens (words for the starter) that were read, ``truncated`` (N,) whether text was
-    cut."""
+    cut; ``aspects`` (N,) predicted ratings by aspect, for models that were trained on some."""
 
     value: FloatArray
     heads: FloatArray
     n_tokens: NDArray[np.int64]
     truncated: NDArray[np.bool_]
+    aspects: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 class Callbacks:

@@ -51,6 +51,13 @@ def test_what_is_no_number_is_in_no_range(wrong):
         ("starter", {"regularisation": [1e-3, 1e9]}, "every regularisation must lie in"),
         ("transformer", {"base": "x" * 301}, "base must name"),
         ("transformer", {"revision": "x" * 301}, "revision must have at most 300"),
+        ("transformer", {"focal": 0.5}, r"focal must be 0 \(off\) or at least 1, got 0.5"),
+        ("transformer", {"aspects": ["help"] * 2}, "aspects must be at most 32 different names"),
+        ("transformer", {"aspects": [" "]}, "aspects must be at most 32 different names"),
+        ("transformer", {"aspects": ["x" * 61]}, r"names of 1..60"),
+        ("transformer", {"aspects": [str(i) for i in range(33)]}, "at most 32"),
+        ("transformer", {"aspects": [3]}, "aspects has the wrong type"),
+        ("transformer", {"ranking": "elo"}, "ranking has the wrong type"),
         ("transformer", {"tiny_hidden": 130}, r"twice tiny_heads \(8\), got 130"),
     ],
 )
