@@ -103,11 +103,12 @@ def within(queryset: QuerySet[ModelT], **lookup: Any) -> ModelT:
 
 
 def comparison_for(user: AnyUser, slug: str, pk: int, capability: Capability = Capability.VIEW) -> Comparison:
-    project = project_for(user, slug, capability)
-    queryset = Comparison.objects.filter(project=project).select_related(
-        "project", "prompt", "response_a", "response_b"
-    )
-    return within(queryset, pk=pk)
+    return _comparison_of(project_for(user, slug, capability), pk)
+
+
+def _comparison_of(project: Project, pk: int) -> Comparison:
+    queryset = Comparison.objects.filter(project=project)
+    return within(queryset.select_related("project", "prompt", "response_a", "response_b"), pk=pk)
 
 
 def snapshot_for(user: AnyUser, slug: str, number: int, capability: Capability = Capability.VIEW) -> Snapshot:
@@ -158,11 +159,8 @@ def comparison_reveal_for(
     That they were shown is recorded.
     """
     project = project_for(user, slug, capability)
-    person = cast(User, user)
-    if may(person, project, Capability.VIEW):
-        comparison = comparison_for(person, slug, pk)
-    else:
-        comparison = comparison_for(person, slug, pk, Capability.ENTER)
+    comparison, person = _comparison_of(project, pk), cast(User, user)
+    if capability is not Capability.VIEW and not may(person, project, Capability.VIEW):
         voted = Assignment.objects.filter(
             comparison=comparison, labeler__user=person, state=AssignmentState.SUBMITTED
         ).exists()
@@ -180,4 +178,6 @@ def reveal_to(user: User, comparison: Comparison) -> None:
                 "You are labeling one of these responses now. What others say is open to you after your answer."
             )
         )
-    Reveal.objects.get_or_create(user=user, comparison=comparison)
+    if not Reveal.objects.filter(user=user, comparison=comparison).exists():
+        # Both panels of a page come at once: whichever is first writes the row.
+        Reveal.objects.bulk_create([Reveal(user=user, comparison=comparison)], ignore_conflicts=True)

@@ -36,7 +36,7 @@ LISTS = {
     "api/v1/projects/<slug:slug>/comparisons": 5,
     "api/v1/projects/<slug:slug>/preferences": 5,
     "api/v1/projects/<slug:slug>/imports": 5,
-    "api/v1/projects/<slug:slug>/snapshots": 6,
+    "api/v1/projects/<slug:slug>/snapshots": 7,
     "api/v1/projects/<slug:slug>/judges": 5,
     "api/v1/projects/<slug:slug>/judge-runs": 5,
     "api/v1/projects/<slug:slug>/judge-endpoints": 5,
