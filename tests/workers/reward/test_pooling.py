@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workers.reward.transformer.batches import by_budget, collate, encode_pairs, pad, plan_epoch
+from workers.reward.transformer.batches import collate, encode_pairs, pad
 from workers.reward.transformer.inference import score_rows
 from workers.reward.transformer.pooling import head_of, last_real_token, reward_scores
-from workers.reward.transformer.template import ConversationEncoder
+from workers.reward.transformer.template import ConversationEncoder, Encoded
 
 from .builders import planted_pairs, prompt
 from .transformers_small import ENCODER, TINY, tiny_model
@@ -81,7 +81,8 @@ def test_our_pooling_equals_the_model_classes_own(built):
 def test_batch_scoring_keeps_the_order_and_equals_one_by_one(built):
     model, tokenizer, rows = built
     model.train()
-    scores = score_rows(model, [*rows, rows[0]], tokenizer.pad_token_id, 64)
+    encoded = [Encoded(row, len(row)) for row in [*rows, rows[0]]]
+    scores = score_rows(model, encoded, tokenizer.pad_token_id, 64)
     assert model.training  # left as it was found
     model.eval()
     with torch.no_grad():
@@ -98,31 +99,16 @@ def test_scores_and_differences_are_float32_under_a_bfloat16_backbone():
     assert reward_scores(model, *pad(rows, tokenizer.pad_token_id)).dtype == torch.float32
 
 
-def test_an_epoch_holds_every_pair_once_within_the_budget():
-    lengths = [5 + (i * 37) % 90 for i in range(200)]
-    plan = plan_epoch(lengths, 400, seed=1, epoch=0)
-    assert sorted(i for batch in plan for i in batch) == list(range(200))
-    assert all(2 * len(b) * max(lengths[i] for i in b) <= 400 for b in plan)
-    assert plan == plan_epoch(lengths, 400, seed=1, epoch=0)
-    assert plan != plan_epoch(lengths, 400, seed=1, epoch=1)
-    assert plan != plan_epoch(lengths, 400, seed=2, epoch=0)
-    padded = sum(len(b) * max(lengths[i] for i in b) for b in plan)
-    assert padded < 1.3 * sum(lengths)
-    longest = [max(lengths[i] for i in b) for b in plan]
-    assert longest != sorted(longest)  # batches come in random order, not by length
-
-
-def test_an_item_over_the_budget_stands_alone():
-    assert by_budget([0, 1, 2], [3, 50, 4], 10) == [[0], [1], [2]]
-    assert by_budget([0, 1, 2], [3, 3, 4], 12) == [[0, 1, 2]]
-
-
-def test_a_batch_reads_each_distinct_answer_once():
-    tokenizer = tiny_model()[1]
+@pytest.mark.parametrize("config", [TINY, ENCODER], ids=["tree", "padded"])
+def test_a_batch_reads_each_distinct_answer_once(config):
+    tokenizer = tiny_model(config)[1]
+    encoder = ConversationEncoder(tokenizer, 100)
     pairs = planted_pairs(4)
-    rows, _ = encode_pairs([*pairs, pairs[0]], ConversationEncoder(tokenizer, 100), 1.0)
-    batch = collate(rows, tokenizer.pad_token_id)
-    assert batch.input_ids.shape[0] == 8
-    assert batch.chosen.tolist()[0] == batch.chosen.tolist()[-1]
-    back = [tuple(batch.input_ids[i][batch.attention_mask[i].bool()].tolist()) for i in batch.chosen]
-    assert back == [row.chosen for row in rows]
+    rows, _ = encode_pairs([*pairs, pairs[0]], encoder, 1.0)
+    padded = collate(rows, "padded", tokenizer.pad_token_id)
+    assert padded.rows.input_ids.shape[0] == 8
+    assert padded.chosen.tolist()[0] == padded.chosen.tolist()[-1]
+    ids, mask = padded.rows.input_ids, padded.rows.attention_mask
+    back = [tuple(ids[i][mask[i].bool()].tolist()) for i in padded.chosen]
+    assert back == [row.chosen.ids for row in rows]
+    assert collate(rows, "tree", 0).rows.last.shape == (8,)

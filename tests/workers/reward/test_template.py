@@ -81,7 +81,9 @@ def test_the_answers_end_token_is_kept_after_truncation(decoder):
     ],
 )
 def test_truncation_token_by_token(prompt_ids, answer, limit, expected):
-    assert truncate(prompt_ids, answer, limit, frozenset({8, 9})) == expected
+    kept, rest = truncate(prompt_ids, answer, limit, frozenset({8, 9}))
+    assert kept + rest == expected
+    assert len(rest) == min(len(answer), limit)
 
 
 def test_overlong_pairs_are_counted_and_kept(tokenizer):
@@ -89,7 +91,7 @@ def test_overlong_pairs_are_counted_and_kept(tokenizer):
     long = dataclasses.replace(pairs[0], pair_id="long", rejected="money " * 300)
     rows, overlong = encode_pairs([*pairs, long], ConversationEncoder(tokenizer, 100), 1.0)
     assert (len(rows), overlong) == (7, 1)
-    assert rows[-1].length == 100
+    assert len(rows[-1].rejected.ids) == 100
 
 
 def test_odd_conversations_are_read(tokenizer):

@@ -22,10 +22,12 @@ from workers.reward import (
     open_reward_model,
     train,
 )
+from workers.reward.transformer.batches import EncodedPair
 from workers.reward.transformer.build import build_model
 from workers.reward.transformer.checkpoint import checkpoints
 from workers.reward.transformer.loop import learning_rate, steps_in_all
 from workers.reward.transformer.pooling import head_of
+from workers.reward.transformer.template import Encoded
 
 from .builders import items, planted_pairs
 from .transformers_small import CALM, ENCODER, TINY, tiny_model
@@ -283,8 +285,11 @@ def test_the_schedule_warms_up_and_falls():
     assert max(rates) == rates[9] == pytest.approx(1.0, abs=1e-6)
     assert rates[99] < 0.001
     assert rates[9:] == sorted(rates[9:], reverse=True)
-    assert steps_in_all([10] * 64, dataclasses.replace(TINY, epochs=0.5)) == 2
-    assert steps_in_all([10] * 64, dataclasses.replace(TINY, epochs=2, accumulate=2)) == 4
+    rows = [EncodedPair(Encoded((i,) * 10, 10), Encoded((i,) * 9, 9), 0.0, 1.0, 1.0) for i in range(64)]
+    for layout, whole in (("padded", 3), ("tree", 3)):
+        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=0.5), layout) == 2
+        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=1), layout) == whole
+        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=2, accumulate=2), layout) == 4
 
 
 def test_bases_that_are_missing_or_bring_code_are_refused(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Scores of token rows without gradients: sorted by length, under a token budget, in the order asked for."""
+"""Scores of token rows without gradients: planned like training, in the order asked for."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from torch import nn
 
 from ..errors import NotFiniteError, Stopped
 from ..types import Callbacks, FloatArray
-from .batches import by_budget, pad
-from .pooling import reward_scores
+from .batches import lay_out
+from .packed import layout_of, scores_of
+from .plan import plan_rows
+from .template import Encoded
 
 
 def score_rows(
     model: nn.Module,
-    rows: Sequence[tuple[int, ...]],
+    rows: Sequence[Encoded],
     pad_id: int,
     budget: int,
     *,
@@ -26,19 +28,18 @@ def score_rows(
 
     Raises ``Stopped`` between batches and ``NotFiniteError`` when a score is NaN or infinite.
     """
-    told, device = callbacks or Callbacks(), next(model.parameters()).device
-    distinct = sorted(set(rows), key=lambda row: (len(row), row))
-    found: dict[tuple[int, ...], float] = {}
+    told, device, layout = callbacks or Callbacks(), next(model.parameters()).device, layout_of(model)
+    distinct = list(dict.fromkeys(rows))
+    found: dict[Encoded, float] = {}
     was_training = model.training
     model.eval()
     try:
-        for batch in by_budget(range(len(distinct)), [len(r) for r in distinct], budget):
+        for batch in plan_rows(distinct, budget, layout).batches:
             if told.should_stop():
                 raise Stopped(f"stopped after {len(found)} of {len(distinct)} rows")
             part = [distinct[i] for i in batch]
-            ids, mask = pad(part, pad_id)
             with torch.inference_mode():
-                values = reward_scores(model, ids.to(device), mask.to(device)).cpu().tolist()
+                values = scores_of(model, lay_out(part, layout, pad_id).to(device)).cpu().tolist()
             found.update(zip(part, values, strict=True))
             told.progress(len(found), len(distinct), "score")
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import resource
 import time
@@ -17,11 +18,14 @@ from ..config import TransformerConfig
 from ..errors import NotFiniteError, Stopped
 from ..metrics import credit, log_loss
 from ..types import Callbacks
-from .batches import EncodedPair, collate, plan_epoch
+from .batches import EncodedPair, collate
 from .checkpoint import Progress, best_folder, prune, save_checkpoint, save_weights, step_folder
 from .inference import score_rows
 from .losses import pair_terms
-from .pooling import reward_scores
+from .packed import layout_of, scores_of
+from .plan import Layout, Plan, plan_pairs
+
+log = logging.getLogger(__name__)
 
 
 def make_optimizer(model: nn.Module, config: TransformerConfig) -> torch.optim.AdamW:
@@ -43,11 +47,11 @@ def learning_rate(step: int, total: int, config: TransformerConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
 
-def steps_in_all(lengths: Sequence[int], config: TransformerConfig) -> int:
+def steps_in_all(pairs: Sequence[EncodedPair], config: TransformerConfig, layout: Layout) -> int:
     """Steps of the whole run; a last part of an epoch is rounded up."""
     total, left, epoch = 0.0, config.epochs, 0
     while left > 0:
-        batches = len(plan_epoch(lengths, config.batch_tokens, config.seed, epoch))
+        batches = len(plan_pairs(pairs, config.batch_tokens, config.seed, epoch, layout).batches)
         total += min(1.0, left) * math.ceil(batches / config.accumulate)
         left, epoch = left - 1, epoch + 1
     whole = max(1, math.ceil(total - 1e-9))
@@ -84,22 +88,25 @@ class Loop:
 
     def run(self) -> None:
         """Train to the end or to early stopping. Raises ``Stopped`` (checkpointed) or ``NotFiniteError``."""
-        lengths = [p.length for p in self.train_pairs]
-        self.total = steps_in_all(lengths, self.config)
+        layout = layout_of(self.model)
+        self.total = steps_in_all(self.train_pairs, self.config, layout)
         self.started = time.monotonic() - self.progress.seconds
         self.model.train()
-        plan: list[list[int]] = []
+        plan: Plan | None = None
         planned = -1
         while self.progress.step < self.total and self.progress.bad < self.config.patience:
             if self.told.should_stop():
                 self._checkpoint()
                 raise Stopped(f"stopped at step {self.progress.step} of {self.total}")
-            if planned != self.progress.epoch:
+            if plan is None or planned != self.progress.epoch:
                 planned = self.progress.epoch
-                plan = plan_epoch(lengths, self.config.batch_tokens, self.config.seed, planned)
+                plan = plan_pairs(
+                    self.train_pairs, self.config.batch_tokens, self.config.seed, planned, layout
+                )
+                log.info("epoch %d: %s", planned, plan)
             at = self.progress.batch
-            self._step(plan[at : at + self.config.accumulate])
-            self._advance(len(plan))
+            self._step(plan.batches[at : at + self.config.accumulate])
+            self._advance(len(plan.batches))
         self._checkpoint()
 
     def _advance(self, batches: int) -> None:
@@ -124,7 +131,7 @@ class Loop:
         prune(self.work, self.config.keep_checkpoints)
         self.told.checkpointed()
 
-    def _step(self, batches: list[list[int]]) -> None:
+    def _step(self, batches: Sequence[Sequence[int]]) -> None:
         began = time.monotonic()
         rate = learning_rate(self.progress.step, self.total, self.config)
         for group in self.optimizer.param_groups:
@@ -145,8 +152,9 @@ class Loop:
             self._report(step, figures, rate, norm, time.monotonic() - began)
 
     def _backward(self, pairs: list[EncodedPair], count: int, figures: StepFigures) -> None:
-        batch = collate(pairs, self.pad_id).to(next(self.model.parameters()).device)
-        scores = reward_scores(self.model, batch.input_ids, batch.attention_mask, dropout=self.config.dropout)
+        device = next(self.model.parameters()).device
+        batch = collate(pairs, layout_of(self.model), self.pad_id).to(device)
+        scores = scores_of(self.model, batch.rows, dropout=self.config.dropout)
         chosen, rejected = scores[batch.chosen], scores[batch.rejected]  # (B,) float32
         terms = pair_terms(
             chosen, rejected, batch.margin, batch.p_chosen, batch.weight, center=self.config.centering

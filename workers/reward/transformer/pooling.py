@@ -44,14 +44,42 @@ def reward_scores(model: Any, input_ids: Tensor, attention_mask: Tensor, *, drop
 
     ``dropout`` acts on a decoder's pooled state, in training mode alone.
     """
+    return scores_and_states(model, input_ids, attention_mask, dropout=dropout)[0]
+
+
+def scores_and_states(
+    model: Any, input_ids: Tensor, attention_mask: Tensor, *, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """``reward_scores`` and the float32 states (B, H) that aspect heads read: a decoder's pooled state, an
+    encoder's last state of its first real token."""
     if not has_decoder_head(model):
-        logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits.float()[:, 0]
+        return _encoder_scores_and_states(model, input_ids, attention_mask)
     # Positions count real tokens, so padding on the left shifts nothing.
     position_ids = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     backbone = getattr(model, model.base_model_prefix)
     states = backbone(
         input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
     ).last_hidden_state
-    pooled = F.dropout(last_real_token(states, attention_mask).float(), dropout, training=model.training)
-    return F.linear(pooled, model.score.weight.float())[:, 0]
+    return head_scores(model, last_real_token(states, attention_mask), dropout=dropout)
+
+
+def head_scores(model: Any, pooled: Tensor, *, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Scores (B,) of a decoder's pooled states (B, H), and these states in float32 after dropout."""
+    states = F.dropout(pooled.float(), dropout, training=model.training)
+    return F.linear(states, model.score.weight.float())[:, 0], states
+
+
+def _encoder_scores_and_states(
+    model: Any, input_ids: Tensor, attention_mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    seen: list[Tensor] = []
+    backbone = getattr(model, model.base_model_prefix)
+    # Asking for hidden states would keep those of every layer.
+    hook = backbone.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
+    try:
+        logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    finally:
+        hook.remove()
+    first = attention_mask.argmax(dim=1)  # (B,)
+    states = seen[0][torch.arange(len(first), device=first.device), first]
+    return logits.float()[:, 0], states.float()

@@ -16,6 +16,7 @@ from ..folder import is_trusted
 from ..types import Callbacks, Item, Scores
 from .build import pick_device
 from .inference import score_rows
+from .packed import use_trees
 from .template import ConversationEncoder
 
 
@@ -38,12 +39,11 @@ class TransformerScorer:
     def score(self, items: Sequence[Item], *, callbacks: Callbacks | None = None) -> Scores:
         """Scores in the order given. Raises ``Stopped`` between batches."""
         encoded = [self.encoder.encode(item.messages, item.response) for item in items]
-        rows = [e.ids for e in encoded]
-        value = score_rows(self.model, rows, self.pad_id, self.budget, callbacks=callbacks)
+        value = score_rows(self.model, encoded, self.pad_id, self.budget, callbacks=callbacks)
         return Scores(
             value,
             value[:, None].copy(),
-            np.array([len(r) for r in rows], dtype=np.int64),
+            np.array([len(e.ids) for e in encoded], dtype=np.int64),
             np.array([e.truncated for e in encoded], dtype=np.bool_),
         )
 
@@ -71,4 +71,5 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
     if encoder.template_hash != named:
         raise CorruptModelError("the tokenizer renders other text than the model was trained on")
     model.to(pick_device(device)).eval()
+    use_trees(model, encoder.max_length)
     return TransformerScorer(model, encoder, tokenizer.pad_token_id, temperature)

@@ -27,10 +27,12 @@ ENCODER_TEMPLATE = "{{ cls_token }}{% for m in messages %}{{ m['content'] }}{{ s
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of one conversation; ``full_length`` is what it would have been without a limit."""
+    """Token ids of one conversation, of which the first ``prompt`` are the prompt's; ``full_length`` is what it
+    would have been without a limit."""
 
     ids: tuple[int, ...]
     full_length: int
+    prompt: int = 0
 
     @property
     def truncated(self) -> bool:
@@ -83,24 +85,26 @@ class ConversationEncoder:
         full_length = len(prompt) + len(answer)
         if not full_length:
             raise DataError("the chat template rendered no token")
-        ids = truncate(prompt, answer, self.max_length, self.special)
-        return Encoded(tuple(ids), full_length)
+        kept, answer = truncate(prompt, answer, self.max_length, self.special)
+        return Encoded(tuple(kept + answer), full_length, len(kept))
 
 
-def truncate(prompt: list[int], answer: list[int], limit: int, special: frozenset[int]) -> list[int]:
-    """At most ``limit`` tokens: the prompt's end and the whole answer, or the answer's start and its end
-    mark.
+def truncate(
+    prompt: list[int], answer: list[int], limit: int, special: frozenset[int]
+) -> tuple[list[int], list[int]]:
+    """What stays of prompt and answer, at most ``limit`` tokens: the prompt's end and the whole answer, or the
+    answer's start and its end mark.
 
     A first special token of the prompt (BOS, CLS) stays in front when any of the prompt stays. The end mark
     runs from the answer's last special token to its end (``<|im_end|>`` and a newline, say).
     """
     if len(prompt) + len(answer) <= limit:
-        return prompt + answer
+        return prompt, answer
     room = limit - len(answer)
     if room > 0:
         start = prompt[:1] if prompt and prompt[0] in special else []
         kept = prompt[len(prompt) - room + len(start) :] if room > len(start) else []
-        return start[:room] + kept + answer
+        return start[:room] + kept, answer
     marks = [i for i in range(len(answer)) if answer[i] in special]
     end = answer[marks[-1] :] if marks and len(answer) - marks[-1] <= 4 else []
-    return answer[: limit - len(end)] + end
+    return [], answer[: limit - len(end)] + end

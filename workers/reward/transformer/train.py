@@ -25,6 +25,7 @@ from .batches import EncodedPair, encode_pairs
 from .build import build_model, build_tokenizer, locate, pick_device
 from .checkpoint import Progress, best_folder, load_latest, load_weights
 from .loop import Loop, make_optimizer, pair_differences
+from .packed import layout_of, use_trees
 from .pooling import has_decoder_head
 from .template import ConversationEncoder
 
@@ -121,6 +122,8 @@ def train_transformer(
     tokenizer = prepare_tokenizer(work, mark, config, source, splits.train)
     model = build_model(config, source, tokenizer).to(pick_device(config.device))
     encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
+    padded_because = use_trees(model, encoder.max_length)
+    log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
     train_rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale)
     validation_rows, overlong_too = encode_pairs(splits.validation, encoder, config.margin_scale)
     splits.counts["overlong"] = overlong + overlong_too
@@ -152,6 +155,8 @@ def train_transformer(
         "max_length": encoder.max_length,
         "temperature": temperature,
         "pooling": "last_real_token" if has_decoder_head(model) else "own_pooler",
+        "layout": layout_of(model),
+        "padded_because": padded_because,
         "config": config_to_dict(config),
         "metrics": metrics,
         "counts": splits.counts,

@@ -1,0 +1,182 @@
+"""Scores of a pack through the model's own forward pass, with one attention function and one shorter last layer.
+
+In the last layer only the answers' last tokens are needed: keys and values are made of all tokens, the
+feed-forward half and the final norm run on those alone.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import attention
+from .batches import Rows
+from .plan import Layout
+from .pooling import has_decoder_head, reward_scores
+from .trees import Pack, pack
+
+TOLERANCE = 2e-3
+
+
+def scores_of(model: Any, rows: Rows, *, dropout: float = 0.0) -> Tensor:
+    """Raw float32 scores (R,) of rows laid out for this model."""
+    if isinstance(rows, Pack):
+        return packed_scores(model, rows, dropout=dropout)
+    return reward_scores(model, rows.input_ids, rows.attention_mask, dropout=dropout)
+
+
+def layout_of(model: Any) -> Layout:
+    """How this model's rows are laid out: ``tree`` once ``use_trees`` has accepted it."""
+    return "tree" if model.config._attn_implementation == attention.NAME else "padded"
+
+
+def backbone_of(model: Any) -> Any:
+    """The module under the head."""
+    return getattr(model, model.base_model_prefix)
+
+
+def packed_scores(model: Any, packed: Pack, *, dropout: float = 0.0) -> Tensor:
+    """Raw float32 scores (R,) of a pack's rows. ``model`` is one that ``use_trees`` has accepted."""
+    pooled = F.dropout(packed_states(model, packed), dropout, training=model.training)
+    return F.linear(pooled, model.score.weight.float())[:, 0]
+
+
+def packed_states(model: Any, packed: Pack) -> Tensor:
+    """float32 states (R, H) of the rows' last tokens."""
+    states = backbone_of(model)(
+        input_ids=packed.input_ids,
+        position_ids=packed.position_ids,
+        use_cache=False,
+        tree=packed,
+        kernel=attention.kernel_for(packed.input_ids.device),
+    ).last_hidden_state
+    if not is_pruned(model):
+        states = states[:, packed.last]
+    last: Tensor = states[0].float()
+    return last
+
+
+def use_trees(model: Any, longest: int) -> str:
+    """Switch a model to packed trees, for rows of at most ``longest`` tokens.
+
+    Returns why it cannot be, or an empty string. Nothing is taken on trust: the model is switched only if a small
+    pack gives the scores that it gives row by row.
+    """
+    reason = _obstacle(model, longest)
+    if reason:
+        return reason
+    before, was_training = model.config._attn_implementation, model.training
+    model.eval()
+    rows = _Row.some(model.config.get_text_config().vocab_size, longest)
+    alone = _alone(model, rows)
+    for prune in (True, False):
+        _switch(model, prune=prune)
+        reason = _difference(model, rows, alone)
+        if not reason:
+            break
+        _switch_back(model, before)
+    model.train(was_training)
+    return f"{type(model).__name__} does not take packed rows: {reason}" if reason else ""
+
+
+def is_pruned(model: Any) -> bool:
+    """Whether the last layer returns the rows' last tokens alone."""
+    return any("forward" in vars(layer) for layer in getattr(backbone_of(model), "layers", [])[-1:])
+
+
+def _difference(model: Any, rows: list[_Row], alone: Tensor) -> str:
+    """Why the packed scores cannot be used, or an empty string."""
+    try:
+        with torch.no_grad():
+            together = packed_scores(model, pack(rows).to(alone.device)).double()
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        return str(error)
+    off = float((together - alone).abs().max() / alone.abs().max().clamp(min=1.0))
+    exact = next(model.parameters()).dtype == torch.float32
+    return "" if off < (TOLERANCE if exact else 20 * TOLERANCE) else f"its scores are off by {off:.2g}"
+
+
+def _obstacle(model: Any, longest: int) -> str:
+    if not has_decoder_head(model):
+        return "an encoder reads both ways, so answers cannot share a prompt"
+    config = model.config.get_text_config()
+    name = type(model).__name__
+    if not getattr(backbone_of(model), "_supports_attention_backend", False):
+        return f"{name} has an attention of its own"
+    if getattr(config, "attention_dropout", 0.0):
+        return f"{name} drops attention weights"
+    if getattr(config, "attn_logit_softcapping", None):
+        return f"{name} caps its attention"
+    window = getattr(config, "sliding_window", None)
+    windowed = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
+    if window and windowed and window < longest:
+        return f"{name} looks back {window} tokens only"
+    return ""
+
+
+class _Row:
+    def __init__(self, ids: tuple[int, ...], prompt: int) -> None:
+        self.ids, self.prompt = ids, prompt
+
+    @classmethod
+    def some(cls, vocabulary: int, longest: int) -> list[_Row]:
+        """Two prompts with three and one answers, of a few tokens each."""
+        drawn = torch.randint(0, vocabulary, (64,), generator=torch.Generator().manual_seed(0)).tolist()
+        cut = max(1, min(9, longest - 8))
+        prompt, other = tuple(drawn[:cut]), tuple(drawn[20 : 20 + min(3, cut)])
+        answers = [tuple(drawn[30 + 8 * i : 33 + 8 * i + 2 * i]) for i in range(3)]
+        return [
+            *(cls(prompt + answer, len(prompt)) for answer in answers),
+            cls(other + answers[0], len(other)),
+        ]
+
+
+def _alone(model: Any, rows: list[_Row]) -> Tensor:
+    """Scores (R,) of rows one by one, by the padded path."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        ids = [torch.tensor([row.ids], device=device) for row in rows]
+        return torch.cat([reward_scores(model, row, torch.ones_like(row)) for row in ids]).double()
+
+
+def _switch(model: Any, *, prune: bool) -> None:
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(attention.NAME, attention.tree_attention)
+    model.set_attn_implementation(attention.NAME)
+    for layer in getattr(backbone_of(model), "layers", [])[-1:] if prune else []:
+        layer.forward = types.MethodType(_last_layer(layer), layer)
+
+
+def _switch_back(model: Any, before: str) -> None:
+    for layer in getattr(backbone_of(model), "layers", [])[-1:]:
+        vars(layer).pop("forward", None)
+    model.set_attn_implementation(before)
+
+
+def _last_layer(layer: Any) -> Callable[..., Tensor]:
+    """A last layer's forward that returns the states (1, R, H) of the rows' last tokens alone.
+
+    The two forms of today's decoders: norms before each half (Llama, Mistral, Qwen), and before and after each
+    (Gemma 2 and 3).
+    """
+    around = hasattr(layer, "pre_feedforward_layernorm")
+
+    def forward(self: Any, hidden_states: Tensor, *, tree: Pack, **options: Any) -> Tensor:
+        attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden_states), tree=tree, **options)
+        attended, residual = attended[:, tree.last], hidden_states[:, tree.last]
+        if around:
+            residual = residual + self.post_attention_layernorm(attended)
+            fed = self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(residual)))
+        else:
+            residual = residual + attended
+            fed = self.mlp(self.post_attention_layernorm(residual))
+        states: Tensor = residual + fed
+        return states
+
+    return forward
