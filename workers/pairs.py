@@ -36,6 +36,14 @@ def strength_slice(strength: float | None) -> str:
     return "slight" if strength < 2 else "clear"
 
 
+def tie_share(row: SnapshotRow, p_a: float) -> float | None:
+    """Share of the votes for neither response; None where the votes are not what settled `p_a`."""
+    neither = row.votes_tie + row.votes_both_bad
+    if not row.votes or abs((row.votes_a + neither / 2) / row.votes - p_a) > 1e-6:
+        return None
+    return neither / row.votes
+
+
 def row_to_pair(row: SnapshotRow) -> Pair:
     """The pair of one snapshot row, oriented so that `p_chosen` is at least one half.
 
@@ -55,6 +63,7 @@ def row_to_pair(row: SnapshotRow) -> Pair:
         chosen=chosen,
         rejected=rejected,
         p_chosen=p_a if a_first else 1.0 - p_a,
+        p_tie=tie_share(row, p_a),
         strength=None if strength is None else min(4.0, max(1.0, strength)),
         group=row.group,
         split=row.split,

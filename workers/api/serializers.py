@@ -139,7 +139,10 @@ class ScoreSerializer(serializers.ModelSerializer):
 
 
 class OpinionSerializer(serializers.Serializer):
-    """The model's view of one comparison: P(a ≻ b) against the comparison's own responses."""
+    """The model's view of one comparison: P(a ≻ b) against the comparison's own responses.
+
+    `p_tie` is the chance of a tie, of models trained with `ranking` = `rao_kupper`; null for others.
+    """
 
     comparison = serializers.IntegerField()
     reward_model = serializers.IntegerField()
@@ -148,6 +151,7 @@ class OpinionSerializer(serializers.Serializer):
     score_a = serializers.FloatField()
     score_b = serializers.FloatField()
     is_truncated = serializers.BooleanField()
+    p_tie = serializers.FloatField(allow_null=True)
 
 
 class PolicySerializer(serializers.ModelSerializer):

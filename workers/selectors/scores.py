@@ -9,18 +9,20 @@ import numpy as np
 
 from labeling.models import Comparison
 from workers.models import RewardModel, Score
-from workers.reward.predict import pair_probability
+from workers.reward.predict import outcome_probabilities, pair_probability
 
 
 @dataclass(frozen=True)
 class PairOpinion:
-    """A model's view of one comparison: P(a ≻ b), its deviation over the heads, both raw scores."""
+    """A model's view of one comparison: P(a ≻ b), its deviation over the heads, both raw scores, and P(tie) of a
+    model that learned ties."""
 
     p_a: float
     std: float
     score_a: float
     score_b: float
     is_truncated: bool
+    p_tie: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,22 @@ def opinions(model: RewardModel, pairs: Iterable[tuple[int, int, int]]) -> dict[
     heads_a = np.stack([a.heads for _pk, a, _b in known])  # (N, K)
     heads_b = np.stack([b.heads for _pk, _a, b in known])
     mean, std = pair_probability(heads_a, heads_b, model.temperature)
+    ties = _ties(model, heads_a, heads_b)
     return {
-        pk: PairOpinion(float(mean[i]), float(std[i]), a.value, b.value, a.is_truncated or b.is_truncated)
+        pk: PairOpinion(
+            float(mean[i]), float(std[i]), a.value, b.value, a.is_truncated or b.is_truncated, ties[i]
+        )
         for i, (pk, a, b) in enumerate(known)
     }
+
+
+def _ties(model: RewardModel, heads_a: np.ndarray, heads_b: np.ndarray) -> list[float | None]:
+    """P(tie) of each pair (N,) by the model's own threshold and temperature; None where it learned none."""
+    threshold = model.metrics.get("tie_threshold")
+    if threshold is None:
+        return [None] * len(heads_a)
+    found = outcome_probabilities(heads_a, heads_b, model.metrics["tie_temperature"], threshold)
+    return [float(p) for p in found[:, 1]]
 
 
 def comparison_opinions(model: RewardModel, comparison_ids: Iterable[int]) -> dict[int, PairOpinion]:

@@ -43,6 +43,27 @@ def test_the_preferred_response_is_chosen(outcome: str, p_a: float, chosen: str,
     assert (pair.pair_id, pair.group, pair.split) == ("7", "g", "test")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "p_a", "votes", "share"),
+    [
+        ("a", 1.0, (2, 0, 0, 0), 0.0),
+        ("a", 0.625, (2, 1, 1, 0), 0.25),
+        ("tie", 0.5, (1, 1, 0, 0), 0.0),  # split votes: settled as a tie, but nobody said so
+        ("tie", 0.5, (0, 0, 1, 1), 1.0),
+        ("both_bad", 1 / 3, (0, 1, 0, 2), 2 / 3),
+        ("tie", 0.5, (2, 0, 0, 0), 1.0),  # adjudicated against the votes
+        ("b", 0.0, (2, 0, 1, 0), 0.0),
+        ("tie", 0.5, (0, 0, 0, 0), 1.0),  # settled without votes
+    ],
+)
+def test_ties_are_told_from_split_votes(
+    outcome: str, p_a: float, votes: tuple[int, int, int, int], share: float
+) -> None:
+    names = ("votes_a", "votes_b", "votes_tie", "votes_both_bad")
+    pair = row_to_pair(row(outcome, p_a, **dict(zip(names, votes, strict=True))))
+    assert pair.tie_share == pytest.approx(share)
+
+
 def test_strength_counts_for_winners_alone() -> None:
     assert row_to_pair(row("a", 1.0, strength=2.5)).strength == 2.5
     assert row_to_pair(row("tie", 0.5, strength=2.5)).strength is None

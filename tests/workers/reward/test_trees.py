@@ -116,7 +116,7 @@ def test_n_ranked_answers_in_one_tree_equal_the_sum_over_their_pairs():
     def loss(model, some, layout):
         batch = collate(some, layout, 0)
         scores = scores_of(model, batch.rows)
-        return F.softplus(scores[batch.rejected] - scores[batch.chosen] + batch.margin).sum()
+        return F.softplus(scores[batch.rejected] - scores[batch.chosen] + batch.labels.margin).sum()
 
     whole = loss(packed, pairs, "tree")
     apart = sum(loss(plain, [pair], "padded") for pair in pairs)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..labels import signed_margin
 from ..types import Pair
+from .objective import Labels, rating_rows
 from .plan import Layout
 from .template import ConversationEncoder, Encoded
 from .trees import Pack, pack
@@ -17,13 +18,16 @@ from .trees import Pack, pack
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """One pair as tokens; ``margin`` is signed towards the preferred side."""
+    """One pair as tokens; ``margin`` is signed towards the preferred side; ``ratings`` of chosen and rejected by
+    aspect, NaN where missing."""
 
     chosen: Encoded
     rejected: Encoded
     margin: float
     p_chosen: float
     weight: float
+    p_tie: float = 0.0
+    ratings: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,13 @@ Rows = Pack | Rectangle
 class Batch:
     """Distinct token rows and the pairs over them. An answer in several pairs of a batch is read once.
 
-    ``rows`` are R token rows; ``chosen``, ``rejected`` (B,) row numbers; ``margin``, ``p_chosen``, ``weight``
-    (B,) float32.
+    ``rows`` are R token rows; ``chosen``, ``rejected`` (B,) row numbers; ``labels`` of the B pairs.
     """
 
     rows: Rows
     chosen: Tensor
     rejected: Tensor
-    margin: Tensor
-    p_chosen: Tensor
-    weight: Tensor
+    labels: Labels
 
     def to(self, device: torch.device) -> Batch:
         """The same batch elsewhere."""
@@ -85,16 +86,15 @@ def collate(pairs: Sequence[EncodedPair], layout: Layout, pad_id: int) -> Batch:
         lay_out(list(index), layout, pad_id),
         torch.tensor([index[p.chosen] for p in pairs]),
         torch.tensor([index[p.rejected] for p in pairs]),
-        torch.tensor([p.margin for p in pairs], dtype=torch.float32),
-        torch.tensor([p.p_chosen for p in pairs], dtype=torch.float32),
-        torch.tensor([p.weight for p in pairs], dtype=torch.float32),
+        Labels.of(pairs),
     )
 
 
 def encode_pairs(
-    pairs: Iterable[Pair], encoder: ConversationEncoder, margin_scale: float
+    pairs: Iterable[Pair], encoder: ConversationEncoder, margin_scale: float, aspects: Sequence[str] = ()
 ) -> tuple[list[EncodedPair], int]:
-    """Token ids of every pair, and how many pairs were cut. A text in many pairs is encoded once."""
+    """Token ids of every pair, with its ratings of ``aspects``, and how many pairs were cut. A text in many pairs
+    is encoded once."""
     known: dict[tuple[object, str], Encoded] = {}
     out, overlong = [], 0
     for pair in pairs:
@@ -106,5 +106,7 @@ def encode_pairs(
             sides.append(known[key])
         overlong += any(side.truncated for side in sides)
         margin = signed_margin(pair, margin_scale)
-        out.append(EncodedPair(sides[0], sides[1], margin, pair.p_chosen, pair.weight))
+        ratings = rating_rows(pair.ratings_chosen, pair.ratings_rejected, aspects)
+        labels = (margin, pair.p_chosen, pair.weight, pair.tie_share, ratings)
+        out.append(EncodedPair(sides[0], sides[1], *labels))
     return out, overlong

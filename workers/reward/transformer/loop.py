@@ -7,8 +7,9 @@ import math
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,19 +22,32 @@ from ..types import Callbacks
 from .batches import EncodedPair, collate
 from .checkpoint import Progress, best_folder, prune, save_checkpoint, save_weights, step_folder
 from .inference import score_rows
-from .losses import pair_terms
-from .packed import layout_of, scores_of
+from .objective import Objective
+from .packed import layout_of, read_rows
 from .plan import Layout, Plan, plan_pairs
 
 log = logging.getLogger(__name__)
 
+# The tie threshold is one number in units of scores: at a rate made for weights it would hardly move.
+THRESHOLD_RATE = 1e-2
 
-def make_optimizer(model: nn.Module, config: TransformerConfig) -> torch.optim.AdamW:
-    """AdamW; norms and biases (one-dimensional parameters) are not decayed."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
+
+def trained_parts(model: nn.Module, objective: Objective) -> nn.ModuleDict:
+    """Everything that is trained, checkpointed and kept at its best, as one module."""
+    return nn.ModuleDict({"model": model, "objective": objective})
+
+
+def make_optimizer(model: nn.Module, objective: Objective, config: TransformerConfig) -> torch.optim.AdamW:
+    """AdamW; norms and biases (one-dimensional parameters) are not decayed. ``rate_scale`` of a group multiplies
+    the schedule's rate."""
+    parts = trained_parts(model, objective)
+    parameters = [p for p in parts.parameters() if p.requires_grad]
+    threshold = [p for p in parameters if p is objective.raw_threshold]
+    scale = max(1.0, THRESHOLD_RATE / config.learning_rate)
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        {"params": threshold, "weight_decay": 0.0, "rate_scale": scale},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
@@ -60,11 +74,12 @@ def steps_in_all(pairs: Sequence[EncodedPair], config: TransformerConfig, layout
 
 @dataclass(slots=True)
 class StepFigures:
-    """Sums over the pairs of one step."""
+    """Sums over the pairs of one step; ``terms`` of the loss by name, ``total`` among them."""
 
     pairs: int = 0
-    ranking: float = 0.0
-    centering: float = 0.0
+    tokens: int = 0  # computed, and what the step would compute as a padded rectangle
+    padded: int = 0
+    terms: dict[str, float] = field(default_factory=dict)
     right: float = 0.0
     decided: int = 0
     margin: float = 0.0
@@ -75,6 +90,7 @@ class Loop:
     """State of one run. ``progress`` is where it stands; everything else follows from settings and data."""
 
     model: nn.Module
+    objective: Objective
     optimizer: torch.optim.AdamW
     train_pairs: list[EncodedPair]
     validation_pairs: list[EncodedPair]
@@ -127,7 +143,8 @@ class Loop:
     def _checkpoint(self) -> None:
         folder = step_folder(self.work, self.progress.step)
         self.progress.seconds = time.monotonic() - self.started
-        save_checkpoint(folder, self.model, self.optimizer, self.progress)
+        parts = trained_parts(self.model, self.objective)
+        save_checkpoint(folder, parts, self.optimizer, self.progress)
         prune(self.work, self.config.keep_checkpoints)
         self.told.checkpointed()
 
@@ -135,12 +152,13 @@ class Loop:
         began = time.monotonic()
         rate = learning_rate(self.progress.step, self.total, self.config)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_scale", 1.0)
         count = sum(len(b) for b in batches)
         figures = StepFigures()
         for batch in batches:
             self._backward([self.train_pairs[i] for i in batch], count, figures)
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        trained = trained_parts(self.model, self.objective).parameters()
+        norm = float(nn.utils.clip_grad_norm_(trained, self.config.clip_norm))
         if not math.isfinite(norm):
             raise NotFiniteError(
                 f"the gradient is not finite at step {self.progress.step + 1}; try a lower rate"
@@ -154,49 +172,60 @@ class Loop:
     def _backward(self, pairs: list[EncodedPair], count: int, figures: StepFigures) -> None:
         device = next(self.model.parameters()).device
         batch = collate(pairs, layout_of(self.model), self.pad_id).to(device)
-        scores = scores_of(self.model, batch.rows, dropout=self.config.dropout)
+        scores, states = read_rows(self.model, batch.rows, dropout=self.config.dropout)
         chosen, rejected = scores[batch.chosen], scores[batch.rejected]  # (B,) float32
-        terms = pair_terms(
-            chosen, rejected, batch.margin, batch.p_chosen, batch.weight, center=self.config.centering
-        )
+        sides = (states[batch.chosen], states[batch.rejected]) if self.config.aspects else None
+        terms = self.objective(chosen, rejected, batch.labels, sides)
         if not bool(torch.isfinite(terms["total"])):
             raise NotFiniteError(f"the loss is not finite at step {self.progress.step + 1}; try a lower rate")
-        (terms["total"] / count).backward()  # type: ignore[no-untyped-call]
-        delta, p = (chosen - rejected).detach().cpu().numpy(), batch.p_chosen.cpu().numpy()
+        (terms["total"] / count).backward()
+        delta, p = (chosen - rejected).detach().cpu().numpy(), batch.labels.p_chosen.cpu().numpy()
         decided = p != 0.5
         figures.pairs += len(pairs)
-        figures.ranking += float(terms["ranking"].detach())
-        figures.centering += float(terms["centering"].detach())
+        figures.tokens += batch.rows.input_ids.numel()
+        longest = max(len(side.ids) for pair in pairs for side in (pair.chosen, pair.rejected))
+        figures.padded += 2 * len(pairs) * longest
+        for name, value in terms.items():
+            figures.terms[name] = figures.terms.get(name, 0.0) + float(value.detach())
         figures.right += float(credit(delta, p)[decided].sum())
         figures.decided += int(decided.sum())
         figures.margin += float((delta * np.where(p < 0.5, -1.0, 1.0))[decided].sum())
 
     def _report(self, step: int, figures: StepFigures, rate: float, norm: float, seconds: float) -> None:
+        mean = {name: value / figures.pairs for name, value in figures.terms.items()}
         values = {
-            "loss": (figures.ranking + figures.centering) / figures.pairs,
-            "loss_ranking": figures.ranking / figures.pairs,
-            "loss_centering": figures.centering / figures.pairs,
+            "loss": mean.pop("total"),
+            **{f"loss_{name}": value for name, value in mean.items()},
             "learning_rate": rate,
             "grad_norm": norm,
+            "pairs": float(figures.pairs),
+            "tokens": float(figures.tokens),
             "pairs_per_second": figures.pairs / max(seconds, 1e-9),
+            "tokens_per_second": figures.tokens / max(seconds, 1e-9),
+            "padding_avoided": 1.0 - figures.tokens / figures.padded,
             "memory_mb": peak_memory_mb(),
         }
         if figures.decided:
             values["accuracy"] = figures.right / figures.decided
             values["margin"] = figures.margin / figures.decided
+        if (threshold := self.objective.tie_threshold) is not None:
+            values["tie_threshold"] = threshold
         self.told.metric(step, values)
 
     def _evaluate(self) -> None:
         """Validation loss decides which weights are kept; ties among people count in it, not in accuracy."""
         delta = pair_differences(self.model, self.validation_pairs, self.pad_id, self.config.score_tokens)
         p = np.array([pair.p_chosen for pair in self.validation_pairs])
-        loss, decided = log_loss(delta, p, 1.0), p != 0.5
+        ties = [pair.p_tie for pair in self.validation_pairs]
+        loss = log_loss(delta, p, 1.0, p_tie=ties, tie_threshold=self.objective.tie_threshold)
+        decided = p != 0.5
         accuracy = float(credit(delta, p)[decided].mean()) if decided.any() else 0.5
         self.told.metric(self.progress.step, {"validation_loss": loss, "validation_accuracy": accuracy})
         if loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_accuracy = loss, accuracy
             self.progress.best_step, self.progress.bad = self.progress.step, 0
-            save_weights(self.model, best_folder(self.work, self.progress.step))
+            parts = trained_parts(self.model, self.objective)
+            save_weights(parts, best_folder(self.work, self.progress.step))
         else:
             self.progress.bad += 1
 

@@ -130,12 +130,3 @@ def aspect_regression(predicted: Tensor, ratings: Tensor) -> Tensor:
     rated = ~torch.isnan(ratings)
     error = torch.where(rated, predicted - torch.where(rated, ratings, 0.0), 0.0)
     return error.square().sum(dim=1) / rated.sum(dim=1).clamp(min=1)
-
-
-def pair_terms(
-    chosen: Tensor, rejected: Tensor, margin: Tensor, p_chosen: Tensor, weight: Tensor, *, center: float
-) -> dict[str, Tensor]:
-    """Sums over the N pairs of a batch: ``ranking``, ``centering`` (times its factor) and ``total``; scalars."""
-    ranking = (weight * bradley_terry(chosen - rejected, margin, p_chosen)).sum()
-    middle = center * (weight * centering(chosen, rejected)).sum()
-    return {"ranking": ranking, "centering": middle, "total": ranking + middle}

@@ -11,23 +11,27 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import attention
 from .batches import Rows
 from .plan import Layout
-from .pooling import has_decoder_head, reward_scores
+from .pooling import has_decoder_head, head_scores, reward_scores, scores_and_states
 from .trees import Pack, pack
 
 TOLERANCE = 2e-3
 
 
+def read_rows(model: Any, rows: Rows, *, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Raw float32 scores (R,) of rows laid out for this model, and the states (R, H) that aspect heads read."""
+    if isinstance(rows, Pack):
+        return head_scores(model, packed_states(model, rows), dropout=dropout)
+    return scores_and_states(model, rows.input_ids, rows.attention_mask, dropout=dropout)
+
+
 def scores_of(model: Any, rows: Rows, *, dropout: float = 0.0) -> Tensor:
     """Raw float32 scores (R,) of rows laid out for this model."""
-    if isinstance(rows, Pack):
-        return packed_scores(model, rows, dropout=dropout)
-    return reward_scores(model, rows.input_ids, rows.attention_mask, dropout=dropout)
+    return read_rows(model, rows, dropout=dropout)[0]
 
 
 def layout_of(model: Any) -> Layout:
@@ -42,8 +46,7 @@ def backbone_of(model: Any) -> Any:
 
 def packed_scores(model: Any, packed: Pack, *, dropout: float = 0.0) -> Tensor:
     """Raw float32 scores (R,) of a pack's rows. ``model`` is one that ``use_trees`` has accepted."""
-    pooled = F.dropout(packed_states(model, packed), dropout, training=model.training)
-    return F.linear(pooled, model.score.weight.float())[:, 0]
+    return head_scores(model, packed_states(model, packed), dropout=dropout)[0]
 
 
 def packed_states(model: Any, packed: Pack) -> Tensor:

@@ -39,6 +39,11 @@ def head_of(model: nn.Module) -> nn.Module:
     raise ValueError(f"{type(model).__name__} has no head named score, classifier or classification_head")
 
 
+def state_width(model: Any) -> int:
+    """H of the pooled states."""
+    return int(model.config.get_text_config().hidden_size)
+
+
 def reward_scores(model: Any, input_ids: Tensor, attention_mask: Tensor, *, dropout: float = 0.0) -> Tensor:
     """Raw float32 scores (B,) of token rows (B, T).
 

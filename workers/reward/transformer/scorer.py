@@ -15,19 +15,29 @@ from ..errors import CorruptModelError
 from ..folder import is_trusted
 from ..types import Callbacks, Item, Scores
 from .build import pick_device
-from .inference import score_rows
+from .inference import rate_rows
+from .objective import load_aspects
 from .packed import use_trees
+from .pooling import state_width
 from .template import ConversationEncoder
 
 
 @dataclass(slots=True)
 class TransformerScorer:
-    """Raw float32 scores of one model; one head, so the ensemble's spread is 0."""
+    """Raw float32 scores of one model; one head, so the ensemble's spread is 0.
+
+    A model that learned ties has ``tie_threshold`` and ``tie_temperature`` for ``predict.outcome_probabilities``;
+    one that learned ``aspects`` predicts ratings beside the scores.
+    """
 
     model: nn.Module
     encoder: ConversationEncoder
     pad_id: int
     temperature: float
+    tie_threshold: float | None = None
+    tie_temperature: float | None = None
+    aspects: tuple[str, ...] = ()
+    aspect_heads: nn.Linear | None = None
     budget: int = 8192
     kind: str = "transformer"
 
@@ -39,12 +49,16 @@ class TransformerScorer:
     def score(self, items: Sequence[Item], *, callbacks: Callbacks | None = None) -> Scores:
         """Scores in the order given. Raises ``Stopped`` between batches."""
         encoded = [self.encoder.encode(item.messages, item.response) for item in items]
-        value = score_rows(self.model, encoded, self.pad_id, self.budget, callbacks=callbacks)
+        found = rate_rows(
+            self.model, self.aspect_heads, encoded, self.pad_id, self.budget, callbacks=callbacks
+        )
+        value = found[:, 0].copy()
         return Scores(
             value,
             value[:, None].copy(),
             np.array([len(e.ids) for e in encoded], dtype=np.int64),
             np.array([e.truncated for e in encoded], dtype=np.bool_),
+            {name: found[:, i].copy() for i, name in enumerate(self.aspects, start=1)},
         )
 
 
@@ -64,6 +78,10 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         )
         encoder = ConversationEncoder(tokenizer, int(card["max_length"]))
         temperature, named = float(card["temperature"]), str(card["template_hash"])
+        threshold, tie_temperature = (
+            None if card.get(key) is None else float(card[key])
+            for key in ("tie_threshold", "tie_temperature")
+        )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CorruptModelError(f"the model cannot be read: {error}") from error
     if info["missing_keys"] or model.config.num_labels != 1:
@@ -72,4 +90,10 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         raise CorruptModelError("the tokenizer renders other text than the model was trained on")
     model.to(pick_device(device)).eval()
     use_trees(model, encoder.max_length)
-    return TransformerScorer(model, encoder, tokenizer.pad_token_id, temperature)
+    names = tuple(card.get("aspects") or ())
+    heads = None
+    if names:
+        heads = load_aspects(folder, names, state_width(model)).to(next(model.parameters()).device)
+    return TransformerScorer(
+        model, encoder, tokenizer.pad_token_id, temperature, threshold, tie_temperature, names, heads
+    )

@@ -24,9 +24,10 @@ from ..types import Callbacks, Pair, TrainResult
 from .batches import EncodedPair, encode_pairs
 from .build import build_model, build_tokenizer, locate, pick_device
 from .checkpoint import Progress, best_folder, load_latest, load_weights
-from .loop import Loop, make_optimizer, pair_differences
+from .loop import Loop, make_optimizer, pair_differences, trained_parts
+from .objective import Objective, save_aspects
 from .packed import layout_of, use_trees
-from .pooling import has_decoder_head
+from .pooling import has_decoder_head, state_width
 from .template import ConversationEncoder
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,9 @@ def fingerprint(splits: Splits, config: TransformerConfig) -> str:
             pair.strength,
             pair.weight,
             pair.split,
+            pair.p_tie,
+            sorted(pair.ratings_chosen.items()),
+            sorted(pair.ratings_rejected.items()),
         ]
         digest.update(json.dumps(said, ensure_ascii=True).encode())
     return digest.hexdigest()[:32]
@@ -124,15 +128,23 @@ def train_transformer(
     encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
     padded_because = use_trees(model, encoder.max_length)
     log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
-    train_rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale)
-    validation_rows, overlong_too = encode_pairs(splits.validation, encoder, config.margin_scale)
+    train_rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale, config.aspects)
+    validation_rows, overlong_too = encode_pairs(
+        splits.validation, encoder, config.margin_scale, config.aspects
+    )
     splits.counts["overlong"] = overlong + overlong_too
-    optimizer = make_optimizer(model, config)
-    found, skipped = load_latest(work, mark, model, optimizer)
+    objective = Objective(config, state_width(model))
+    objective.start_from(train_rows)
+    objective.adopt(Path(source))
+    objective.to(next(model.parameters()).device)
+    parts = trained_parts(model, objective)
+    optimizer = make_optimizer(model, objective, config)
+    found, skipped = load_latest(work, mark, parts, optimizer)
     for line in skipped:
         log.warning("checkpoint skipped: %s", line)
     loop = Loop(
         model=model,
+        objective=objective,
         optimizer=optimizer,
         train_pairs=train_rows,
         validation_pairs=validation_rows,
@@ -144,7 +156,7 @@ def train_transformer(
     )
     loop.run()
     if loop.progress.best_step:
-        load_weights(model, best_folder(work, loop.progress.best_step))
+        load_weights(parts, best_folder(work, loop.progress.best_step))
     temperature, metrics = _final_figures(loop, validation_rows)
     best_step = loop.progress.best_step or loop.progress.step
     card: dict[str, Any] = {
@@ -154,6 +166,9 @@ def train_transformer(
         "template_hash": encoder.template_hash,
         "max_length": encoder.max_length,
         "temperature": temperature,
+        "tie_threshold": objective.tie_threshold,
+        "tie_temperature": metrics.get("tie_temperature"),
+        "aspects": list(config.aspects),
         "pooling": "last_real_token" if has_decoder_head(model) else "own_pooler",
         "layout": layout_of(model),
         "padded_because": padded_because,
@@ -163,7 +178,7 @@ def train_transformer(
         "steps": loop.progress.step,
         "best_step": best_step,
     }
-    write_model(out, model, tokenizer, card)
+    write_model(out, model, tokenizer, card, objective.aspects)
     shutil.rmtree(work, ignore_errors=True)
     told.metric(loop.progress.step, metrics)
     seconds = time.monotonic() - loop.started
@@ -176,11 +191,21 @@ def _final_figures(loop: Loop, rows: list[EncodedPair]) -> tuple[float, dict[str
         "steps": float(loop.progress.step),
         "parameters": float(sum(p.numel() for p in loop.model.parameters())),
     }
+    threshold = loop.objective.tie_threshold
+    if threshold is not None:
+        metrics |= {"tie_threshold": threshold, "tie_temperature": 1.0}
     if not rows:
         return 1.0, metrics
     delta = pair_differences(loop.model, rows, loop.pad_id, loop.config.score_tokens)
     p = np.array([row.p_chosen for row in rows])
-    temperature = fit_temperature(delta, p, np.array([row.weight for row in rows]))
+    weight, ties = np.array([row.weight for row in rows]), np.array([row.p_tie for row in rows])
+    temperature = fit_temperature(delta, p, weight)
+    if threshold is not None:
+        found = fit_temperature(delta, p, weight, p_tie=ties, tie_threshold=threshold)
+        metrics["tie_temperature"] = found
+        metrics["validation_outcome_log_loss"] = log_loss(
+            delta, p, found, p_tie=ties, tie_threshold=threshold
+        )
     decided = p != 0.5
     metrics["temperature"] = temperature
     metrics["validation_log_loss"] = log_loss(delta, p, temperature)
@@ -188,8 +213,10 @@ def _final_figures(loop: Loop, rows: list[EncodedPair]) -> tuple[float, dict[str
     return temperature, metrics
 
 
-def write_model(out: Path, model: Any, tokenizer: Any, card: dict[str, Any]) -> None:
-    """A plain Hugging Face folder plus card and manifest.
+def write_model(
+    out: Path, model: Any, tokenizer: Any, card: dict[str, Any], aspects: nn.Linear | None = None
+) -> None:
+    """A plain Hugging Face folder plus card, manifest and, in a folder of their own, the aspect heads.
 
     ``problem_type`` = regression tells pipelines and vLLM that the one logit is the score itself, not
     something to put through a sigmoid.
@@ -199,3 +226,5 @@ def write_model(out: Path, model: Any, tokenizer: Any, card: dict[str, Any]) -> 
         model.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
         write_json(folder / MODEL_CARD, card)
+        if aspects is not None:
+            save_aspects(folder, aspects)
