@@ -14,7 +14,16 @@ from workers.reward.config import config_from_dict, config_to_dict
 
 NAMES = {
     ModelKind.STARTER: ("heads", "seed"),
-    ModelKind.TRANSFORMER: ("base", "hub", "epochs", "learning_rate", "max_length", "batch_tokens", "seed"),
+    ModelKind.TRANSFORMER: (
+        "base",
+        "hub",
+        "ranking",
+        "epochs",
+        "learning_rate",
+        "max_length",
+        "batch_tokens",
+        "seed",
+    ),
 }
 
 
@@ -53,6 +62,17 @@ class KindForm(forms.Form):
         required=False,
         choices=[("huggingface", "Hugging Face"), ("modelscope", "ModelScope")],
         help_text=_("Where a hub id is looked up."),
+    )
+    ranking = forms.ChoiceField(
+        label=_("Ties"),
+        required=False,
+        choices=[
+            ("bradley_terry", _("half a win for each side")),
+            ("rao_kupper", _("an outcome of their own")),
+        ],
+        help_text=_(
+            "As an outcome of their own they also get a probability, learned from the votes for a tie."
+        ),
     )
     epochs = forms.FloatField(label=_("Epochs"), required=False, min_value=0.1, max_value=20)
     learning_rate = forms.FloatField(

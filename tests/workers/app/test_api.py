@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from rest_framework.test import APIClient
 
@@ -12,7 +13,7 @@ from tests.workers.app.conftest import Trained
 from tests.workers.app.world import World
 from webapp.jobs.models import Job
 from webapp.users.models import ApiToken, User
-from workers.models import RetrainPolicy, TrainingRun
+from workers.models import RetrainPolicy, RewardModel, Score, TrainingRun
 from workers.reward.config import TRANSFORMER_LIMITS
 
 BASE = "/api/v1/projects/world"
@@ -119,6 +120,19 @@ def test_scores_are_given_by_response_and_comparison(trained: Trained) -> None:
     by_response = {row["response"]: row["value"] for row in rows}
     assert opinion["score_a"] == by_response[comparison.response_a_id]
     assert (opinion["p_a"] > 0.5) == (opinion["score_a"] > opinion["score_b"])
+    assert opinion["p_tie"] is None
+
+
+def test_a_model_that_learned_ties_says_how_likely_one_is(trained: Trained) -> None:
+    comparison = Comparison.objects.get(pk=trained.world.open_ids[0])
+    RewardModel.objects.update(metrics={"tie_threshold": 3.0, "tie_temperature": 2.0})
+    opinion = get(trained, f"comparisons/{comparison.pk}/score")
+    a, b = (
+        Score.objects.get(response_id=pk).head_values.astype(float)
+        for pk in (comparison.response_a_id, comparison.response_b_id)
+    )
+    won, lost = (1 / (1 + np.exp(np.log(3) - sign * (a - b) / 2)) for sign in (1, -1))
+    assert opinion["p_tie"] == pytest.approx((1 - won - lost).mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("query", ["response=x", "comparison=-1", "model=1e3"])

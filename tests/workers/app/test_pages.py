@@ -177,13 +177,18 @@ def test_the_policy_page_saves_and_explains(trained: Trained) -> None:
         {
             "kind": "transformer",
             "base": "tiny",
+            "ranking": "rao_kupper",
             "is_enabled": "on",
             "cron": "0 3 * * *",
             "every_n_labels": "20",
         },
     )
     policy = RetrainPolicy.objects.get()
-    assert (policy.kind, policy.config, policy.every_n_labels) == ("transformer", {"base": "tiny"}, 20)
+    assert (policy.kind, policy.config, policy.every_n_labels) == (
+        "transformer",
+        {"base": "tiny", "ranking": "rao_kupper"},
+        20,
+    )
     html = page(trained, "models/policy/")
     assert "Next by schedule" in html
     assert 'value="0 3 * * *"' in html
@@ -251,6 +256,15 @@ def test_the_panel_is_mirrored_for_a_swapped_screen(trained: Trained) -> None:
     p, q = (float(re.search(r"P\(A better\) (\d\.\d+)", html)[1]) for html in (straight, mirrored))
     assert p + q == pytest.approx(1.0, abs=0.011)
     assert ("outcome-a" in straight) == ("outcome-b" in mirrored)
+
+
+def test_the_panel_names_the_chance_of_a_tie_where_the_model_learned_ties(trained: Trained) -> None:
+    url = f"panels/comparisons/{trained.world.open_ids[0]}/"
+    assert "P(tie)" not in page(trained, url, "viewer")
+    RewardModel.objects.update(metrics={"tie_threshold": 3.0, "tie_temperature": 2.0})
+    found = re.search(r"P\(tie\) (\d\.\d+)", page(trained, url, "viewer"))
+    assert found is not None
+    assert 0.0 < float(found[1]) <= 0.5  # at θ = 3 equal scores tie half the time
 
 
 def test_an_unscored_comparison_is_no_tie(trained: Trained) -> None:
