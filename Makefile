@@ -8,7 +8,7 @@ PORT ?= 8000
 STATIC = [ -z "$$DATABASE_URL" ] || $(BIN)/python manage.py collectstatic --noinput --verbosity 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo run test check lint types bench messages lock clean
+.PHONY: demo run test check lint types bench bench-reward messages lock clean
 
 # --- set-up: one stamp for each lock file -----------------------------------------------------------------
 $(BIN)/python:
@@ -21,6 +21,10 @@ $(VENV)/.worker: requirements/web.txt requirements/worker.txt | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.worker
 	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -r requirements/bench.txt
 	@touch $@
 
 # --- for users --------------------------------------------------------------------------------------------
@@ -59,7 +63,10 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 	$(BIN)/python manage.py makemessages
 	$(BIN)/python manage.py compilemessages --ignore .venv --ignore var
 
-lock: $(VENV)/.dev             ## pin the versions that are installed now
+bench-reward: $(VENV)/.bench   ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
+	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick)
+
+lock: $(VENV)/.bench           ## pin the versions that are installed now
 	$(BIN)/python -m docker.lock
 
 clean:

@@ -64,7 +64,7 @@ def learning_rate(step: int, total: int, config: TransformerConfig) -> float:
 def steps_in_all(pairs: Sequence[EncodedPair], config: TransformerConfig, layout: Layout) -> int:
     """Steps of the whole run; a last part of an epoch is rounded up."""
     total, left, epoch = 0.0, config.epochs, 0
-    while left > 0:
+    while left > 0 and not (config.max_steps and total >= config.max_steps):
         batches = len(plan_pairs(pairs, config.batch_tokens, config.seed, epoch, layout).batches)
         total += min(1.0, left) * math.ceil(batches / config.accumulate)
         left, epoch = left - 1, epoch + 1

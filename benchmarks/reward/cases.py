@@ -1,0 +1,136 @@
+"""What is trained on and scored: three kinds of data, one tokenizer, two sizes of model. Same token ids for all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workers.reward import Message, Pair, TransformerConfig, train
+from workers.reward.transformer.template import ConversationEncoder
+from workers.reward.transformer.tiny import distinct_texts, train_tokenizer
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+MAX_LENGTH = 1024
+VOCABULARY = 8192
+# Layers, width, heads, inner width; parameters of the linear layers are what the name says.
+SIZES = {"4M": (4, 256, 4, 1024), "34M": (8, 512, 8, 2048)}
+CASES = ("arguments", "multi-turn", "ranked")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Folders that a child process reads: ``base`` an untrained model, ``model`` a reward model to score with."""
+
+    base: Path
+    model: Path
+
+
+def arguments() -> list[Pair]:
+    """Argument pairs: a short prompt, two arguments."""
+    with gzip.open(DATA / "convincing-arguments" / "pairs.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [Pair(r["id"], (Message("user", r["prompt"]),), r["chosen"], r["rejected"]) for r in rows]
+
+
+def _ranked_lists() -> list[tuple[tuple[Message, ...], list[str]]]:
+    rows = json.loads((DATA / "oasst-zh" / "oaast_rm_zh.json").read_text(encoding="utf-8"))
+    out = []
+    for row in rows:
+        turns = [
+            message
+            for question, answer in row.get("history") or []
+            for message in (Message("user", question), Message("assistant", answer))
+        ]
+        asked = "\n".join(part for part in (row["instruction"], row.get("input", "")) if part)
+        out.append(((*turns, Message("user", asked)), list(dict.fromkeys(row["output"]))))
+    return out
+
+
+def ranked() -> list[Pair]:
+    """All pairs of ranked lists of two to five answers, list by list."""
+    return [
+        Pair(f"{number}-{i}-{j}", messages, answers[i], answers[j])
+        for number, (messages, answers) in enumerate(_ranked_lists())
+        for i in range(len(answers))
+        for j in range(i + 1, len(answers))
+    ]
+
+
+def multi_turn() -> list[Pair]:
+    """One pair for each conversation of three or more turns: a long prompt that both answers share."""
+    pairs = [
+        Pair(f"o{number}", messages, answers[0], answers[-1])
+        for number, (messages, answers) in enumerate(_ranked_lists())
+        if len(messages) >= 3 and len(answers) >= 2
+    ]
+    roles = {"human": "user", "gpt": "assistant", "system": "system"}
+    for name in ("dpo_en_demo.json", "dpo_zh_demo.json"):
+        rows = json.loads((DATA / "formats" / name).read_text(encoding="utf-8"))
+        pairs += [
+            Pair(
+                f"{name}-{number}",
+                tuple(Message(roles[turn["from"]], turn["value"]) for turn in row["conversations"]),
+                row["chosen"]["value"],
+                row["rejected"]["value"],
+            )
+            for number, row in enumerate(rows)
+            if len(row["conversations"]) >= 3 and row["chosen"]["value"] != row["rejected"]["value"]
+        ]
+    return pairs
+
+
+def pairs_of(case: str, seed: int) -> list[Pair]:
+    """A case's pairs in an order of their own for every round."""
+    pairs = {"arguments": arguments, "multi-turn": multi_turn, "ranked": ranked}[case]()
+    random.Random(seed).shuffle(pairs)
+    return pairs
+
+
+def base_config(base: Path, **options: Any) -> TransformerConfig:
+    """Settings that ours and the rival share where both have them."""
+    return TransformerConfig(base=str(base), max_length=MAX_LENGTH, learning_rate=1e-4, device="cpu", dropout=0.0,
+                             centering=0.0, weight_decay=0.0, margin_scale=0.0, log_every=1, **options)  # fmt: skip
+
+
+def prepare(folder: Path, size: str) -> Prepared:
+    """Write the untrained model and the reward model of one size, once."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForSequenceClassification
+
+    found = Prepared(folder / f"{size}-base", folder / f"{size}-model")
+    if found.model.exists():
+        return found
+    sample = [*arguments()[:1500], *ranked(), *multi_turn()]
+    tokenizer = train_tokenizer(distinct_texts(sample), VOCABULARY, encoder=False)
+    layers, width, heads, inner = SIZES[size]
+    torch.manual_seed(0)
+    model = Qwen2ForSequenceClassification(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            intermediate_size=inner,
+            max_position_embeddings=MAX_LENGTH,
+            num_labels=1,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+    model.save_pretrained(found.base)
+    tokenizer.save_pretrained(found.base)
+    train("transformer", arguments()[:8], base_config(found.base, max_steps=1), found.model)
+    return found
+
+
+def encoder_of(base: Path) -> ConversationEncoder:
+    """How both sides' text becomes token ids."""
+    from transformers import AutoTokenizer
+
+    return ConversationEncoder(AutoTokenizer.from_pretrained(str(base)), MAX_LENGTH)

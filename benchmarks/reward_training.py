@@ -1,0 +1,196 @@
+"""Training and scoring a reward model beside TRL's RewardTrainer and transformers' pipeline (`make bench-reward`).
+
+Usage: python -m benchmarks.reward_training [--quick] [--rounds N] [--seconds S] [--sizes 4M,34M] [--threads N]
+
+Same untrained Qwen2, token ids, optimiser and step size for both; float32 on the CPU; every measurement in a process
+of its own; methods take turns within each round, and each round has its own order of the data. TRL runs as it comes
+(batch 8, gradient checkpointing; float32 here, which is faster on a CPU than its bf16 default) and at its best:
+grouped by length, no checkpointing, the best of three batch sizes, chosen in a round of its own. The pipeline runs at
+the best of three batch sizes. Prints medians and spread; rows go to ``$BENCH_OUT`` (default
+var/bench/reward_training.json).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.reward.cases import CASES, SIZES, Prepared, prepare  # noqa: E402
+
+BATCHES = (2, 4, 8)
+PIPELINE_BATCHES = (1, 4, 16)
+# Tokens in one of our batches: what fits this machine's caches; larger rankings want their trees whole.
+BUDGETS = {"arguments": 2048, "multi-turn": 2048, "ranked": 4096}
+LEAST = {"training": {"arguments": 1.5, "multi-turn": 2.2, "ranked": 3.5},
+         "scoring": {"arguments": 2.0, "multi-turn": 4.0, "ranked": 5.0}}  # fmt: skip
+
+
+def measured(**wanted: Any) -> dict[str, float]:
+    """The figures of one child process. Raises RuntimeError with its last lines where it fails."""
+    command = [sys.executable, "-m", "benchmarks.reward.measure", json.dumps(wanted, default=str)]
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[-1]}\n{done.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def peak_gflops(seconds: float = 2.0) -> float:
+    """float32 matrix products of this machine, GFLOP/s: the best of a few sizes."""
+    import torch
+
+    best = 0.0
+    for size in (512, 1024, 2048):
+        a, b = torch.randn(size, size), torch.randn(size, size)
+        a @ b
+        began, count = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds / 3:
+            a @ b
+            count += 1
+        best = max(best, 2 * size**3 * count / (time.perf_counter() - began) / 1e9)
+    return best
+
+
+def linear_parameters(size: str) -> int:
+    """Parameters of the layers' matrices."""
+    layers, width, _heads, inner = SIZES[size]
+    return layers * (4 * width * width + 3 * width * inner)
+
+
+@dataclass(slots=True)
+class Series:
+    """One method's figures, a value for each round."""
+
+    rates: list[float]
+    tokens: list[float]
+    memory: list[float]
+
+    def add(self, found: dict[str, float]) -> None:
+        self.rates.append(found["rate"])
+        self.tokens.append(found["tokens"])
+        self.memory.append(found["memory"])
+
+    def __str__(self) -> str:
+        rate = statistics.median(self.rates)
+        return f"{rate:8.2f} [{min(self.rates):.2f}, {max(self.rates):.2f}]  {statistics.median(self.memory):7.0f} MiB"
+
+
+def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
+    """Median, least and greatest of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(ours.rates, rival.rates, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def training(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
+    rival = {"method": "trl-training", "case": case, "base": made.base}
+    best = 4
+    if not quick:
+        tried = {
+            batch: measured(**rival, seed=99, seconds=seconds / 2, batch=batch, best=True)["rate"]
+            for batch in BATCHES
+        }
+        best = max(tried, key=lambda batch: tried[batch])
+    names = ["ours", f"TRL at its best (batch {best})"] + ([] if quick else ["TRL as it comes"])
+    series = {name: Series([], [], []) for name in names}
+    ours = {"method": "ours-training", "case": case, "base": made.base, "budget": BUDGETS[case]}
+    for seed in range(rounds):
+        series[names[0]].add(measured(**ours, seed=seed, seconds=seconds))
+        series[names[1]].add(measured(**rival, seed=seed, seconds=seconds, batch=best, best=True))
+        if not quick:
+            series[names[2]].add(measured(**rival, seed=seed, seconds=seconds, batch=8, best=False))
+    return series
+
+
+def scoring(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
+    rival = {"method": "pipeline-scoring", "case": case, "model": made.model}
+    best = 4
+    if not quick:
+        tried = {
+            batch: measured(**rival, seed=99, seconds=seconds / 2, batch=batch)["rate"]
+            for batch in PIPELINE_BATCHES
+        }
+        best = max(tried, key=lambda batch: tried[batch])
+    names = ["ours", f"pipeline (batch {best})"]
+    series = {name: Series([], [], []) for name in names}
+    for seed in range(rounds):
+        series[names[0]].add(
+            measured(method="ours-scoring", case=case, model=made.model, seed=seed, seconds=seconds)
+        )
+        series[names[1]].add(measured(**rival, seed=seed, seconds=seconds, batch=best))
+    return series
+
+
+def report(task: str, case: str, size: str, series: dict[str, Series], peak: float) -> list[dict[str, Any]]:
+    """Print one case's lines; returns its rows."""
+    ours, rows = series["ours"], []
+    unit = "pairs/s" if task == "training" else "responses/s"
+    for name, found in series.items():
+        # Forward and backward of a matrix cost six operations for each parameter and token.
+        used = statistics.median(found.tokens) * 6 * linear_parameters(size) / 1e9
+        speed = f"  {used:5.1f} GFLOP/s ({used / peak:.0%})" if used else ""
+        print(f"{task:9} {case:11} {size:4} {name:26} {found} {unit}{speed}", flush=True)
+        if found is ours:
+            continue
+        times, low, high = ratio(ours, found)
+        memory = statistics.median(ours.memory) / max(statistics.median(found.memory), 1.0)
+        least = LEAST[task][case] if "as it comes" not in name else 0.0
+        print(
+            f"{'':27}{times:.2f} x [{low:.2f}, {high:.2f}], memory {memory:.2f} of it; asked: {least or '-'}"
+        )
+        rows.append({
+            "case": f"{task} {case} {size}", "metric": unit, "ours": statistics.median(ours.rates),
+            "rival": statistics.median(found.rates), "rival_name": name, "ratio": times, "low": low, "high": high,
+            "memory_ratio": memory, "gflops": used, "peak_gflops": peak,
+        })  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one round of the small model, in five minutes")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--sizes", default="4M,34M")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--tasks", default="training,scoring")
+    wanted = parser.parse_args()
+    if wanted.quick:
+        wanted.rounds, wanted.seconds, wanted.sizes = 1, 6.0, "4M"
+    folder = ROOT / "var" / "bench" / "reward"
+    folder.mkdir(parents=True, exist_ok=True)
+    peak = peak_gflops()
+    print(f"float32 matrix products on this machine: {peak:.0f} GFLOP/s", flush=True)
+    rows: list[dict[str, Any]] = []
+    for size in wanted.sizes.split(","):
+        made = prepare(folder, size)
+        for case in wanted.cases.split(","):
+            for task in wanted.tasks.split(","):
+                measure = training if task == "training" else scoring
+                series = measure(case, made, wanted.rounds, wanted.seconds, wanted.quick)
+                rows += report(task, case, size, series, peak)
+    out = Path(os.environ.get("BENCH_OUT", ROOT / "var" / "bench" / "reward_training.json"))
+    out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    print(f"rows: {out}")
+
+
+if __name__ == "__main__":
+    main()
