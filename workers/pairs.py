@@ -41,7 +41,7 @@ def tie_share(row: SnapshotRow, p_a: float) -> float | None:
     neither = row.votes_tie + row.votes_both_bad
     if not row.votes or abs((row.votes_a + neither / 2) / row.votes - p_a) > 1e-6:
         return None
-    return neither / row.votes
+    return min(neither / row.votes, 2 * p_a, 2 * (1 - p_a))
 
 
 def row_to_pair(row: SnapshotRow) -> Pair:

@@ -22,7 +22,8 @@ from workers.reward import (
 )
 from workers.reward.folder import seal
 from workers.reward.transformer.batches import lay_out
-from workers.reward.transformer.objective import ASPECT_HEADS
+from workers.reward.transformer.loop import make_optimizer
+from workers.reward.transformer.objective import ASPECT_HEADS, Objective
 from workers.reward.transformer.packed import layout_of, read_rows, use_trees
 from workers.reward.transformer.template import ConversationEncoder
 
@@ -185,6 +186,19 @@ def test_continuing_from_a_model_keeps_its_threshold_and_heads(finished, tmp_pat
         torch.testing.assert_close(after[name], value)
     first, second = (open_reward_model(folder).tie_threshold for folder in (finished[0], tmp_path / "m"))
     assert second == pytest.approx(first, abs=0.05)  # its own rate moves it by one step
+
+
+@pytest.mark.parametrize("rate", [1e-5, 0.05])
+def test_every_parameter_is_optimised_once_and_the_threshold_at_its_own_rate(rate):
+    config = dataclasses.replace(BOTH, learning_rate=rate)
+    model, _ = tiny_model(config)
+    objective = Objective(config, TINY.tiny_hidden)
+    groups = make_optimizer(model, objective, config).param_groups
+    optimised = [id(p) for group in groups for p in group["params"]]
+    assert sorted(optimised) == sorted(id(p) for part in (model, objective) for p in part.parameters())
+    assert [group["weight_decay"] > 0 for group in groups] == [True, False, False]
+    assert [len(group["params"]) for group in groups][2] == 1
+    assert rate * groups[2]["rate_scale"] == pytest.approx(max(rate, 0.01))
 
 
 def test_an_aspect_that_no_training_pair_rates_is_refused(tmp_path):

@@ -1,5 +1,5 @@
 """The transformer: a Hugging Face sequence classifier with one output, trained on pairs.
 
-Read in this order: ``losses``, ``template`` (text to tokens), ``batches``, ``pooling``, ``build``, ``loop``,
-``checkpoint``, ``train``, ``scorer``.
+Read in this order: ``losses``, ``objective``, ``template`` (text to tokens), ``trees``, ``attention``, ``plan``,
+``batches``, ``pooling``, ``packed``, ``build``, ``loop``, ``checkpoint``, ``train``, ``inference``, ``scorer``.
 """

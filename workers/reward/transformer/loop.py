@@ -43,10 +43,11 @@ def make_optimizer(model: nn.Module, objective: Objective, config: TransformerCo
     parts = trained_parts(model, objective)
     parameters = [p for p in parts.parameters() if p.requires_grad]
     threshold = [p for p in parameters if p is objective.raw_threshold]
+    weights = [p for p in parameters if p is not objective.raw_threshold]
     scale = max(1.0, THRESHOLD_RATE / config.learning_rate)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         {"params": threshold, "weight_decay": 0.0, "rate_scale": scale},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
@@ -176,7 +177,8 @@ class Loop:
         chosen, rejected = scores[batch.chosen], scores[batch.rejected]  # (B,) float32
         sides = (states[batch.chosen], states[batch.rejected]) if self.config.aspects else None
         terms = self.objective(chosen, rejected, batch.labels, sides)
-        if not bool(torch.isfinite(terms["total"])):
+        values = torch.stack([*terms.values()]).tolist()  # one wait for the device
+        if not math.isfinite(values[-1]):
             raise NotFiniteError(f"the loss is not finite at step {self.progress.step + 1}; try a lower rate")
         (terms["total"] / count).backward()
         delta, p = (chosen - rejected).detach().cpu().numpy(), batch.labels.p_chosen.cpu().numpy()
@@ -185,8 +187,8 @@ class Loop:
         figures.tokens += batch.rows.input_ids.numel()
         longest = max(len(side.ids) for pair in pairs for side in (pair.chosen, pair.rejected))
         figures.padded += 2 * len(pairs) * longest
-        for name, value in terms.items():
-            figures.terms[name] = figures.terms.get(name, 0.0) + float(value.detach())
+        for name, value in zip(terms, values, strict=True):
+            figures.terms[name] = figures.terms.get(name, 0.0) + value
         figures.right += float(credit(delta, p)[decided].sum())
         figures.decided += int(decided.sum())
         figures.margin += float((delta * np.where(p < 0.5, -1.0, 1.0))[decided].sum())
