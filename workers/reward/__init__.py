@@ -4,6 +4,7 @@ Importing it brings numpy and nothing heavier; scikit-learn, torch and transform
 ``train`` and ``open_reward_model``.
 """
 
+from .acquisition import covering
 from .api import open_reward_model, train
 from .bootstrap import Interval
 from .compare import Comparison, GateResult, GateRules, PairScores, Reason, compare, gate
@@ -21,7 +22,7 @@ from .errors import (
 )
 from .evaluate import Evaluation, evaluate
 from .labels import SoftLabel, Vote, pool_votes, vote_posterior
-from .predict import outcome_probabilities, pair_probability, priority
+from .predict import entropy, outcome_probabilities, pair_probability
 from .types import Callbacks, Item, Message, Pair, RewardScorer, Scores, TrainResult
 
 __all__ = [
@@ -56,14 +57,15 @@ __all__ = [
     "compare",
     "config_from_dict",
     "config_to_dict",
+    "covering",
     "cross_validate",
+    "entropy",
     "evaluate",
     "gate",
     "open_reward_model",
     "outcome_probabilities",
     "pair_probability",
     "pool_votes",
-    "priority",
     "train",
     "vote_posterior",
 ]

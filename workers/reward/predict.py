@@ -1,4 +1,4 @@
-"""From scores to probabilities and to the order in which comparisons go to people. numpy alone.
+"""From scores to probabilities. numpy alone.
 
 Every function works on one comparison or on many: the head axis is the last one.
 """
@@ -81,18 +81,3 @@ def entropy(p: ArrayLike) -> Array:
     """Entropy of a coin with chance ``p``, in bits; 0 at 0 and 1, 1 at one half."""
     q = np.clip(np.asarray(p, dtype=np.float64), 1e-12, 1 - 1e-12)
     return np.asarray(-(q * np.log2(q) + (1 - q) * np.log2(1 - q)))
-
-
-def priority(mean: ArrayLike, std: ArrayLike, *, disagreement: float = 0.5) -> Array:
-    """How much a human label of this comparison would teach, in [0, 1]; higher goes first.
-
-    ``(1 - w)·H(mean) + w·min(1, 2·std)·sqrt(H(mean))`` with ``w = disagreement``. The first term asks where
-    the outcome is open, the second where the heads contradict each other (std of values in [0, 1] is at most
-    one half, hence the 2); the factor ``sqrt(H)`` keeps heads that differ only in how sure they are of the
-    same winner below heads that name different winners. With a single head the order is that of the entropy.
-    """
-    if not 0.0 <= disagreement <= 1.0:
-        raise ValueError(f"disagreement must lie in [0, 1], got {disagreement}")
-    h = entropy(mean)
-    spread = np.minimum(1.0, 2.0 * np.asarray(std, dtype=np.float64))
-    return np.asarray((1.0 - disagreement) * h + disagreement * spread * np.sqrt(h))

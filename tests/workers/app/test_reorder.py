@@ -20,6 +20,7 @@ from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
 from workers.judge_bridge import pair_probabilities
 from workers.models import RewardModel, Score
+from workers.reward.predict import entropy
 from workers.selectors.judged import judge_probabilities, judge_probability
 from workers.selectors.models import champion_of
 from workers.selectors.scores import comparison_opinions, score_bins
@@ -59,15 +60,53 @@ def make_version(trained: Trained, name: str, engine: str = "openai", number: in
     )
 
 
+def reordered(trained: Trained) -> RewardModel:
+    champion = champion_of(trained.project)
+    assert champion is not None
+    reorder_queue(champion, guard=transaction.atomic, progress=lambda *_a: None)
+    return champion
+
+
 def test_the_open_queue_stands_in_the_order_of_doubt(trained: Trained) -> None:
+    """Where no two comparisons share a response, the priority is the entropy of P(a beats b)."""
     champion = champion_of(trained.project)
     assert champion is not None
     queue = list(Comparison.objects.filter(pk__in=trained.world.open_ids).order_by("-priority"))
     views = comparison_opinions(champion, trained.world.open_ids)
-    sure = [abs(views[c.pk].p_a - 0.5) for c in queue]
-    # Entropy dominates; the heads' spread may swap neighbours, but the ends are where they belong.
-    assert sure[0] < sure[-1]
-    assert all(0 <= c.priority <= 1 for c in queue)
+    doubt = [float(entropy(views[c.pk].p_a)) for c in queue]
+    assert [c.priority for c in queue] == pytest.approx(doubt)
+    assert doubt == sorted(doubt, reverse=True)
+    assert doubt[0] > doubt[-1]
+
+
+def test_what_is_known_of_a_response_lowers_the_priority(trained: Trained) -> None:
+    """One response in a settled comparison, in its own open one, and in a second: 1 label, then 2."""
+    first = Comparison.objects.get(pk=trained.world.open_ids[0])
+    settled = Comparison.objects.get(pk=trained.world.labeled_ids[0])
+    fresh = Comparison.objects.get(pk=trained.world.open_ids[1])
+    pairs = {
+        "settled": (first.response_a, settled.response_a),
+        "second": (first.response_a, fresh.response_a),
+    }
+    made = {
+        name: Comparison.objects.create(
+            project=trained.project, prompt=first.prompt, response_a=x, response_b=y, state=state
+        )
+        for (name, (x, y)), state in zip(pairs.items(), ("done", "open"), strict=True)
+    }
+    champion = reordered(trained)
+    views = comparison_opinions(champion, [first.pk, fresh.pk, made["second"].pk])
+    queue = [first, fresh, made["second"]]
+    for comparison in queue:
+        comparison.refresh_from_db()
+    labels = {first.response_a_id: 1}
+    for comparison in sorted(queue, key=lambda c: -c.priority):  # turn by turn, by hand
+        a, b = (labels.get(pk, 0) for pk in (comparison.response_a_id, comparison.response_b_id))
+        expected = float(entropy(views[comparison.pk].p_a)) * (1 / (1 + a) + 1 / (1 + b)) / 2
+        assert comparison.priority == pytest.approx(expected)
+        for pk in (comparison.response_a_id, comparison.response_b_id):
+            labels[pk] = labels.get(pk, 0) + 1
+    assert labels[first.response_a_id] == 3
 
 
 def test_a_judge_that_names_the_other_winner_raises_the_priority(trained: Trained) -> None:

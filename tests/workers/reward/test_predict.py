@@ -16,8 +16,8 @@ from workers.reward import (
     TransformerConfig,
     config_from_dict,
     config_to_dict,
+    entropy,
     pair_probability,
-    priority,
 )
 from workers.reward.labels import signed_margin
 
@@ -37,16 +37,9 @@ def test_pair_probability_is_the_mean_over_heads():
         pair_probability([1.0], [1.0], temperature=0.0)
 
 
-def test_priority_prefers_open_outcomes_and_heads_that_disagree():
-    assert priority(0.5, 0.0) > priority(0.9, 0.0) > priority(0.999, 0.0)
-    assert priority(0.5, 0.3) > priority(0.5, 0.0)
-    assert priority(0.2, 0.1) == pytest.approx(priority(0.8, 0.1))
-    assert priority(0.5, 0.5) == pytest.approx(1.0)
-    assert priority(1.0, 0.0) == pytest.approx(0.0, abs=1e-6)
-    grid = priority(np.linspace(0, 1, 11)[:, None], np.linspace(0, 0.5, 6)[None])
-    assert grid.shape == (11, 6)
-    assert (grid >= 0).all()
-    assert (grid <= 1).all()
+def test_entropy_is_one_bit_for_an_open_outcome():
+    np.testing.assert_allclose(entropy([0.5, 0.25, 0.0, 1.0]), [1.0, 0.8112781, 0.0, 0.0], atol=1e-6)
+    assert entropy(0.2) == pytest.approx(entropy(0.8))
 
 
 def test_strength_becomes_a_signed_margin():

@@ -42,9 +42,9 @@ class Problem:
     margin: Array
     weight: Array
 
-    def subset(self, mask: NDArray[np.bool_]) -> Problem:
-        """The pairs under ``mask``."""
-        return Problem(self.a[mask], self.b[mask], self.p[mask], self.margin[mask], self.weight[mask])
+    def subset(self, rows: NDArray[np.bool_] | Index) -> Problem:
+        """The pairs under a mask, or by their numbers."""
+        return Problem(self.a[rows], self.b[rows], self.p[rows], self.margin[rows], self.weight[rows])
 
     def reweighted(self, factor: Array) -> Problem:
         """The same pairs with their weights multiplied; pairs of weight 0 are left out."""
