@@ -149,18 +149,16 @@ def assignment_for(user: User, uid: UUID) -> Assignment:
     return assignment
 
 
-def comparison_reveal_for(
-    user: AnyUser, slug: str, pk: int, capability: Capability = Capability.ENTER
-) -> Comparison:
+def comparison_reveal_for(user: AnyUser, slug: str, pk: int) -> Comparison:
     """A comparison whose other voices this person may see now (invariant 3).
 
     A labeler: after an own standing vote, where the project allows it, and once nothing with one of its responses
     is left to label. Members who may VIEW: unless they are labeling one of its responses at this moment (403).
     That they were shown is recorded.
     """
-    project = project_for(user, slug, capability)
+    project = project_for(user, slug, Capability.ENTER)
     comparison, person = _comparison_of(project, pk), cast(User, user)
-    if capability is not Capability.VIEW and not may(person, project, Capability.VIEW):
+    if not may(person, project, Capability.VIEW):
         voted = Assignment.objects.filter(
             comparison=comparison, labeler__user=person, state=AssignmentState.SUBMITTED
         ).exists()

@@ -7,8 +7,9 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -70,7 +71,10 @@ def comparison_panel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_safe
 def verdict_detail(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
     verdict = verdict_for(request.user, slug, uid)
-    reveal_to(cast(User, request.user), verdict.comparison)
+    try:
+        reveal_to(cast(User, request.user), verdict.comparison)
+    except PermissionDenied:
+        return redirect("labeling:comparison", slug, verdict.comparison_id)
     version = verdict.judge_version
     found = paired_verdicts([verdict.comparison_id], versions=[version])[verdict.comparison_id]
     other = next((v for v in (found[0].ab, found[0].ba) if v is not None and v.pk != verdict.pk), None)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django import forms
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from labeling.access import Capability, comparison_reveal_for, project_for
+from labeling.access import Capability, comparison_for, project_for, reveal_to
 from labeling.models import ComparisonState, Project, ResolvedOutcome, Snapshot, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement, snapshot_agreement
@@ -23,6 +26,7 @@ from labeling.selectors.comparisons import (
 )
 from labeling.selectors.labelers import labeler_rows
 from labeling.snapshots import SnapshotError
+from webapp.users.models import User
 
 
 class FilterForm(forms.Form):
@@ -74,12 +78,18 @@ def comparison_list(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    comparison = comparison_reveal_for(request.user, slug, pk, Capability.VIEW)
-    context = {
-        "comparison": comparison,
-        "resolution": getattr(comparison, "resolution", None),
-        "voices": person_voices(comparison),
-    }
+    """Everybody's voice; the two texts alone while this person is labeling one of them."""
+    comparison = comparison_for(request.user, slug, pk)
+    context: dict[str, Any] = {"comparison": comparison}
+    try:
+        reveal_to(cast(User, request.user), comparison)
+    except PermissionDenied as closed:
+        context["closed"] = closed
+    else:
+        context |= {
+            "resolution": getattr(comparison, "resolution", None),
+            "voices": person_voices(comparison),
+        }
     return render(
         request,
         "labeling/comparisons/detail.html",

@@ -43,10 +43,6 @@ function nameFields() {
   }
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  nameFields();
-  // Its own charts are canvases; ours are drawings that it must not take for one.
-  for (const drawing of document.querySelectorAll("svg.chart")) drawing.classList.replace("chart", "drawing");
-});
+document.addEventListener("DOMContentLoaded", nameFields);
 // Dates, times and pickers come later, from scripts that wait for the same event.
 window.addEventListener("load", () => setTimeout(nameFields));

@@ -115,7 +115,7 @@ def test_a_job_that_segfaults_is_tried_exactly_three_times_and_harms_no_neighbou
 
     assert (crashing.attempts, crashing.fence) == (3, 3)
     assert "SIGSEGV" in crashing.error_line
-    assert "most recent call first" in crashing.error
+    assert "most recent call first" in str(crashing.error)
     assert (neighbour.fence, results()) == (1, 1)
     assert running.is_alive()
     assert notes.words().count("start") == 4

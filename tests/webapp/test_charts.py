@@ -69,7 +69,7 @@ def test_empty_charts_are_still_charts():
         bar_chart([], title="t"),
         reliability_chart([], title="t"),
     ):
-        assert svg.startswith('<div class="chart"><svg')
+        assert svg.startswith('<div class="plot"><svg')
         assert "nan" not in svg.lower()
 
 

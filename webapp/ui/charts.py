@@ -124,7 +124,7 @@ def _text_width(text: str) -> float:
 
 def _svg(body: SafeString, *, title: str, height: int = HEIGHT, key: str = "") -> SafeString:
     return format_html(
-        '<div class="chart"><svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>{}</div>',
+        '<div class="plot"><svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>{}</div>',
         WIDTH,
         height,
         title,

@@ -13,7 +13,8 @@ from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = pytest.mark.django_db
 PAGES = ["judging:comparison-panel", "workers:comparison-panel"]
-ALL_PAGES = [*PAGES, "labeling:comparison"]
+DETAIL = "labeling:comparison"
+ALL_PAGES = [*PAGES, DETAIL]
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_pair_that_others_have_finished_keeps_nothing_closed(triangle):
 
 
 @pytest.mark.parametrize("role", [Role.REVIEWER, Role.MANAGER])
-@pytest.mark.parametrize("page", ALL_PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_who_may_view_is_kept_blind_while_labeling(triangle, page, role):
     me = make_labeler(triangle, role=role)
     pairs = set(Comparison.objects.values_list("pk", flat=True))
@@ -92,6 +93,27 @@ def test_who_may_view_is_kept_blind_while_labeling(triangle, page, role):
     assert not Reveal.objects.exists()
     answer(lease)
     assert {opens(me, page, pk) for pk in pairs} == {200}
+
+
+def test_a_comparisons_page_shows_the_texts_alone_while_one_of_them_is_labeled(triangle):
+    me, other = make_labeler(triangle, role=Role.REVIEWER), make_labeler(triangle)
+    Response.objects.update(model_name="secret-model")
+    answered = lease_next(other, count=1)[0]
+    answer(answered)
+    mine = lease_next(me, count=1)[0]
+    client = Client()
+    client.force_login(me.user)
+    url = reverse(DETAIL, args=[triangle.slug, answered.comparison_id])
+    closed = client.get(url).content.decode()
+    assert "First answer" in closed
+    assert "is open to you after your answer" in closed
+    for hidden in ("secret-model", other.name, "Settled as", "hx-get"):
+        assert hidden not in closed
+    assert not Reveal.objects.exists()
+    answer(mine)
+    opened = client.get(url).content.decode()
+    for shown in ("secret-model", other.name, "Settled as"):
+        assert shown in opened
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)

@@ -66,7 +66,7 @@ def test_the_list_shows_versions_with_figures_and_why(trained: Trained) -> None:
     html = page(trained, "models/", "viewer")
     assert "★" in html
     assert "On topic: code (n 40) accuracy is 0.08 below the champion&#x27;s; only 0.05 is allowed." in html
-    assert '<div class="chart"><svg' in html
+    assert '<div class="plot"><svg' in html
     assert re.search(r'data-name="Accuracy"><span[^>]*>\d\.\d\d', html)  # its name, where the head is hidden
     assert re.search(r"\d\.\d\d ± \d\.\d\d", html)
     assert "Train a reward model" not in html  # a viewer starts nothing
@@ -97,7 +97,7 @@ def test_a_models_page_holds_its_whole_provenance(trained: Trained) -> None:
     ):
         assert text in html
     assert "The first model of this project" in html
-    assert html.count('<div class="chart"><svg') == 2  # calibration and scores
+    assert html.count('<div class="plot"><svg') == 2  # calibration and scores
     assert "Make champion" not in html
 
 
