@@ -89,7 +89,8 @@ class Simulation:
         """Numbers of labels with which the mean over seeds is at least that of the target: the least, and the least
         from which on it never falls below again. Curves that have levelled out cross by chance, so the first
         flatters and the second is strict."""
-        above = self.accuracy[self.names.index(name)].mean(axis=0) >= self.target.mean()  # (sizes,)
+        gap = (self.accuracy[self.names.index(name)] - self.target[:, None]).mean(axis=0)  # (sizes,)
+        above = gap >= 0
         first = self.sizes[int(above.argmax())] if above.any() else None
         stays = int(np.flatnonzero(~above).max(initial=-1)) + 1
         return first, self.sizes[stays] if stays < len(self.sizes) else None
