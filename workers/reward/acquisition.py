@@ -4,8 +4,9 @@ N open comparisons stand between U responses; ``a`` and ``b`` (N,) int64 number 
 one value for each comparison, to be sorted by; ``k_center`` and ``information_gain`` choose a batch, since what a
 comparison is worth to them depends on what was chosen before it. All are blind to which side is called ``a``.
 
-``covering`` of the entropy is the default, and the order of the app's queue: docs/experiments.md has the figures,
-``simulate`` makes them anew. Entropy itself is ``predict.entropy``.
+``covering`` of the expected change is the best found where embeddings are at hand; ``covering`` of the entropy
+(``predict.entropy``) needs scores alone and is the order of the app's queue. docs/experiments.md has the figures,
+``simulate`` makes them anew.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def covering(value: ArrayLike, a: Index, b: Index, labels: ArrayLike, *, most: i
 
     A comparison that had its turn counts as labeled for those after it, so a response stands once at the front of
     the queue and again further down. ``labels`` (U,) are the comparisons with a label for each response; ``value``
-    (N,) is not negative, for the default the entropy of ``P(a beats b)``.
+    (N,) is not negative.
 
     A value can only fall as turns pass, so a heap of values that may be out of date is enough (lazy greedy, Minoux
     1978). The ``most`` best at the start take turns one by one; the others are valued as if those were labeled:
