@@ -61,7 +61,9 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603 - our own module, arguments made by us
             [sys.executable, "-m", "webapp.jobs.child", str(self.job.uid), str(self.job.fence)],
             cwd=settings.BASE_DIR,
-            env={**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"},
+            # Threads that wait asleep: the job shares its cores with pages and other jobs, and threads that spin at a
+            # barrier while a neighbour works made training ten times slower (docs/experiments.md).
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
