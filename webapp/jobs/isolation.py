@@ -63,7 +63,12 @@ class Child:
             cwd=settings.BASE_DIR,
             # Threads that wait asleep: the job shares its cores with pages and other jobs, and threads that spin at a
             # barrier while a neighbour works made training ten times slower (docs/experiments.md).
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"},
+            env={
+                "OMP_WAIT_POLICY": "PASSIVE",
+                **os.environ,
+                "PYTHONFAULTHANDLER": "1",
+                "PYTHONUNBUFFERED": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
