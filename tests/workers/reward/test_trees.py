@@ -49,6 +49,15 @@ def small(family: str, heads: int = 4, key_heads: int = 2, **options):
     return model
 
 
+def gpt2(attn_pdrop: float = 0.0):
+    config = transformers.GPT2Config(
+        vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=2, n_head=4, num_labels=1, pad_token_id=0,
+        attn_pdrop=attn_pdrop, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return transformers.GPT2ForSequenceClassification(config).eval()
+
+
 def rows_of(shape: list[tuple[int, list[int]]], seed: int = 0) -> list[Encoded]:
     """Rows from (prompt length, answer lengths) of every prompt."""
     rng = random.Random(seed)
@@ -136,8 +145,9 @@ def test_attention_by_segments_equals_attention_under_the_trees_mask(key_heads):
     grad = torch.randn(1, size, 4, 16)
     results = []
     for kernel in ("segments", "dense"):
+        mask = attention.mask_for(kernel, packed)
         out, _ = attention.tree_attention(
-            None, query, key, value, None, tree=packed, kernel=kernel, scaling=0.3
+            None, query, key, value, None, tree=packed, kernel=kernel, mask=mask, scaling=0.3
         )
         results.append((out, *torch.autograd.grad(out, (query, key, value), grad)))
     for found, wanted in zip(*results, strict=True):
@@ -176,6 +186,13 @@ def test_flex_attention_reads_the_same_rule():
         (lambda: small("Gemma2"), "caps its attention"),
         (lambda: small("Qwen2", attention_dropout=0.1), "drops attention weights"),
         (lambda: small("Mistral", sliding_window=16), "looks back 16 tokens"),
+        (lambda: gpt2(attn_pdrop=0.1), "drops attention weights"),
+        (
+            lambda: small(
+                "Llama", rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+            ),
+            "turns positions by the longest row",
+        ),
     ],
 )
 def test_what_cannot_be_packed_says_why_and_stays_as_it_was(model, reason):
@@ -187,17 +204,40 @@ def test_what_cannot_be_packed_says_why_and_stays_as_it_was(model, reason):
 
 
 def test_a_family_with_another_last_layer_is_packed_without_the_shorter_one():
-    config = transformers.GPT2Config(
-        vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=2, n_head=4, num_labels=1, pad_token_id=0,
-        attn_pdrop=0.0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = transformers.GPT2ForSequenceClassification(config).eval()
+    model = gpt2()
     rows = rows_of([(9, [3, 5]), (2, [4])])
     alone = one_by_one(model, rows).detach()
     assert use_trees(model, 64) == ""
     assert not is_pruned(model)
     torch.testing.assert_close(packed_scores(model, pack(rows)), alone, atol=1e-4, rtol=1e-4)
+
+
+def test_a_last_layer_that_drops_states_is_not_shortened():
+    model = small("Phi3", resid_pdrop=0.1)
+    assert use_trees(model, 64) == ""
+    assert not is_pruned(model)
+    assert use_trees(calm := small("Phi3", resid_pdrop=0.0), 64) == ""
+    assert is_pruned(calm)
+
+
+@pytest.mark.parametrize("option", [{"dropout": 0.1}, {"softcap": 5.0}, {"sliding_window": 11}, {"s_aux": 1}])
+def test_attention_that_no_kernel_does_is_refused_in_words(option):
+    packed = pack(rows_of([(9, [3, 5])]))
+    states = torch.zeros(1, 2, 17, 8)
+    with pytest.raises(ValueError, match=r"cannot be packed|shorter than a row of 14"):
+        attention.tree_attention(None, states, states, states, None, tree=packed, kernel="segments", **option)
+
+
+def test_a_packed_model_is_saved_as_a_plain_one(tmp_path):
+    model = small("Qwen2")
+    assert use_trees(model, 64) == ""
+    model.save_pretrained(tmp_path)
+    assert attention.NAME not in (tmp_path / "config.json").read_text()
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    rows = rows_of([(9, [3, 5])])
+    torch.testing.assert_close(
+        packed_scores(model, pack(rows)), one_by_one(plain, rows), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_model_that_would_score_packed_rows_otherwise_is_not_switched(monkeypatch):

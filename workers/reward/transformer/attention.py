@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .trees import Pack, Tree
 
@@ -72,6 +73,13 @@ def _marks(trees: tuple[Tree, ...], device: torch.device) -> tuple[Tensor, Tenso
     return tuple(torch.tensor(values, device=device) for values in (branch, start, fork))  # type: ignore[return-value]
 
 
+def mask_for(kernel: Kernel, packed: Pack) -> Any:
+    """What the kernel needs to know of a pack beside its trees, made once for all layers."""
+    if kernel == "flex":
+        return _block_mask(packed)
+    return tree_mask(packed.trees, packed.input_ids.device) if kernel == "dense" else None
+
+
 def tree_attention(
     module: nn.Module,
     query: Tensor,
@@ -81,11 +89,24 @@ def tree_attention(
     *,
     tree: Pack,
     kernel: Kernel,
+    mask: Any = None,
     scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface: ``query`` (1, Q, T, D), ``key`` and ``value`` (1, K, T, D) with K
-    dividing Q; returns (1, T, Q, D)."""
+    dividing Q, ``mask`` from ``mask_for``; returns (1, T, Q, D).
+
+    Raises ``ValueError`` for what no kernel here does: dropped weights, capped scores, sinks, and a window shorter
+    than the longest row.
+    """
+    if dropout or softcap is not None or s_aux is not None:
+        raise ValueError("attention with dropout, a cap or sinks cannot be packed")
+    if sliding_window is not None and sliding_window < tree.longest:
+        raise ValueError(f"a window of {sliding_window} tokens is shorter than a row of {tree.longest}")
     if kernel == "segments":
         out: Tensor = _Segments.apply(query, key, value, tree.trees, scaling)  # type: ignore[no-untyped-call]
     elif kernel == "flex":
@@ -93,12 +114,11 @@ def tree_attention(
             query,
             key,
             value,
-            block_mask=_block_mask(tree),
+            block_mask=mask,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )
     else:
-        mask = tree_mask(tree.trees, query.device)
         out = F.scaled_dot_product_attention(query, key, value, mask, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2), None
 
@@ -113,7 +133,7 @@ class _Segments(torch.autograd.Function):
         out = query.new_empty(*query.shape[:1], query.shape[2], query.shape[1], query.shape[3]).transpose(
             1, 2
         )
-        lse = query.new_empty(query.shape[:3], dtype=torch.float32)
+        lse = query.new_empty(query.shape[:3], dtype=torch.promote_types(query.dtype, torch.float32))
         for tree in trees:
             at = slice(tree.start, tree.ends[0])
             out[:, :, at], lse[:, :, at] = flash(
@@ -138,6 +158,7 @@ class _Segments(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         back = getattr(torch.ops.aten, f"{_FLASH}_backward")
         query, key, value, out, lse = ctx.saved_tensors
@@ -179,8 +200,14 @@ def _flex() -> Any:
     return torch.compile(flex_attention, dynamic=True)
 
 
-def _block_mask(tree: Pack) -> Any:
+@cache
+def _block_mask_maker() -> Any:
+    """Compiled, it never writes the whole T x T mask down."""
     from torch.nn.attention.flex_attention import create_block_mask
 
+    return torch.compile(create_block_mask, dynamic=True)
+
+
+def _block_mask(tree: Pack) -> Any:
     device, size = tree.input_ids.device, tree.input_ids.shape[1]
-    return create_block_mask(who_sees_whom(tree.trees, device), None, None, size, size, device=str(device))
+    return _block_mask_maker()(who_sees_whom(tree.trees, device), None, None, size, size, device=str(device))

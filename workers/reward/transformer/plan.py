@@ -16,6 +16,8 @@ import numpy as np
 from ..errors import DataError
 from .trees import TokenRow, prompt_of
 
+# Raise it whenever the same data would be planned otherwise: a checkpoint's place is a place in the plan.
+VERSION = 1
 Layout = Literal["tree", "padded"]
 # A prompt whose pairs fill at most this part of a batch keeps them together; one with more is spread over many.
 WHOLE_PROMPT_SHARE = 0.25

@@ -27,6 +27,7 @@ from .checkpoint import Progress, best_folder, load_latest, load_weights
 from .loop import Loop, make_optimizer, pair_differences, trained_parts
 from .objective import Objective, save_aspects
 from .packed import layout_of, use_trees
+from .plan import VERSION as PLAN_VERSION
 from .pooling import has_decoder_head, state_width
 from .template import ConversationEncoder
 
@@ -139,7 +140,9 @@ def train_transformer(
     objective.to(next(model.parameters()).device)
     parts = trained_parts(model, objective)
     optimizer = make_optimizer(model, objective, config)
-    found, skipped = load_latest(work, mark, parts, optimizer)
+    # A checkpoint's place means something under the same plan alone.
+    place = f"{mark}-{layout_of(model)}{PLAN_VERSION}"
+    found, skipped = load_latest(work, place, parts, optimizer)
     for line in skipped:
         log.warning("checkpoint skipped: %s", line)
     loop = Loop(
@@ -149,7 +152,7 @@ def train_transformer(
         train_pairs=train_rows,
         validation_pairs=validation_rows,
         config=config,
-        progress=found or Progress(mark),
+        progress=found or Progress(place),
         pad_id=tokenizer.pad_token_id,
         work=work,
         told=told,

@@ -45,17 +45,19 @@ class Pack:
     """Trees laid end to end, as one row of a batch.
 
     ``input_ids``, ``position_ids`` (1, T); ``last`` (R,) the place of each row's last token, in the order in
-    which the rows were given.
+    which the rows were given; ``longest`` the tokens of the longest row.
     """
 
     input_ids: Tensor
     position_ids: Tensor
     last: Tensor
     trees: tuple[Tree, ...]
+    longest: int
 
     def to(self, device: torch.device) -> Pack:
         """The same pack elsewhere."""
-        return Pack(self.input_ids.to(device), self.position_ids.to(device), self.last.to(device), self.trees)
+        ids, positions, last = (x.to(device) for x in (self.input_ids, self.position_ids, self.last))
+        return Pack(ids, positions, last, self.trees, self.longest)
 
 
 def prompt_of(row: TokenRow) -> tuple[int, ...]:
@@ -91,4 +93,5 @@ def pack(rows: Sequence[TokenRow]) -> Pack:
             last[number] = len(ids) - 1
             ends.append(len(ids))
         trees.append(Tree(start, start + len(prompt), tuple(ends)))
-    return Pack(torch.tensor([ids]), torch.tensor([positions]), torch.tensor(last), tuple(trees))
+    longest = 1 + max(positions)
+    return Pack(torch.tensor([ids]), torch.tensor([positions]), torch.tensor(last), tuple(trees), longest)
