@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Reveal
+from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Project, Reveal
 from webapp.users.models import User
 
 
@@ -18,6 +18,14 @@ def sharing_a_response(comparison: Comparison) -> QuerySet[Comparison]:
     return Comparison.objects.filter(
         Q(response_a_id__in=pair) | Q(response_b_id__in=pair), prompt_id=comparison.prompt_id
     )
+
+
+def responses_in_hand(user: User, project: Project) -> set[int]:
+    """Ids of the responses that the person is being asked about, now."""
+    leases = Assignment.objects.filter(
+        labeler__user=user, labeler__project=project, state=AssignmentState.LEASED
+    ).values_list("comparison__response_a_id", "comparison__response_b_id")
+    return {response for pair in leases for response in pair}
 
 
 def is_in_hand(user: User, comparison: Comparison) -> bool:

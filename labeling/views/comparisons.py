@@ -25,6 +25,7 @@ from labeling.selectors.comparisons import (
     person_voices,
 )
 from labeling.selectors.labelers import labeler_rows
+from labeling.selectors.reveals import responses_in_hand
 from labeling.snapshots import SnapshotError
 from webapp.users.models import User
 
@@ -68,6 +69,7 @@ def comparison_list(request: HttpRequest, slug: str) -> HttpResponse:
         "wanted": wanted,
         "page": page,
         "choices": filter_choices(project),
+        "closed": responses_in_hand(cast(User, request.user), project),
         "older": f"?{urlencode({**kept, 'before': page.older})}" if page.older else "",
         "newer": f"?{urlencode({**kept, 'after': page.newer})}" if page.newer else "",
     }

@@ -56,7 +56,9 @@ def test_the_list_costs_the_same_however_long(client, django_assert_num_queries,
     project = labeled_project(size)
     as_member(client, project)
     client.get(url("comparison-list", project))  # fills the choices of the filters
-    with django_assert_num_queries(6):  # session, user, project, role twice (loader, page), rows
+    with django_assert_num_queries(
+        7
+    ):  # session, user, project, role twice (loader, page), rows, what is in hand
         client.get(url("comparison-list", project))
 
 

@@ -9,7 +9,9 @@ from django.urls import reverse
 from labeling.models import Assignment, Comparison, Labeler, Preference, Project, Response, Reveal, Role
 from labeling.services.allocation import lease_next
 from labeling.services.preferences import preference_submit
+from tests.factories import make_user
 from tests.labeling.label.factories import make_labeler, make_project
+from webapp.users.models import User
 
 pytestmark = pytest.mark.django_db
 PAGES = ["judging:comparison-panel", "workers:comparison-panel"]
@@ -95,6 +97,26 @@ def test_who_may_view_is_kept_blind_while_labeling(triangle, page, role):
     assert {opens(me, page, pk) for pk in pairs} == {200}
 
 
+@pytest.mark.parametrize("way", ["one", "several"])
+def test_the_admin_deletes_a_person_with_what_the_person_was_shown(triangle, way):
+    me, other = make_labeler(triangle), make_labeler(triangle)
+    pair = Comparison.objects.first()
+    _mine, theirs = (Reveal.objects.create(user=who.user, comparison=pair) for who in (me, other))
+    client = Client()
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+    if way == "one":
+        url, values = reverse("admin:users_user_delete", args=[me.user.pk]), {}
+    else:
+        url = reverse("admin:users_user_changelist")
+        values = {"action": "delete_selected", "_selected_action": [me.user.pk]}
+    assert client.post(url, values | {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=me.user.pk).exists()
+    assert list(Reveal.objects.all()) == [theirs]
+    alone = reverse("admin:labeling_reveal_delete", args=[theirs.pk])
+    assert client.post(alone, {"post": "yes"}).status_code == 403
+    assert Reveal.objects.filter(pk=theirs.pk).exists()
+
+
 def test_a_comparisons_page_shows_the_texts_alone_while_one_of_them_is_labeled(triangle):
     me, other = make_labeler(triangle, role=Role.REVIEWER), make_labeler(triangle)
     Response.objects.update(model_name="secret-model")
@@ -114,6 +136,23 @@ def test_a_comparisons_page_shows_the_texts_alone_while_one_of_them_is_labeled(t
     opened = client.get(url).content.decode()
     for shown in ("secret-model", other.name, "Settled as"):
         assert shown in opened
+
+
+def test_the_list_keeps_a_pair_in_hand_closed(triangle):
+    me, other = make_labeler(triangle, role=Role.REVIEWER), make_labeler(triangle)
+    Response.objects.update(model_name="secret-model")
+    answer(lease_next(other, count=1)[0])
+    mine = lease_next(me, count=1)[0]
+    client = Client()
+    client.force_login(me.user)
+    url = reverse("labeling:comparison-list", args=[triangle.slug])
+    closed = client.get(url).content.decode()
+    assert closed.count("open after your answer") == 3
+    assert "secret-model" not in closed
+    answer(mine)
+    opened = client.get(url).content.decode()
+    assert "open after your answer" not in opened
+    assert opened.count("secret-model") == 6
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)
