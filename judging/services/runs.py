@@ -85,19 +85,25 @@ def run_execute(context: JobContext) -> dict[str, Any]:
     except EngineError as error:
         raise PermanentJobError(said_by(error)) from error
     try:
-        failure = _judge_all(context, run, engine, ids)
+        reason = _judge_all(context, run, engine, ids)
     finally:
         engine.close()
     with context.guarded():
         counts = _counts(run, ids)
         JudgeRun.objects.filter(pk=run.pk).update(counts=counts, finished_at=timezone.now())
-    if failure is not None:
-        raise PermanentJobError(failure)
+    if set(counts) == {VerdictStatus.ERROR}:
+        raise PermanentJobError(
+            message(
+                gettext_noop("None of the %(count)d calls was answered; the last one said: %(reason)s"),
+                count=counts[VerdictStatus.ERROR],
+                reason=reason,
+            )
+        )
     return {"run": str(run.uid), "comparisons": len(ids), "counts": counts}
 
 
-def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence[int]) -> Message | None:
-    """Returns why the run failed when all its calls did; raises PermanentJobError when it had to give up."""
+def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence[int]) -> str:
+    """Returns what the last failed call said; raises PermanentJobError when it had to give up."""
     errors_in_a_row, reason = 0, ""
     tally: Counter[str] = Counter()
     for start in range(0, len(ids), CHUNK):
@@ -122,13 +128,7 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
         if context.should_stop():
             context.stop()
     context.progress(len(ids), len(ids), _progress_words(tally))
-    if not tally or tally[VerdictStatus.ERROR] < tally.total():
-        return None
-    return message(
-        gettext_noop("None of the %(count)d calls was answered; the last one said: %(reason)s"),
-        count=tally.total(),
-        reason=reason,
-    )
+    return reason
 
 
 def _progress_words(tally: Counter[str]) -> Message:

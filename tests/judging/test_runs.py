@@ -149,6 +149,16 @@ def test_a_run_without_a_single_answer_has_failed(version, fake_openai):
     assert run.counts == {"error": 6}
 
 
+def test_kept_verdicts_stand_when_the_remaining_calls_fail(version, fake_openai):
+    run_inline(start(version)[1], reraise=True)
+    add_pair(version.judge.project, "GOOD new", "bad new")
+    fake_openai.script = lambda r, body, n: r.error(404, "no")
+    run, job = start(version)
+    assert run_inline(job, reraise=True).state == "done"
+    run.refresh_from_db()
+    assert run.counts == {"ok": 6, "error": 2}
+
+
 def test_a_run_resumes_where_it_was_killed(version, fake_openai, monkeypatch):
     monkeypatch.setattr(runs, "CHUNK", 1)
     _run, job = start(version)
