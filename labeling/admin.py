@@ -145,6 +145,11 @@ class RevealAdmin(ReadOnlyAdmin):
     list_display = ("comparison_id", "user", "created_at")
     list_select_related = ("user",)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Reveal | None = None) -> bool:
+        """Never by itself; but whoever may delete a person may delete what that person was shown."""
+        page = request.resolver_match
+        return obj is not None and page is not None and (page.url_name or "").startswith("users_user_")
+
 
 @admin.register(Resolution)
 class ResolutionAdmin(ReadOnlyAdmin):
