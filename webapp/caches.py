@@ -13,9 +13,12 @@ from typing import Any
 from django.core.cache import caches
 from django.core.cache.backends.redis import RedisCache
 from django.utils.connection import ConnectionProxy
-from redis.exceptions import RedisError
+from redis import exceptions
 
 logger = logging.getLogger(__name__)
+AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError)
+# ConnectionErrors to redis-py, but of a Redis that answers: a setting is wrong, and waiting mends nothing.
+REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 page_cache = ConnectionProxy(caches, "pages")
 
 
@@ -30,32 +33,37 @@ class JsonSerializer:
 
 
 class SharedCache(RedisCache):
-    """Django's Redis cache, which counts as empty while Redis does not answer: limits then let people pass."""
+    """Django's Redis cache, which counts as empty while Redis does not answer: limits then let people pass.
+
+    What a Redis that answers refuses (a password, an option of the URL) is raised: limits are not off unseen.
+    """
 
     def add(self, key: Any, value: Any, *args: Any, **options: Any) -> bool:
         try:
             return bool(super().add(key, value, *args, **options))
-        except RedisError as error:
+        except AWAY as error:
             return bool(self._away(error, True))
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         try:
             return super().get(key, default, version)
-        except RedisError as error:
+        except AWAY as error:
             return self._away(error, default)
 
     def set(self, key: Any, value: Any, *args: Any, **options: Any) -> None:
         try:
             super().set(key, value, *args, **options)
-        except RedisError as error:
+        except AWAY as error:
             self._away(error, None)
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         try:
             return bool(super().delete(key, version))
-        except RedisError as error:
+        except AWAY as error:
             return bool(self._away(error, False))
 
-    def _away(self, error: RedisError, answer: Any) -> Any:
+    def _away(self, error: exceptions.RedisError, answer: Any) -> Any:
+        if isinstance(error, REFUSED):
+            raise error
         logger.warning("the shared cache does not answer: %s", error)
         return answer

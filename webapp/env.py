@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 
@@ -91,8 +92,9 @@ def read_caches(name: str, *, broker: str) -> dict[str, dict[str, object]]:
         return {"default": memory, "pages": memory | {"LOCATION": "pages"}}
     if not url.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
         raise ImproperlyConfigured(f"{name} must be a redis://, rediss:// or unix:// URL.")
-    # Celery's way to name a socket.
+    # Celery's way to name a socket, and how far a certificate is checked.
     url = url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
+    url = re.sub(r"(?<=ssl_cert_reqs=)CERT_(REQUIRED|OPTIONAL|NONE)", lambda m: m[1].lower(), url)
     shared: dict[str, object] = {
         "BACKEND": "webapp.caches.SharedCache",
         "LOCATION": url,

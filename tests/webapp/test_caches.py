@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
+import redis
 from django.core.cache import cache, caches
 from django.core.exceptions import ImproperlyConfigured
-from django.test import RequestFactory
+from django.test import RequestFactory, override_settings
 from rest_framework.throttling import SimpleRateThrottle
 
 from tests.factories import make_user
@@ -37,6 +38,10 @@ def test_the_cache_follows_the_broker_unless_it_has_an_address_of_its_own(monkey
     assert socket["default"]["LOCATION"] == "unix:///s.sock?db=3"
     monkeypatch.setenv("CHOSEN_CACHE_URL", "rediss://b/1")
     assert read_caches("CHOSEN_CACHE_URL", broker="redis://a/0")["default"]["LOCATION"] == "rediss://b/1"
+    for celery, ours in [("CERT_REQUIRED", "required"), ("CERT_NONE", "none"), ("optional", "optional")]:
+        url = read_caches("X", broker=f"rediss://b/1?ssl_cert_reqs={celery}")["default"]["LOCATION"]
+        assert url == f"rediss://b/1?ssl_cert_reqs={ours}"
+        assert redis.ConnectionPool.from_url(url).make_connection().cert_reqs is not None
     monkeypatch.setenv("CHOSEN_CACHE_URL", "http://b/1")
     with pytest.raises(ImproperlyConfigured, match="CHOSEN_CACHE_URL"):
         read_caches("CHOSEN_CACHE_URL", broker="")
@@ -67,6 +72,16 @@ def test_while_redis_is_away_people_pass(on_redis):
     on_redis.start()
     cache.set("hits", [2.0], 60)
     assert cache.get("hits") == [2.0]
+
+
+def test_a_redis_that_refuses_is_not_taken_for_away(on_redis, settings):
+    wrong = {"LOCATION": "rediss://127.0.0.1:1/0?ssl_cert_reqs=perhaps"}
+    misspelt = override_settings(CACHES={"default": settings.CACHES["default"] | wrong})
+    with misspelt, pytest.raises(redis.RedisError, match="perhaps"):
+        other_process().add("lock", True, 60)
+    on_redis.client().config_set("requirepass", "secret")
+    with pytest.raises(redis.AuthenticationError):
+        other_process().get("hits")
 
 
 @pytest.mark.django_db
