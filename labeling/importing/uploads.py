@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 from django.conf import settings
 
 COPY_BYTES = 1024 * 1024
-SWEEP_AFTER_S = 3600
+SWEEP_AFTER_S = 24 * 3600
 
 
 class UploadTooLargeError(Exception):
@@ -74,7 +74,7 @@ def upload_remove(name: str) -> None:
 
 
 def uploads_sweep(kept: Collection[str]) -> int:
-    """Removes stored files that no import needs and that are older than an hour; returns how many."""
+    """Removes stored files that no import needs and that are older than a day; returns how many."""
     removed = 0
     for path in upload_folder().glob("*.upload"):
         with suppress(OSError):

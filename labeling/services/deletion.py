@@ -7,8 +7,6 @@ that a job at work still writes, projects deleted from a shell — goes with the
 
 from __future__ import annotations
 
-import logging
-import shutil
 from pathlib import Path
 
 from django.conf import settings
@@ -19,12 +17,11 @@ from labeling.importing.uploads import upload_remove
 from labeling.models import Project
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import record
-from webapp.jobs.cleaning import remove_old_folders
+from webapp.jobs.cleaning import folder_remove, remove_old_folders
 from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.jobs.services import jobs_cancel_for_project
 from webapp.users.models import User
 
-logger = logging.getLogger(__name__)
 FOLDERS = ("snapshots", "exports", "models", "judges")
 
 
@@ -42,7 +39,8 @@ def project_delete(*, project: Project, actor: User | None = None) -> None:
             upload_remove(name)
         leftovers_remove()
 
-    transaction.on_commit(remove_files)
+    # The project is gone: what cannot be cleaned now goes with the next sweep.
+    transaction.on_commit(remove_files, robust=True)
 
 
 def leftovers_remove() -> int:
@@ -58,12 +56,11 @@ def leftovers_remove() -> int:
     for number in set(at_work.order_by().values_list("project_id", flat=True)):
         if number is not None:
             jobs_cancel_for_project(number)
-    removed, _by_model = orphans.exclude(state__in=ACTIVE_STATES).delete()
-    removed += remove_old_folders()
-    for folder in _folders_left():
-        shutil.rmtree(folder, ignore_errors=True)
-        logger.info("removed %s/%s of a deleted project", folder.parent.name, folder.name)
-        removed += 1
+    ended = orphans.exclude(state__in=ACTIVE_STATES)
+    deleted = {str(uid) for uid in ended.order_by().values_list("uid", flat=True)}
+    removed, _by_model = ended.delete()
+    removed += remove_old_folders(deleted=deleted)
+    removed += sum(folder_remove(folder) for folder in _folders_left())
     return removed + import_files_sweep()
 
 

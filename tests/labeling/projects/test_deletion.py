@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
@@ -108,9 +112,15 @@ def test_a_project_deleted_from_a_shell_goes_with_the_next_sweep(data, django_ca
     Project.objects.filter(pk=number).delete()
     with django_capture_on_commit_callbacks(execute=True):
         leftovers_remove()
-    # An upload that no import names may belong to one that is just being made; it goes after an hour.
+    # An upload that no import names may belong to one that is just being made; it goes after a day.
+    hours_ago = time.time() - 5 * 3600
+    os.utime(upload, (hours_ago, hours_ago))
+    leftovers_remove()
     assert upload.exists()
     assert is_gone(number, [file for file in files if file != upload], data)
+    os.utime(upload, (hours_ago - 86400, hours_ago - 86400))
+    leftovers_remove()
+    assert not upload.exists()
 
 
 def test_a_job_at_work_ends_as_cancelled_and_then_goes(data, django_capture_on_commit_callbacks):
@@ -139,3 +149,40 @@ def test_files_of_a_number_that_this_database_never_had_are_left_alone(data):
     stranger.mkdir(parents=True)
     leftovers_remove()
     assert stranger.exists()
+
+
+def test_the_folder_of_another_databases_job_is_left_while_it_is_written(data):
+    work = data / "jobs" / str(uuid4()) / "work"
+    work.mkdir(parents=True)
+    (work / "state").write_text("x")
+    long_ago = time.time() - 4 * 86400
+    for path in (work, work.parent):
+        os.utime(path, (long_ago, long_ago))
+    assert leftovers_remove() == 0
+    assert (work / "state").exists()
+    os.utime(work / "state", (long_ago, long_ago))
+    assert leftovers_remove() == 1
+    assert not work.parent.exists()
+
+
+def test_a_folder_that_cannot_be_removed_is_not_counted_and_no_error_of_the_person(
+    client, data, django_capture_on_commit_callbacks, monkeypatch
+):
+    project, _files = full_project(data, "stuck")
+    url = reverse("admin:labeling_project_delete", args=[project.pk])
+    client.force_login(make_user(is_staff=True, is_superuser=True))
+
+    def broken() -> int:
+        raise PermissionError("data folder")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("labeling.services.deletion.leftovers_remove", broken)
+        with django_capture_on_commit_callbacks(execute=True):
+            assert client.post(url, {"post": "yes"}).status_code == 302
+    assert not Project.objects.filter(pk=project.pk).exists()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_args, **_options: None)
+        jobs = Job.objects.count()
+        assert leftovers_remove() == jobs > 0
+    assert leftovers_remove() == len(FOLDERS)
