@@ -60,6 +60,12 @@ def test_a_probe_by_address_gets_an_answer_in_production(client, settings):
     assert client.get("/help/", headers={"host": "127.0.0.1:8000"}).status_code == 400
 
 
+def test_only_a_proxy_on_the_same_machine_reaches_the_app():
+    services = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"web": ["${BIND:-127.0.0.1}:${PORT:-8000}:8000"]}
+
+
 def test_secrets_have_no_default_in_production():
     text = COMPOSE.read_text(encoding="utf-8")
     assert "${SECRET_KEY:?" in text
