@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -22,6 +23,7 @@ from webapp.jobs.publishing import send_wake_up
 
 logger = logging.getLogger(__name__)
 STALE_S = 30
+DOUBT_AFTER_S = 15 * 60
 # A worker busy for hours must not find its queue full of repeats: only the head of each queue is sent again, and
 # every finished job wakes the next one (`wake_next`). See `_lost_messages` for how often.
 HEAD_OF_QUEUE = 20
@@ -94,7 +96,7 @@ def _lost_messages(waiting: QuerySet[Job], queue: str) -> list[Job]:
 
     Where a worker listens and nothing of its queues is at work, that is every message older than 30 seconds.
     Otherwise waiting is what messages do, and a message is doubted only once it is as old as its job was when
-    it was sent: after 30 seconds, a minute, two, four, and so on, a dozen times in a day.
+    it was sent, or a quarter of an hour: after 30 seconds, a minute, two, four, eight, and then every 15 minutes.
     """
     head = list(waiting.annotate(now=Now())[:HEAD_OF_QUEUE])
     sent = [(job, job.published_at, job.now) for job in head if job.published_at is not None]
@@ -106,7 +108,8 @@ def _lost_messages(waiting: QuerySet[Job], queue: str) -> list[Job]:
     )
     if any(queue in beat.queues and not busy.intersection(beat.queues) for beat in workers_alive()):
         return [job for job, _at, _now in stale]
-    return [job for job, at, now in stale if now - at >= at - job.created_at]
+    ceiling = timedelta(seconds=DOUBT_AFTER_S)
+    return [job for job, at, now in stale if now - at >= min(at - job.created_at, ceiling)]
 
 
 def _publish(job: Job) -> bool:
