@@ -154,9 +154,14 @@ WORDS: dict[str, Callable[[Numbers], str]] = {
     "champion_data_unreadable": lambda _r: _(
         "The champion's training data could not be read, so it may have seen some of these pairs."
     ),
+    "base_data_unreadable": lambda _r: _(
+        "The training data of a model that it went on from could not be read, so it may have seen some of these "
+        "pairs."
+    ),
     "seen_by_champion": _seen_by_champion,
 }
 REMARKS = {
+    "base_data_unreadable",
     "champion_data_unreadable",
     "champion_unreadable",
     "crowned_meanwhile",

@@ -67,9 +67,19 @@ def lineage(model: RewardModel) -> list[RewardModel]:
     return line
 
 
-def seen_before(snapshot: Snapshot, model: RewardModel) -> set[str]:
-    """Held-out groups that the models it went on from were trained on; its own training left them out."""
-    return seen_groups(snapshot, lineage(model)[1:])
+def seen_before(snapshot: Snapshot, model: RewardModel) -> tuple[set[str], list[dict[str, object]]]:
+    """Held-out groups that the models it went on from were trained on; its own training left them out.
+
+    And a remark for the decision where the training data of one of them cannot be read.
+    """
+    seen: set[str] = set()
+    remarks: list[dict[str, object]] = []
+    for older in lineage(model)[1:]:
+        try:
+            seen |= seen_groups(snapshot, [older])
+        except SnapshotError as error:
+            remarks = [{"code": "base_data_unreadable", "passed": True, "detail": str(error)}]
+    return seen, remarks
 
 
 def seen_by_champion(snapshot: Snapshot, champion: RewardModel) -> tuple[set[str], list[dict[str, object]]]:

@@ -140,7 +140,9 @@ def _register(context: JobContext, run: TrainingRun, trained: Path) -> None:
 def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     """Figures on the held-out split beside random and longest-wins."""
     model, snapshot = _model(run), _snapshot(run)
-    seen = seen_before(snapshot, model)
+    seen, remarks = seen_before(snapshot, model)
+    for remark in remarks:
+        context.log(f"{remark['code']}: {remark['detail']}")
     context.progress(0, 1, step_words("evaluate"))
     scorer = open_reward_model(model.folder)
     pairs = held_out(snapshot, without=seen)
@@ -190,7 +192,8 @@ def _decide(
     if champion is not None and champion.pk == candidate.pk:
         champion = None  # decided before a kill, or crowned by hand meanwhile: gate_apply tells them apart
     opponent, notes = _open_champion(context, champion)
-    seen = seen_before(snapshot, candidate)
+    seen, remarks = seen_before(snapshot, candidate)
+    notes += remarks
     if champion is not None and opponent is not None:
         more, said = seen_by_champion(snapshot, champion)
         seen, notes = seen | more, notes + said

@@ -161,9 +161,24 @@ def test_what_a_base_model_was_trained_on_is_no_test_for_what_goes_on_from_it(wo
     assert lineage(child) == [child, first]
     wide = {"fractions": {"train": 0.1, "validation": 0.1, "test": 0.8}}
     snapshot = snapshot_build(snapshot_create(project=world.project, config=wide, enqueue=False))
-    seen = seen_before(snapshot, child)
+    seen, remarks = seen_before(snapshot, child)
     assert seen == seen_groups(snapshot, [first]) != set()
-    assert seen_before(snapshot, first) == set()
+    assert remarks == []
+    assert seen_before(snapshot, first) == (set(), [])
+
+
+def test_a_base_whose_training_data_is_gone_fails_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(world)
+    snapshot_path(first.snapshot).unlink()
+    base = first.reward_model
+    monkeypatch.setattr("workers.services.held_out.lineage", lambda model: list(dict.fromkeys([model, base])))
+    second = train(world)
+    reasons, numbers = decision_of(second)
+    assert numbers["v2"] > 0
+    (said,) = sentences([reasons["base_data_unreadable"]])
+    assert (said.passed, "could not be read" in said.text) == (None, True)
 
 
 @pytest.mark.parametrize("stage", ["snapshot", "train", "evaluate", "gate", "score"])
