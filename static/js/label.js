@@ -154,8 +154,8 @@ const outbox = new Outbox(root.dataset.labeler, {
     setToday(data.today);
     if (item.uid === last?.uid || !last) showLast(data.last);
     take(data.pairs);
-    if (!current && !ahead.length) location.reload(); // nothing left: the page says why
-    else if (last?.undoWanted && item.uid === last.uid) undo();
+    if (last?.undoWanted && item.uid === last.uid && after.querySelector("form.undo")) undo();
+    else if (!current && !ahead.length) location.reload(); // nothing left: the page says why
   },
   onRefused(item, error) {
     const said = new URLSearchParams(item.body).get("rationale");
@@ -230,7 +230,8 @@ const whyNot = ({ data }) => (data?.error ? data.error.message ?? text.tGone : t
 async function undo() {
   if (last && outbox.remove(last.key)) return bringBack(last.html);
   if (last && outbox.items().some(({ key }) => key === last.key)) {
-    last.undoWanted = true; // it is under way: undone as soon as it has arrived
+    last.undoWanted = true; // it was sent: undone as soon as it is known to have arrived
+    outbox.hurry();
     return;
   }
   const form = after.querySelector("form.undo");

@@ -215,6 +215,29 @@ def test_an_answer_that_the_server_never_acknowledges_is_sent_again(seat):
     assert Preference.objects.get().strength == 4
 
 
+@pytest.mark.parametrize("ending", ["open", "cut"])
+def test_undo_of_an_answer_whose_arrival_is_unknown_withdraws_it(seat, ending):
+    desk = seat(make_project(3)).open()
+    first = desk.uid
+    stored = []
+
+    def keep_the_first_answer(route):
+        if stored:
+            return route.continue_()
+        stored.append(route.fetch())  # and the browser never hears of it
+        return route.abort("connectionreset") if ending == "cut" else None
+
+    desk.page.route("**/submit", keep_the_first_answer)
+    desk.press_and_move_on("1")
+    if ending == "cut":
+        desk.page.wait_for_selector("[data-net].warn")
+    desk.press_and_move_on("u")
+    assert desk.uid == first
+    rows = Preference.objects.order_by("revision")
+    assert [row.outcome for row in rows][1:] == ["withdrawn"]
+    assert Comparison.objects.get(pk=rows[0].comparison_id).label_count == 0
+
+
 def test_a_closed_tab_sends_its_answer_when_it_is_opened_again(seat):
     desk = seat(make_project(3)).open()
     desk.page.route("**/submit", lambda route: route.abort())

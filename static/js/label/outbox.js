@@ -13,15 +13,17 @@ export function newKey() {
 
 // A request that has no answer by then is sent again, under the same key.
 const PATIENCE_MS = 20000;
+const HURRIED_MS = 2000;
 
-// Returns {status: "ok" | "refused" | "offline" | "login", data}.
-export async function post(url, body, key = "", options = {}) {
+// Returns {status: "ok" | "refused" | "offline" | "login", data}. `cut` ends the wait before its time.
+export async function post(url, body, key = "", { cut = new AbortController(), ...options } = {}) {
+  AbortSignal.timeout(PATIENCE_MS).addEventListener("abort", () => cut.abort());
   let response;
   try {
     response = await fetch(url, {
       ...options,
       method: "POST",
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: cut.signal,
       headers: {
         Accept: "application/json",
         "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8",
@@ -50,7 +52,7 @@ export async function post(url, body, key = "", options = {}) {
 export class Outbox {
   constructor(name, { onSaved, onRefused, onState, extra }) {
     this.name = `chosen.outbox.${name}`;
-    Object.assign(this, { onSaved, onRefused, onState, extra, sending: null, wait: 1000, timer: 0 });
+    Object.assign(this, { onSaved, onRefused, onState, extra, sending: null, cut: null, wait: 1000, timer: 0 });
     addEventListener("online", () => this.flush());
   }
 
@@ -71,13 +73,20 @@ export class Outbox {
     return this.flush();
   }
 
-  // Take back what has not left yet. False when it is already under way.
+  // Take back what has never left. False once it was sent: the server may hold it, acknowledged or not.
   remove(key) {
-    if (this.sending === key) return false;
     const items = this.items();
-    const rest = items.filter((item) => item.key !== key);
+    const rest = items.filter((item) => item.key !== key || item.tried);
     this.keep(rest);
     return rest.length < items.length;
+  }
+
+  // Somebody waits to undo what was sent, and the server allows that for seconds only.
+  hurry() {
+    this.wait = 1000;
+    const { cut } = this;
+    if (this.sending) setTimeout(() => cut.abort(), HURRIED_MS);
+    else this.flush();
   }
 
   async flush() {
@@ -85,8 +94,10 @@ export class Outbox {
     clearTimeout(this.timer);
     for (let item = this.items()[0]; item; item = this.items()[0]) {
       this.sending = item.key;
+      this.cut = new AbortController();
+      this.keep(this.items().map((other) => (other.key === item.key ? { ...other, tried: true } : other)));
       this.onState("sending", this.items().length);
-      const result = await post(item.url, item.body + this.extra(), item.key);
+      const result = await post(item.url, item.body + this.extra(), item.key, { cut: this.cut });
       this.sending = null;
       if (result.status === "offline" || result.status === "login") {
         this.onState(result.status, this.items().length);
