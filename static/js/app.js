@@ -1,4 +1,6 @@
 // Small manners shared by every page: CSRF for htmx, menus that close, forms that ask first.
+import { copyText } from "./copy.js";
+
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -46,7 +48,10 @@ window.addEventListener("pageshow", () => {
 
 // Controls that submit their form as soon as they change (filters).
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-autosubmit]")) event.target.form?.requestSubmit();
+  const { form } = event.target;
+  if (!form || !event.target.matches("[data-autosubmit]")) return;
+  sentAt.delete(form); // another choice is no double click
+  form.requestSubmit();
 });
 
 // On a narrow screen the tabs scroll: the page's own is brought into view.
@@ -58,10 +63,5 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const source = document.querySelector(button.dataset.copy);
   if (!source) return;
-  try {
-    await navigator.clipboard.writeText(source.value ?? source.textContent);
-    button.textContent = button.dataset.done;
-  } catch {
-    window.getSelection().selectAllChildren(source); // no clipboard without HTTPS: ready for Ctrl+C
-  }
+  if (await copyText(source.value ?? source.textContent, source)) button.textContent = button.dataset.done;
 });

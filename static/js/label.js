@@ -1,4 +1,5 @@
 // The label page: shows the next pair at once, saves behind it, and never loses what somebody entered.
+import { copyText } from "./copy.js";
 import { Draft, fieldsOf } from "./label/draft.js";
 import { canDiff, clearDiff, showDiff } from "./label/diff.js";
 import { listen } from "./label/keys.js";
@@ -200,6 +201,8 @@ function wireLast() {
   for (const panel of after.querySelectorAll("[data-panel]")) loadPanel(panel);
 }
 
+let countdown = 0;
+
 function countDown(form) {
   const end = Date.now() + 1000 * Number(form.dataset.seconds);
   const tick = () => {
@@ -211,7 +214,7 @@ function countDown(form) {
       form.remove();
     }
   };
-  const timer = setInterval(tick, 250);
+  const timer = (countdown = setInterval(tick, 250));
 }
 
 async function loadPanel(panel) {
@@ -225,7 +228,10 @@ async function loadPanel(panel) {
   }
 }
 
-const whyNot = ({ data }) => (data?.error ? data.error.message ?? text.tGone : text.tOffline);
+function whyNot({ status, data }) {
+  if (status === "refused") return data.error?.message ?? text.tGone;
+  return status === "login" ? text.tLogin : text.tNoAnswer;
+}
 
 async function undo() {
   if (last && outbox.remove(last.key)) return bringBack(last.html);
@@ -237,13 +243,16 @@ async function undo() {
   const form = after.querySelector("form.undo");
   if (!form || form.dataset.busy) return;
   form.dataset.busy = "1";
+  clearInterval(countdown); // the form stays: what came of the undo is said in it
   const result = await post(form.action, "", newKey());
   if (result.status === "ok") {
     setToday(result.data.today);
     bringBack(result.data.pair.html);
   } else {
     delete form.dataset.busy;
-    form.querySelector(".countdown").textContent = whyNot(result);
+    const note = form.querySelector(".countdown");
+    note.removeAttribute("aria-hidden");
+    note.textContent = whyNot(result);
   }
 }
 
@@ -304,7 +313,8 @@ document.addEventListener("click", async (event) => {
   if (button.dataset.size !== undefined) setSize((Number(setting("size") ?? 0) + 1) % 3);
   if (button.dataset.tool === "diff") desk.toggleDiff(button.closest(".pair"));
   if (button.dataset.tool === "copy") {
-    await navigator.clipboard?.writeText(button.closest(".response").querySelector("template.raw").content.textContent);
+    const response = button.closest(".response");
+    if (!(await copyText(response.querySelector("template.raw").content.textContent, response.querySelector(".text")))) return;
     button.classList.add("ok");
     setTimeout(() => button.classList.remove("ok"), 1500);
   }

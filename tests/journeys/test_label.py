@@ -238,6 +238,42 @@ def test_undo_of_an_answer_whose_arrival_is_unknown_withdraws_it(seat, ending):
     assert Comparison.objects.get(pk=rows[0].comparison_id).label_count == 0
 
 
+def test_an_undo_and_a_change_without_an_answer_say_so_and_can_be_tried_again(seat):
+    desk = seat(make_project(3)).open()
+    first = desk.uid
+    desk.press_and_move_on("1")
+    desk.page.wait_for_selector(".after form.undo")
+    desk.page.route("**/undo", lambda route: route.abort())
+    desk.page.route("**/change", lambda route: route.abort())
+    desk.page.click(".again > summary")
+    desk.page.click(".change button[value='8']")
+    desk.page.wait_for_selector(".change p:text-is('No answer from the server; try again.')")
+    desk.page.keyboard.press("u")
+    desk.page.wait_for_selector("form.undo .countdown:text-is('No answer from the server; try again.')")
+    desk.page.unroute("**/undo")
+    desk.press_and_move_on("u")
+    assert desk.uid == first
+    assert [row.outcome for row in Preference.objects.order_by("revision")][1:] == ["withdrawn"]
+
+
+@pytest.mark.parametrize("has_clipboard", [True, False])
+def test_copy_says_so_only_where_something_was_copied(seat, has_clipboard):
+    desk = seat(make_project(1), permissions=["clipboard-read", "clipboard-write"])
+    if not has_clipboard:
+        desk.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    desk.open()
+    shown = desk.page.inner_text(".stage .response .text")
+    desk.page.click(".stage .response [data-tool=copy]")
+    if has_clipboard:
+        desk.page.wait_for_selector(".stage [data-tool=copy].ok")
+        assert desk.page.evaluate("navigator.clipboard.readText()") == shown
+    else:
+        desk.page.wait_for_function("getSelection().toString() !== ''")
+        assert desk.page.evaluate("getSelection().toString()").strip() == shown
+        assert desk.page.query_selector("[data-tool=copy].ok") is None
+    assert desk.problems == []
+
+
 def test_a_closed_tab_sends_its_answer_when_it_is_opened_again(seat):
     desk = seat(make_project(3)).open()
     desk.page.route("**/submit", lambda route: route.abort())

@@ -51,6 +51,14 @@ def test_the_list_shows_outcome_votes_and_models(client):
     assert "A better" in text
 
 
+def test_an_answer_given_after_other_voices_were_shown_says_so(client):
+    project = make_project()
+    comparison = make_comparison(make_prompt(project))
+    vote(comparison, make_labeler(project), "a", after_reveal=True)
+    address = url("comparison", project, comparison.pk)
+    assert "said after other voices were shown" in as_member(client, project).get(address).content.decode()
+
+
 @pytest.mark.parametrize("size", [2, 12])
 def test_the_list_costs_the_same_however_long(client, django_assert_num_queries, size):
     project = labeled_project(size)
