@@ -7,7 +7,10 @@ computed a second where known, and peak memory above the model in MiB.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import json
+import random
 import sys
 import tempfile
 import time
@@ -19,8 +22,10 @@ from workers.reward import Callbacks, Item, Stopped, open_reward_model, train
 
 from .cases import MAX_LENGTH, base_config, encoder_of, pairs_of
 
-PAIRS_PER_STEP = 8
 WARM_UP_STEPS = 1
+LEAST_STEPS = 3
+# Trainers that group by length do so within this many batches (transformers' own number).
+MEGABATCH = 50
 
 
 def memory_mib(name: str) -> float:
@@ -44,6 +49,8 @@ class Clock:
     before: float = field(default=0.0)
 
     def start(self) -> None:
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed is given back, and not counted as there before
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
         self.before = memory_mib("VmRSS")
         self.began = time.perf_counter()
@@ -58,26 +65,26 @@ class Clock:
 
     @property
     def is_over(self) -> bool:
-        return self.steps > WARM_UP_STEPS and time.perf_counter() - self.began > self.seconds
+        enough = self.steps >= WARM_UP_STEPS + LEAST_STEPS
+        return enough and time.perf_counter() - self.began > self.seconds
 
     def result(self) -> dict[str, float]:
         spent = self.ended - self.began
         return {
             "rate": self.units / spent,
             "tokens": self.tokens / spent,
+            "step": self.units / max(1, self.steps - WARM_UP_STEPS),
             "memory": memory_mib("VmHWM") - self.before,
         }
 
 
-def ours_training(case: str, base: Path, seed: int, seconds: float, budget: int) -> dict[str, float]:
+def ours_training(
+    case: str, base: Path, seed: int, seconds: float, budget: int, accumulate: int
+) -> dict[str, float]:
     """The library's own ``train``, stopped when the time is over."""
     clock = Clock(seconds)
 
     class Watch(Callbacks):
-        def progress(self, done: int, total: int, message: str) -> None:
-            if message == "train" and done == 0:
-                clock.start()
-
         def metric(self, step: int, values: dict[str, float]) -> None:
             if "pairs" in values:
                 clock.step(values["pairs"], values["tokens"])
@@ -88,16 +95,28 @@ def ours_training(case: str, base: Path, seed: int, seconds: float, budget: int)
             return clock.is_over
 
     pairs = pairs_of(case, seed)
-    config = base_config(base, batch_tokens=budget, epochs=3, evaluate_every=0, checkpoint_every=1_000_000)
+    config = base_config(
+        base,
+        batch_tokens=budget,
+        accumulate=accumulate,
+        epochs=3,
+        evaluate_every=0,
+        checkpoint_every=1_000_000,
+    )
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Stopped):
         train("transformer", pairs, config, Path(folder) / "m", callbacks=Watch())
     return clock.result()
 
 
 def trl_training(
-    case: str, base: Path, seed: int, seconds: float, batch: int, best: bool
+    case: str, base: Path, seed: int, seconds: float, batch: int, step: int, best: bool
 ) -> dict[str, float]:
-    """TRL's RewardTrainer on the same token ids, as it comes or at its best: grouped by length, no checkpointing."""
+    """TRL's RewardTrainer on the same token ids with about ``step`` pairs in a step, as it comes or at its best:
+    grouped by length, no checkpointing.
+
+    transformers' sampler starts with its longest batches, of which a few seconds would see no others: at its best
+    the very batches of that sampler come in random order.
+    """
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, TrainerCallback
     from trl import RewardConfig, RewardTrainer
@@ -111,8 +130,9 @@ def trl_training(
         rows.append(
             {"chosen_ids": chosen, "rejected_ids": rejected, "length": max(len(chosen), len(rejected))}
         )
+    if best:
+        rows = in_batches_by_length(rows, batch, seed)
     clock = Clock(seconds)
-
     computed = []
 
     class Counting(DataCollatorForPreference):
@@ -131,13 +151,14 @@ def trl_training(
             clock.step(pairs, sum(computed) / len(computed) * args.gradient_accumulation_steps)
             control.should_training_stop = clock.is_over
 
-    options: dict[str, Any] = {"train_sampling_strategy": "group_by_length", "remove_unused_columns": False,
-                               "gradient_checkpointing": False} if best else {}  # fmt: skip
+    options: dict[str, Any] = (
+        {"train_sampling_strategy": "sequential", "gradient_checkpointing": False} if best else {}
+    )
     with tempfile.TemporaryDirectory() as folder:
         config = RewardConfig(
             output_dir=folder,
             per_device_train_batch_size=batch,
-            gradient_accumulation_steps=max(1, PAIRS_PER_STEP // batch),
+            gradient_accumulation_steps=max(1, round(step / batch)),
             max_steps=1_000_000,
             learning_rate=1e-4,
             bf16=False,
@@ -159,6 +180,20 @@ def trl_training(
             callbacks=[Watch()],
         ).train()
     return clock.result()
+
+
+def in_batches_by_length(rows: list[dict[str, Any]], batch: int, seed: int) -> list[dict[str, Any]]:
+    """Rows in the batches that transformers' length-grouping sampler makes, the batches in random order."""
+    rng = random.Random(seed)
+    order = list(range(len(rows)))
+    rng.shuffle(order)
+    size = batch * min(len(rows) // (batch * 4), MEGABATCH) or 1
+    batches = []
+    for start in range(0, len(order), size):
+        by_length = sorted(order[start : start + size], key=lambda i: -int(rows[i]["length"]))
+        batches += [by_length[at : at + batch] for at in range(0, len(by_length), batch)]
+    rng.shuffle(batches)
+    return [rows[i] for part in batches for i in part]
 
 
 def items_of(case: str, seed: int, most: int = 4000) -> list[Item]:
