@@ -45,6 +45,29 @@ def test_a_double_click_sends_a_form_once_and_the_back_button_frees_it(page):
     assert Invitation.objects.count() == 2
 
 
+def test_a_second_choice_in_a_list_that_sends_itself_is_sent_too(page, project):
+    member = project.memberships.create(user=make_user("member"), role=Role.VIEWER)
+    page.goto(f"{page.address}people/")
+    page.wait_for_load_state("networkidle")
+    sent = []
+
+    def answer_the_second(route):
+        sent.append(route.request.post_data)
+        if len(sent) == 1:
+            route.fulfill(status=204)  # the browser stays on the page
+        else:
+            route.continue_()
+
+    page.route(f"**/people/{member.pk}/", answer_the_second)
+    roles = page.locator(f"form[action$='/people/{member.pk}/'] select")
+    with page.expect_response(f"**/people/{member.pk}/"):
+        roles.select_option(Role.LABELER)
+    with page.expect_event("load"):
+        roles.select_option(Role.MANAGER)
+    member.refresh_from_db()
+    assert (len(sent), member.role) == (2, Role.MANAGER)
+
+
 def test_a_word_of_5000_letters_stays_inside_the_page(page, project):
     prompt = Prompt.objects.create(
         project=project,
