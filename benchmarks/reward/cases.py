@@ -61,7 +61,7 @@ def ranked() -> list[Pair]:
 
 
 def multi_turn() -> list[Pair]:
-    """One pair for each conversation of three or more turns: a long prompt that both answers share."""
+    """Conversations of three or more turns with a prompt at least as long as the longer answer: one pair each."""
     pairs = [
         Pair(f"o{number}", messages, answers[0], answers[-1])
         for number, (messages, answers) in enumerate(_ranked_lists())
@@ -80,7 +80,11 @@ def multi_turn() -> list[Pair]:
             for number, row in enumerate(rows)
             if len(row["conversations"]) >= 3 and row["chosen"]["value"] != row["rejected"]["value"]
         ]
-    return pairs
+    return [pair for pair in pairs if _prompt_characters(pair) >= max(len(pair.chosen), len(pair.rejected))]
+
+
+def _prompt_characters(pair: Pair) -> int:
+    return sum(len(message.content) for message in pair.messages)
 
 
 def pairs_of(case: str, seed: int) -> list[Pair]:
