@@ -161,31 +161,40 @@ def train_transformer(
     if loop.progress.best_step:
         load_weights(parts, best_folder(work, loop.progress.best_step))
     temperature, metrics = _final_figures(loop, validation_rows)
-    best_step = loop.progress.best_step or loop.progress.step
-    card: dict[str, Any] = {
-        "format": FORMAT,
-        "kind": "transformer",
-        "base": config.base,
-        "template_hash": encoder.template_hash,
-        "max_length": encoder.max_length,
-        "temperature": temperature,
-        "tie_threshold": objective.tie_threshold,
-        "tie_temperature": metrics.get("tie_temperature"),
-        "aspects": list(config.aspects),
-        "pooling": "last_real_token" if has_decoder_head(model) else "own_pooler",
-        "layout": layout_of(model),
-        "padded_because": padded_because,
-        "config": config_to_dict(config),
-        "metrics": metrics,
-        "counts": splits.counts,
-        "steps": loop.progress.step,
-        "best_step": best_step,
-    }
+    card = _card(loop, encoder, temperature, metrics, splits.counts) | {"padded_because": padded_because}
     write_model(out, model, tokenizer, card, objective.aspects)
     shutil.rmtree(work, ignore_errors=True)
     told.metric(loop.progress.step, metrics)
     seconds = time.monotonic() - loop.started
-    return TrainResult(out, metrics, best_step, seconds, splits.counts)
+    return TrainResult(out, metrics, card["best_step"], seconds, splits.counts)
+
+
+def _card(
+    loop: Loop,
+    encoder: ConversationEncoder,
+    temperature: float,
+    metrics: dict[str, float],
+    counts: dict[str, int],
+) -> dict[str, Any]:
+    """What the model's folder says of it."""
+    return {
+        "format": FORMAT,
+        "kind": "transformer",
+        "base": loop.config.base,
+        "template_hash": encoder.template_hash,
+        "max_length": encoder.max_length,
+        "temperature": temperature,
+        "tie_threshold": loop.objective.tie_threshold,
+        "tie_temperature": metrics.get("tie_temperature"),
+        "aspects": list(loop.config.aspects),
+        "pooling": "last_real_token" if has_decoder_head(loop.model) else "own_pooler",
+        "layout": layout_of(loop.model),
+        "config": config_to_dict(loop.config),
+        "metrics": metrics,
+        "counts": counts,
+        "steps": loop.progress.step,
+        "best_step": loop.progress.best_step or loop.progress.step,
+    }
 
 
 def _final_figures(loop: Loop, rows: list[EncodedPair]) -> tuple[float, dict[str, float]]:
