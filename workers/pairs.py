@@ -6,34 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from labeling.models import Response
+from workers.reward.slices import length_slice, strength_slice, turns_slice
 from workers.reward.types import Item, Message, Pair
 
 if TYPE_CHECKING:
     from labeling.snapshots.rows import SnapshotRow
 
-# Relative difference of the two texts' lengths below which they count as equally long.
-SIMILAR_LENGTH = 0.1
-LONG_GAP = 0.5
-
 
 def to_messages(messages: Iterable[Mapping[str, str]]) -> tuple[Message, ...]:
     return tuple(Message(str(message["role"]), str(message["content"])) for message in messages)
-
-
-def length_slice(chosen: str, rejected: str) -> str:
-    """Whether people preferred the longer text, and by how much the two differ."""
-    gap = (len(chosen) - len(rejected)) / max(len(chosen), len(rejected), 1)
-    if abs(gap) < SIMILAR_LENGTH:
-        return "similar"
-    size = "much_" if abs(gap) > LONG_GAP else ""
-    return f"{size}{'longer' if gap > 0 else 'shorter'}_chosen"
-
-
-def strength_slice(strength: float | None) -> str:
-    """Slight (below 2), clear, or unknown."""
-    if strength is None:
-        return "unknown"
-    return "slight" if strength < 2 else "clear"
 
 
 def tie_share(row: SnapshotRow, p_a: float) -> float | None:
@@ -70,7 +51,7 @@ def row_to_pair(row: SnapshotRow) -> Pair:
         slices={
             "language": row.language or "unknown",
             "topic": row.topic or "unknown",
-            "turns": "several" if users > 1 else "one",
+            "turns": turns_slice(users),
             "length": length_slice(chosen, rejected),
             "strength": strength_slice(strength),
         },

@@ -35,7 +35,8 @@ class Pair:
     None where nobody counted them: then 0.5 means that all did, anything else that none did. ``strength`` 1..4
     is how much better, None when nobody said. ``group`` keeps what belongs together on one side of a split;
     empty means the prompt is its own group. ``slices`` are labels to report accuracy by. ``ratings_chosen`` and
-    ``ratings_rejected`` rate the two responses by aspect, on any scale; an aspect may be missing.
+    ``ratings_rejected`` rate the two responses by aspect, on any scale; an aspect may be missing. ``votes`` is what
+    each annotator said (``chosen``, ``rejected`` or ``tie``), for agreement with every one of them.
     """
 
     pair_id: str
@@ -51,6 +52,7 @@ class Pair:
     p_tie: float | None = None
     ratings_chosen: Mapping[str, float] = field(default_factory=dict)
     ratings_rejected: Mapping[str, float] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_chosen <= 1.0:
@@ -135,7 +137,7 @@ class RewardScorer(Protocol):
 
     @property
     def kind(self) -> str:
-        """``starter`` or ``transformer``."""
+        """What made the scores: ``starter``, ``transformer``, ``dpo``, ``random`` and so on."""
         ...
 
     @property
@@ -150,6 +152,30 @@ class RewardScorer(Protocol):
 
     def score(self, items: Sequence[Item], *, callbacks: Callbacks | None = None) -> Scores:
         """Score every item, in the order given."""
+        ...
+
+
+@runtime_checkable
+class PairScorer(Protocol):
+    """Anything that compares two responses to one prompt, whether or not it can score one by itself."""
+
+    @property
+    def kind(self) -> str:
+        """What made the differences: ``pair``, ``generative`` and so on."""
+        ...
+
+    @property
+    def template_hash(self) -> str:
+        """Hash of how a pair becomes the model's input."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """T of ``P(chosen beats rejected) = sigmoid(difference / T)``."""
+        ...
+
+    def difference(self, pairs: Sequence[Pair], *, callbacks: Callbacks | None = None) -> NDArray[np.float64]:
+        """Difference (N,) of each pair, above 0 where ``chosen`` is the better one; NaN where there is no verdict."""
         ...
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labeling.snapshots.rows import SnapshotRow
-from workers.pairs import length_slice, row_to_pair, strength_slice
+from workers.pairs import row_to_pair
+from workers.reward.slices import length_slice, strength_slice
 
 
 def row(outcome: str, p_a: float, **fields: object) -> SnapshotRow:

@@ -1,0 +1,281 @@
+"""Pairs and items from files: JSON lines (``.gz`` too) and Parquet in the layouts that trainers read.
+
+A row of pairs has ``prompt``, ``chosen`` and ``rejected``. Each is a text or a list of messages (``role``,
+``content``); where ``prompt`` is missing, or chosen and rejected repeat it, what both conversations begin with is the
+prompt. Optional keys: ``id``, ``margin`` or ``strength``, ``p_chosen``, ``p_tie``, ``weight``, ``group``, ``split``,
+``language``, ``topic``, ``slices``, ``votes``. Every complaint names file, row and key.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError, DataError
+from .slices import derived_slices
+from .types import Item, Message, Pair
+
+ROLES = ("system", "user", "assistant")
+ANY_ROLE = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+}
+PARQUET_ROWS = 1024
+NAMES = (
+    "prompt",
+    "chosen",
+    "rejected",
+    "response",
+    "messages",
+    "id",
+    "margin",
+    "strength",
+    "p_chosen",
+    "p_tie",
+)
+KEYS = (*NAMES, "weight", "group", "split", "language", "topic", "slices", "votes")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file; ``number`` counts from 1 (lines, or rows of a table)."""
+
+    path: Path
+    number: int
+    values: Mapping[str, Any]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or ``default`` where it is missing or null."""
+        value = self.values.get(key)
+        return default if value is None else value
+
+    def need(self, key: str) -> Any:
+        """The value; raises ``DataError`` where it is missing or null."""
+        value = self.get(key)
+        if value is None:
+            raise self.error(key, f"is missing; the row has {', '.join(sorted(self.values)) or 'no keys'}")
+        return value
+
+    def number_at(self, key: str) -> float | None:
+        """A number, or None where there is none."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.error(key, f"must be a number, got {value!r}")
+        return float(value)
+
+    def error(self, key: str, what: str) -> DataError:
+        """A complaint about one key."""
+        return DataError(f"{self.path.name}, row {self.number}: {key} {what}")
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Rows of a file, streamed. Raises ``DataError`` for another kind of file, bad JSON or rows that are no object."""
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path)
+    elif path.name.endswith((".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".json")):
+        yield from _json_rows(path)
+    else:
+        raise DataError(f"{path.name}: only .jsonl, .jsonl.gz, .json and .parquet are read")
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    number = 0
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            if path.suffix == ".json":
+                yield from _json_list(path, json.load(lines))
+                return
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _row(path, number, json.loads(line))
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path.name}, row {max(number, 1)}: cannot be read: {error}") from error
+
+
+def _json_list(path: Path, found: Any) -> Iterator[Row]:
+    if not isinstance(found, list):
+        raise DataError(f"{path.name}: a .json file holds one list of rows")
+    for number, value in enumerate(found, start=1):
+        yield _row(path, number, value)
+
+
+def _row(path: Path, number: int, value: Any) -> Row:
+    if not isinstance(value, dict):
+        raise DataError(f"{path.name}, row {number}: is no JSON object")
+    return Row(path, number, value)
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise DataError(f"{path.name}: reading Parquet needs the package pyarrow") from error
+    number = 0
+    try:
+        for batch in ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS):
+            for value in batch.to_pylist():
+                number += 1
+                yield Row(path, number, value)
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path.name}, row {number + 1}: cannot be read: {error}") from error
+
+
+def messages_of(value: Any, row: Row, key: str) -> tuple[Message, ...]:
+    """A text (one user turn; none where it is empty) or a list of messages. ``from`` and ``value`` pass for ``role``
+    and ``content``."""
+    if isinstance(value, str):
+        return (Message("user", value),) if value else ()
+    if not isinstance(value, list):
+        raise row.error(key, "is neither a text nor a list of messages")
+    out = []
+    for part in value:
+        role = part.get("role", part.get("from")) if isinstance(part, Mapping) else None
+        content = part.get("content", part.get("value")) if isinstance(part, Mapping) else None
+        role = ANY_ROLE.get(str(role), role)
+        if role not in ROLES or not isinstance(content, str):
+            raise row.error(key, f"holds a message without role ({', '.join(ROLES)}) and text: {part!r:.80}")
+        out.append(Message(str(role), content))
+    return tuple(out)
+
+
+def response_of(value: Any, row: Row, key: str) -> str:
+    """A text, or the content of the last of some messages, which must be the assistant's."""
+    if isinstance(value, str):
+        return value
+    turns = messages_of([value] if isinstance(value, Mapping) else value, row, key)
+    if not turns or turns[-1].role != "assistant":
+        raise row.error(key, "does not end with a message of the assistant")
+    return turns[-1].content
+
+
+def _sides(row: Row) -> tuple[tuple[Message, ...], str, str]:
+    """Prompt, chosen, rejected of explicit, implicit and full-conversation layouts."""
+    chosen, rejected = row.need("chosen"), row.need("rejected")
+    asked = row.get("prompt")
+    head = messages_of(asked, row, "prompt") if asked is not None else ()
+    texts = response_of(chosen, row, "chosen"), response_of(rejected, row, "rejected")
+    before = [
+        messages_of(side, row, key)[:-1] if isinstance(side, list) else ()
+        for side, key in ((chosen, "chosen"), (rejected, "rejected"))
+    ]
+    if before[0] != before[1]:
+        raise row.error("rejected", "goes on from another conversation than chosen")
+    if not before[0]:
+        if asked is None:
+            raise row.error(
+                "prompt", "is missing, and chosen and rejected bring no conversation of their own"
+            )
+        return head, *texts
+    # Some layouts repeat the prompt inside both conversations.
+    repeats = not head or before[0][: len(head)] == head
+    return (before[0] if repeats else (*head, *before[0])), *texts
+
+
+def _strength(row: Row, margin_scale: float) -> float | None:
+    strength, margin = row.number_at("strength"), row.number_at("margin")
+    if strength is not None or margin is None:
+        return strength
+    if not 0.0 <= margin <= margin_scale:
+        raise row.error(
+            "margin", f"{margin:g} lies outside 0..{margin_scale:g}; set margin_scale to the largest one"
+        )
+    return 1.0 + 3.0 * margin / margin_scale if margin_scale else 1.0
+
+
+def _votes(row: Row) -> dict[str, str]:
+    votes = row.get("votes", {})
+    if not isinstance(votes, Mapping) or not set(votes.values()) <= {"chosen", "rejected", "tie", None}:
+        raise row.error("votes", "must map annotators to chosen, rejected or tie")
+    return {str(who): said for who, said in votes.items() if said is not None}
+
+
+def pair_of(row: Row, *, margin_scale: float = 1.0) -> Pair:
+    """The pair of one row. ``margin`` in 0..``margin_scale`` becomes a strength of 1..4."""
+    messages, chosen, rejected = _sides(row)
+    slices = row.get("slices", {})
+    if not isinstance(slices, Mapping):
+        raise row.error("slices", "must be an object")
+    named = {str(key): str(value) for key, value in slices.items() if value is not None}
+    named |= {key: str(row.get(key)) for key in ("language", "topic") if row.get(key)}
+    p_chosen, weight = row.number_at("p_chosen"), row.number_at("weight")
+    values: dict[str, Any] = {
+        "pair_id": str(row.get("id", f"{row.path.name}:{row.number}")),
+        "messages": messages,
+        "chosen": chosen,
+        "rejected": rejected,
+        "p_chosen": 1.0 if p_chosen is None else p_chosen,
+        "p_tie": row.number_at("p_tie"),
+        "strength": _strength(row, margin_scale),
+        "weight": 1.0 if weight is None else weight,
+        "group": str(row.get("group", "")),
+        "split": str(row.get("split", "train")),
+        "slices": named,
+        "votes": _votes(row),
+    }
+    try:
+        pair = Pair(**values)
+    except DataError as error:
+        raise DataError(f"{row.path.name}, row {row.number}: {error}") from None
+    return replace(pair, slices=derived_slices(pair) | named)
+
+
+def renamed(rows: Iterable[Row], keys: Mapping[str, str]) -> Iterator[Row]:
+    """Rows whose columns have other names: ``keys`` maps our name to the file's. Raises ``ConfigError``."""
+    if unknown := sorted(set(keys) - set(KEYS)):
+        raise ConfigError(f"keys: {', '.join(unknown)} is none of {', '.join(KEYS)}")
+    for row in rows:
+        taken = {ours: row.values.get(theirs) for ours, theirs in keys.items()}
+        yield Row(row.path, row.number, {**row.values, **taken})
+
+
+def read_pairs(
+    path: Path | str, *, keys: Mapping[str, str] | None = None, margin_scale: float = 1.0
+) -> Iterator[Pair]:
+    """Pairs of one file, streamed; raises ``DataError``."""
+    for row in renamed(read_rows(Path(path)), keys or {}):
+        yield pair_of(row, margin_scale=margin_scale)
+
+
+def read_items(path: Path | str) -> Iterator[Item]:
+    """Responses to score: ``prompt`` with ``response``, or ``messages`` that end with the assistant's."""
+    for row in read_rows(Path(path)):
+        name = str(row.get("id", row.number))
+        if row.get("messages") is not None and row.get("response") is None:
+            turns = messages_of(row.need("messages"), row, "messages")
+            yield Item(name, turns[:-1], response_of(row.need("messages"), row, "messages"))
+        else:
+            yield Item(
+                name,
+                messages_of(row.need("prompt"), row, "prompt"),
+                response_of(row.need("response"), row, "response"),
+            )
+
+
+def split_of(group_key: str, *, validation: float, test: float, seed: int = 0) -> str:
+    """The split of a group by its hash: the same group always lies on the same side, whatever else is in the data."""
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}:{group_key}".encode()).digest()[:8], "big") / 2**64
+    return "test" if drawn < test else "validation" if drawn < test + validation else "train"
+
+
+def split_pairs(pairs: Iterable[Pair], *, validation: float, test: float, seed: int = 0) -> Iterator[Pair]:
+    """Pairs with their split by group. Raises ``ConfigError`` for shares outside [0, 1) or that leave nothing to
+    train on."""
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise ConfigError(
+            f"split: validation {validation} and test {test} must be shares whose sum is below 1"
+        )
+    for pair in pairs:
+        yield replace(pair, split=split_of(pair.group_key, validation=validation, test=test, seed=seed))
