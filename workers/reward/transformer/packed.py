@@ -7,7 +7,7 @@ feed-forward half and the final norm run on those alone.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from . import attention
 from .batches import Rows
 from .plan import Layout
 from .pooling import has_decoder_head, head_scores, reward_scores, scores_and_states
-from .trees import Pack, pack
+from .trees import Pack, TokenRow, pack
 
 # How far a packed score may be from the row's own: float32 on a CPU, and arithmetic that rounds more.
 EXACT, ROUNDED = 1e-4, 4e-2
@@ -69,10 +69,23 @@ def packed_states(model: Any, packed: Pack) -> Tensor:
 
 
 def use_trees(model: Any, longest: int) -> str:
-    """Switch a model to packed trees, for rows of at most ``longest`` tokens.
+    """Switch a sequence classifier to packed trees, for rows of at most ``longest`` tokens.
 
-    Returns why it cannot be, or an empty string. Nothing is taken on trust: the model is switched only if a small
-    pack gives the scores that it gives row by row.
+    Returns why it cannot be, or an empty string. See ``switch_to_trees``.
+    """
+    if not has_decoder_head(model):
+        return "an encoder reads both ways, so answers cannot share a prompt"
+    return switch_to_trees(model, longest, _alone, _together)
+
+
+Probe = Callable[[Any, Sequence[TokenRow]], Tensor]
+
+
+def switch_to_trees(model: Any, longest: int, alone: Probe, together: Probe) -> str:
+    """Switch a model with a causal backbone to packed trees, for rows of at most ``longest`` tokens.
+
+    Returns why it cannot be, or an empty string. Nothing is taken on trust: the model is switched only if
+    ``together`` gives of a small pack the figures (R,) that ``alone`` gives row by row.
     """
     reason = _obstacle(model, longest)
     if reason:
@@ -81,10 +94,11 @@ def use_trees(model: Any, longest: int) -> str:
     rows = _Row.some(model.config.get_text_config().vocab_size, longest)
     model.eval()
     try:
-        alone = _alone(model, rows)
+        with torch.no_grad():
+            wanted = alone(model, rows).double()
         for prune in (True, False) if _may_prune(model) else (False,):
             _switch(model, prune=prune)
-            reason = _difference(model, rows, alone)
+            reason = _difference(model, rows, wanted, together)
             if not reason:
                 return ""
             _switch_back(model, before)
@@ -107,21 +121,19 @@ def _may_prune(model: Any) -> bool:
     )
 
 
-def _difference(model: Any, rows: list[_Row], alone: Tensor) -> str:
-    """Why the packed scores cannot be used, or an empty string."""
+def _difference(model: Any, rows: list[_Row], alone: Tensor, together: Probe) -> str:
+    """Why the packed figures cannot be used, or an empty string."""
     try:
         with torch.no_grad():
-            together = packed_scores(model, pack(rows).to(alone.device)).double()
+            found = together(model, rows).double()
     except Exception as error:  # whatever a model that was never meant for this raises
         return str(error) or type(error).__name__
-    off = float((together - alone).abs().max() / alone.abs().max().clamp(min=1.0))
+    off = float((found - alone).abs().max() / alone.abs().max().clamp(min=1.0))
     exact = next(model.parameters()).dtype == torch.float32 and alone.device.type == "cpu"
     return "" if off < (EXACT if exact else ROUNDED) else f"its scores are off by {off:.2g}"
 
 
 def _obstacle(model: Any, longest: int) -> str:
-    if not has_decoder_head(model):
-        return "an encoder reads both ways, so answers cannot share a prompt"
     config = model.config.get_text_config()
     name = type(model).__name__
     if not getattr(backbone_of(model), "_supports_attention_backend", False):
@@ -158,12 +170,15 @@ class _Row:
         ]
 
 
-def _alone(model: Any, rows: list[_Row]) -> Tensor:
+def _alone(model: Any, rows: Sequence[TokenRow]) -> Tensor:
     """Scores (R,) of rows one by one, by the padded path."""
     device = next(model.parameters()).device
-    with torch.no_grad():
-        ids = [torch.tensor([row.ids], device=device) for row in rows]
-        return torch.cat([reward_scores(model, row, torch.ones_like(row)) for row in ids]).double()
+    ids = [torch.tensor([row.ids], device=device) for row in rows]
+    return torch.cat([reward_scores(model, row, torch.ones_like(row)) for row in ids])
+
+
+def _together(model: Any, rows: Sequence[TokenRow]) -> Tensor:
+    return packed_scores(model, pack(rows).to(next(model.parameters()).device))
 
 
 def _switch(model: Any, *, prune: bool) -> None:
