@@ -11,7 +11,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ ANY_ROLE = {
     "model": "assistant",
 }
 PARQUET_ROWS = 1024
+LINE_BYTES = 256 * 2**20
+Complain = Callable[[DataError], None]
 NAMES = (
     "prompt",
     "chosen",
@@ -78,43 +81,59 @@ class Row:
         return DataError(f"{self.path.name}, row {self.number}: {key} {what}")
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a file, streamed. Raises ``DataError`` for another kind of file, bad JSON or rows that are no object."""
+def stop_at(error: DataError) -> None:
+    """The usual answer to a row that cannot be used."""
+    raise error
+
+
+def read_rows(path: Path, *, bad: Complain = stop_at) -> Iterator[Row]:
+    """Rows of a file, streamed. ``bad`` is told of each row that is no JSON object, and may raise; a file that cannot
+    be read on, or of another kind, raises ``DataError``."""
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     if path.suffix == ".parquet":
         yield from _parquet_rows(path)
-    elif path.name.endswith((".jsonl", ".jsonl.gz", ".json.gz", ".ndjson", ".json")):
-        yield from _json_rows(path)
+    elif path.suffix == ".json":
+        yield from _listed_rows(path, bad)
+    elif path.name.endswith((".jsonl", ".jsonl.gz", ".json.gz", ".ndjson")):
+        yield from _json_rows(path, bad)
     else:
         raise DataError(f"{path.name}: only .jsonl, .jsonl.gz, .json and .parquet are read")
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    number = 0
+def _listed_rows(path: Path, bad: Complain) -> Iterator[Row]:
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            if path.suffix == ".json":
-                yield from _json_list(path, json.load(lines))
-                return
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield _row(path, number, json.loads(line))
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path.name}, row {max(number, 1)}: cannot be read: {error}") from error
-
-
-def _json_list(path: Path, found: Any) -> Iterator[Row]:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path.name}: cannot be read: {error}") from error
     if not isinstance(found, list):
         raise DataError(f"{path.name}: a .json file holds one list of rows")
     for number, value in enumerate(found, start=1):
-        yield _row(path, number, value)
+        if isinstance(value, dict):
+            yield Row(path, number, value)
+        else:
+            bad(DataError(f"{path.name}, row {number}: is no JSON object"))
 
 
-def _row(path: Path, number: int, value: Any) -> Row:
-    if not isinstance(value, dict):
-        raise DataError(f"{path.name}, row {number}: is no JSON object")
-    return Row(path, number, value)
+def _json_rows(path: Path, bad: Complain) -> Iterator[Row]:
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            while line := lines.readline(LINE_BYTES):
+                number += 1
+                if len(line) == LINE_BYTES:
+                    raise DataError(f"{path.name}, row {number}: is longer than {LINE_BYTES:,} bytes")
+                try:
+                    value = json.loads(line.decode("utf-8-sig")) if line.strip() else None
+                except (ValueError, RecursionError) as error:
+                    bad(DataError(f"{path.name}, row {number}: cannot be read: {error}"))
+                    continue
+                if isinstance(value, dict):
+                    yield Row(path, number, value)
+                elif line.strip():
+                    bad(DataError(f"{path.name}, row {number}: is no JSON object"))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name}, row {number + 1}: cannot be read: {error}") from error
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -137,3 +137,22 @@ def refuse_unsafe(folder: Path, *, trusted: bool = False) -> None:
         path = folder / name
         if path.exists() and not trusted and "auto_map" in read_json(path):
             raise UntrustedModelError(f"{name} names its own code (auto_map)")
+
+
+@contextmanager
+def atomic_file(target: Path, *, within: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary sibling of ``target``, or one in the folder ``within`` of the same file system; on success
+    sync it and rename it into place."""
+    temporary = (within or target.parent) / f".{target.name}.{uuid.uuid4().hex[:12]}.tmp"
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def manifest_hash(folder: Path) -> str:
+    """SHA-256 of the manifest, which itself names the hash of every file: the identity of a model."""
+    return hash_file(folder / MANIFEST)

@@ -8,17 +8,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from workers.reward.folder import MANIFEST, hash_file
+from workers.reward.folder import MANIFEST
+from workers.reward.folder import manifest_hash as manifest_hash
 
 
 def model_path(project_id: int, number: int) -> str:
     """Relative to the data folder."""
     return f"models/{project_id}/{number}"
-
-
-def manifest_hash(folder: Path) -> str:
-    """SHA-256 of the manifest, which itself names the hash of every file."""
-    return hash_file(folder / MANIFEST)
 
 
 def place_model(source: Path, relative: str) -> Path:
