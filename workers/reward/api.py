@@ -8,6 +8,7 @@ from pathlib import Path
 from .config import Config, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
 from .folder import MODEL_CARD, is_trusted, read_json, refuse_unsafe, verify
+from .scorers.spec import SCORER_KINDS
 from .types import Callbacks, Pair, RewardScorer, TrainResult
 
 
@@ -40,7 +41,7 @@ def train(
 
 
 def open_reward_model(path: Path | str) -> RewardScorer:
-    """Open a folder that ``train`` wrote; nothing in it is run.
+    """Open a folder that ``train`` or ``write_scorer`` wrote; nothing in it is run.
 
     Raises ``ModelUnavailableError`` (no such folder), ``CorruptModelError`` (hashes differ) or
     ``UntrustedModelError`` (pickles, Python files or ``auto_map``).
@@ -59,4 +60,11 @@ def open_reward_model(path: Path | str) -> RewardScorer:
         from .transformer.scorer import load_scorer
 
         return load_scorer(folder, card)
+    if card.get("kind") in SCORER_KINDS:
+        from .scorers.folder import load_written
+
+        scorer = load_written(card)
+        if not isinstance(scorer, RewardScorer):
+            raise ConfigError(f"a {scorer.kind} scorer compares pairs; it has no score for one response")
+        return scorer
     raise CorruptModelError(f"{MODEL_CARD} names an unknown kind {card.get('kind')!r}")

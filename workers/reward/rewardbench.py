@@ -153,7 +153,7 @@ def score_questions(
         return list(np.split(values, np.cumsum([len(q.answers) for q in questions])[:-1]))
     if any(len(q.answers) != 2 for q in questions):
         raise DataError(f"a {scorer.kind} scorer compares two answers; some questions have more")
-    pairs = [Pair(q.question_id, q.messages, *q.answers) for q in questions]
+    pairs = [Pair(q.question_id, q.messages, q.answers[0], q.answers[1]) for q in questions]
     return [np.array([gap, 0.0]) for gap in scorer.difference(pairs, callbacks=callbacks)]
 
 
