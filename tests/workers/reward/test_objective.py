@@ -24,6 +24,7 @@ class Said(NamedTuple):
     margin: float = 0.0
     weight: float = 1.0
     ratings: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    draws: tuple[float, ...] = (1.0,)
 
 
 def objective(width: int = 2, **settings: object) -> Objective:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from ..errors import CorruptModelError, Stopped
 from ..folder import FORMAT, MODEL_CARD, write_json
 from ..types import Callbacks, FloatArray, Item, Scores
-from .features import FeatureSpec, featurise, sizes
+from .features import VERSION, FeatureSpec, featurise, sizes
 
 WEIGHTS = "model.safetensors"
 CHUNK = 512
@@ -70,6 +70,11 @@ class StarterModel:
 def load(folder: Path, card: dict[str, Any]) -> StarterModel:
     """Open a verified folder; raises ``CorruptModelError`` when card and weights contradict each other."""
     try:
+        if (version := card["features"]["version"]) != VERSION:
+            raise CorruptModelError(
+                f"the starter was trained on columns of version {version}, this program reads version {VERSION}: "
+                "train it again"
+            )
         spec = FeatureSpec.from_dict(card["features"])
         tensors = load_file(folder / WEIGHTS)
         weight, heads = tensors["weight"], tensors["heads"]
@@ -80,5 +85,5 @@ def load(folder: Path, card: dict[str, Any]) -> StarterModel:
         raise CorruptModelError(f"weights of shape {weight.shape} and {heads.shape} do not fit the features")
     if not (np.isfinite(weight).all() and np.isfinite(heads).all() and temperature > 0):
         raise CorruptModelError("the starter model holds values that are not finite")
-    details = {k: v for k, v in card.items() if k in ("config", "metrics", "counts")}
+    details = {k: v for k, v in card.items() if k in ("config", "metrics", "counts", "calibration")}
     return StarterModel(spec, weight, heads, temperature, details)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration import fit_temperature
+from ..calibration import NOTHING, Calibration, calibrate, fit_temperature
 from ..config import StarterConfig, config_to_dict
 from ..errors import DataError, Stopped
 from ..folder import atomic_folder
@@ -28,12 +28,14 @@ MIN_BOOTSTRAP_GROUPS = 6
 
 @dataclass(slots=True)
 class Dataset:
-    """Distinct texts and two sets of pairs over them; ``groups`` (N,) number the training pairs' groups."""
+    """Distinct texts and two sets of pairs over them; ``groups`` (N,) number the training pairs' groups,
+    ``validation_groups`` (M,) name the validation pairs'."""
 
     texts: list[str]
     training: Problem
     validation: Problem
     groups: NDArray[np.int64]
+    validation_groups: list[str]
     counts: dict[str, int]
 
 
@@ -77,6 +79,7 @@ def collect(pairs: Iterable[Pair], config: StarterConfig) -> Dataset:
         _problem(splits["train"], index, config.margin_scale),
         _problem(splits["validation"], index, config.margin_scale),
         groups,
+        [p.group_key for p in splits["validation"]],
         counts,
     )
 
@@ -187,31 +190,37 @@ def train_starter(
     choice = choose_regularisation(design, data, config, rng, told)
     main, heads = _fit_heads(design, data, choice.c, config, rng, told)
     scores = design.rows @ main  # (U,)
-    temperature, validation = _calibrate(scores, choice, data)
-    model = StarterModel(spec, design.restore(main).astype(np.float32), heads.astype(np.float32), temperature)
+    found = calibrated(scores, choice, data, config.seed)
+    weight = design.restore(main).astype(np.float32)
+    model = StarterModel(spec, weight, heads.astype(np.float32), found.temperature)
     trained = scores[data.training.a] - scores[data.training.b]
     metrics = {
         "c": choice.c,
-        "temperature": temperature,
+        "temperature": found.temperature,
         "train_accuracy": _decided_accuracy(trained, data.training.p),
         **{k: v for k, v in (("cv_accuracy", choice.accuracy), ("cv_log_loss", choice.log_loss)) if v == v},
-        **validation,
+        **found.figures,
     }
-    model.details = {"config": config_to_dict(config), "metrics": metrics, "counts": data.counts}
+    model.details = {
+        "config": config_to_dict(config),
+        "metrics": metrics,
+        "counts": data.counts,
+        "calibration": found.source,
+    }
     with atomic_folder(out_dir) as folder:
         model.write(folder)
     told.metric(len(config.regularisation), metrics)
     return TrainResult(out_dir, metrics, 0, time.monotonic() - started, data.counts)
 
 
-def _calibrate(scores: Array, choice: Choice, data: Dataset) -> tuple[float, dict[str, float]]:
+def calibrated(scores: Array, choice: Choice, data: Dataset, seed: int) -> Calibration:
     """Temperature from the validation split, else from the held-out predictions of cross-validation."""
     part = data.validation
     if len(part.a):
         delta = scores[part.a] - scores[part.b]
-        t = fit_temperature(delta, part.p, part.weight)
-        loss = float(losses(delta / t, _without_margin(part)).mean())
-        return t, {"validation_accuracy": _decided_accuracy(delta, part.p), "validation_log_loss": loss}
+        return calibrate(delta, part.p, part.weight, data.validation_groups, seed=seed)
     if len(choice.held_out):
-        return fit_temperature(choice.held_out, data.training.p, data.training.weight), {}
-    return 1.0, {}
+        t = fit_temperature(choice.held_out, data.training.p, data.training.weight)
+        source = {"on": "cross-validation", "pairs": len(data.groups), "groups": data.counts["groups"]}
+        return Calibration(t, {}, source)
+    return NOTHING

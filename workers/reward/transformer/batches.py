@@ -19,7 +19,7 @@ from .trees import Pack, pack
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
     """One pair as tokens; ``margin`` is signed towards the preferred side; ``ratings`` of chosen and rejected by
-    aspect, NaN where missing."""
+    aspect, NaN where missing; ``draws`` how often each head draws the pair."""
 
     chosen: Encoded
     rejected: Encoded
@@ -28,6 +28,7 @@ class EncodedPair:
     weight: float
     p_tie: float = 0.0
     ratings: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    draws: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True, slots=True)

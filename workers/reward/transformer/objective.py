@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from ..config import TransformerConfig
 from ..errors import CorruptModelError, DataError
 from ..folder import MODEL_CARD, read_json
+from .heads import make_heads, start_heads
 from .losses import aspect_regression, bradley_terry, centering, log_barrier, rao_kupper, smooth
 
 # In a folder of their own: servers such as vLLM load every safetensors file that lies beside the model's.
@@ -26,7 +28,8 @@ LEAST_LOG_THRESHOLD = 1e-6
 
 
 class Labeled(Protocol):
-    """What the labels of a pair are read from; ``ratings`` are (chosen, rejected), NaN where missing."""
+    """What the labels of a pair are read from; ``ratings`` are (chosen, rejected), NaN where missing;
+    ``draws`` how often each of K heads draws the pair."""
 
     @property
     def margin(self) -> float: ...
@@ -38,19 +41,22 @@ class Labeled(Protocol):
     def weight(self) -> float: ...
     @property
     def ratings(self) -> tuple[tuple[float, ...], tuple[float, ...]]: ...
+    @property
+    def draws(self) -> tuple[float, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
     """What people said of N pairs, float32: ``margin`` (signed towards the preferred side), ``p_chosen``,
-    ``p_tie``, ``weight`` (N,), and ``ratings`` (2, N, A) of the chosen and the rejected responses, NaN where
-    missing."""
+    ``p_tie``, ``weight`` (N,), ``ratings`` (2, N, A) of the chosen and the rejected responses, NaN where missing,
+    and ``draws`` (N, K), a factor on the weight for each head."""
 
     margin: Tensor
     p_chosen: Tensor
     p_tie: Tensor
     weight: Tensor
     ratings: Tensor
+    draws: Tensor
 
     @classmethod
     def of(cls, pairs: Sequence[Labeled]) -> Labels:
@@ -62,6 +68,7 @@ class Labels:
             torch.tensor([pair.p_tie for pair in pairs], dtype=torch.float32),
             torch.tensor([pair.weight for pair in pairs], dtype=torch.float32),
             torch.tensor(sides, dtype=torch.float32),
+            torch.tensor([pair.draws for pair in pairs], dtype=torch.float32),
         )
 
     def to(self, device: torch.device) -> Labels:
@@ -72,15 +79,16 @@ class Labels:
 class Objective(nn.Module):
     """Sum of the terms named in the settings (see ``TransformerConfig``), each kept apart.
 
-    What it learns: ``raw_threshold`` () for ties, with ``ln θ = softplus(raw_threshold)`` > 0, and ``aspects``,
-    one linear row for each aspect on a model's pooled state of ``width``. Both float32; without them it has no
-    parameter. The heads are drawn from the settings' seed alone.
+    What it learns: ``raw_threshold`` () for ties, with ``ln θ = softplus(raw_threshold)`` > 0, ``aspects``, one
+    linear row for each aspect on a model's pooled state of ``width``, and ``heads``, where there are more than one
+    (see ``ensemble``). All float32; without them it has no parameter. They are drawn from the settings' seed alone.
     """
 
     def __init__(self, config: TransformerConfig, width: int) -> None:
         super().__init__()
         self.config = config
         self.raw_threshold = nn.Parameter(torch.zeros(())) if config.ranking == "rao_kupper" else None
+        self.heads: nn.Linear | None = None
         self.aspects = aspect_heads(width, len(config.aspects)) if config.aspects else None
         if self.aspects is not None:
             generator = torch.Generator().manual_seed(config.seed + 1)  # not the ranking head's own numbers
@@ -131,6 +139,18 @@ class Objective(nn.Module):
                     self.aspects.weight[here] = heads.weight[there]
                     self.aspects.bias[here] = heads.bias[there]
 
+    def ensemble(self, model: nn.Module, base: Path | None) -> None:
+        """Train the settings' number of heads in place of the model's own, which becomes their mean."""
+        if self.config.heads > 1:
+            self.heads = make_heads(model, self.config.heads)
+            start_heads(self.heads, model, base, self.config.seed)
+
+    def head_scores(self, scores: Tensor, states: Tensor) -> Tensor:
+        """What the terms are computed from: the model's own scores (R,), or those of K heads (R, K) on the pooled
+        states (R, H)."""
+        found: Tensor = scores if self.heads is None else self.heads(states)
+        return found
+
     def _set_threshold(self, threshold: float) -> None:
         assert self.raw_threshold is not None
         self.raw_threshold.fill_(math.log(math.expm1(max(math.log(threshold), 2 * LEAST_LOG_THRESHOLD))))
@@ -140,21 +160,21 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """Each term, times its factor, and their ``total``: scalars, sums over the N pairs times their weights.
 
-        ``chosen``, ``rejected`` (N,) are scores; ``states`` both sides' pooled states (N, H), needed where there
-        are aspects. The caller divides by the number of pairs of the whole step, so that splitting a step into
-        batches of unequal size changes nothing. Raises ``ValueError`` for other shapes.
+        ``chosen``, ``rejected`` (N,) are scores, or (N, K) those of K heads: then each term is the mean over heads,
+        head k counting a pair ``draws[:, k]`` times. ``states`` are both sides' pooled states (N, H), needed where
+        there are aspects. The caller divides by the number of pairs of the whole step, so that splitting a step
+        into batches of unequal size changes nothing. Raises ``ValueError`` for other shapes.
         """
         c = self.config
-        if labels.weight.shape != chosen.shape:
+        if labels.weight.shape != chosen.shape[:1]:
             raise ValueError(
-                f"weight must have shape {tuple(chosen.shape)}, got {tuple(labels.weight.shape)}"
+                f"weight must have shape {tuple(chosen.shape[:1])}, got {tuple(labels.weight.shape)}"
             )
-        terms = {"ranking": self._ranking(chosen - rejected, labels)}
-        if c.centering:
-            terms["centering"] = c.centering * centering(chosen, rejected)
-        if c.barrier:
-            both = log_barrier(chosen, c.barrier_limit) + log_barrier(rejected, c.barrier_limit)
-            terms["barrier"] = c.barrier * both / 2
+        heads = labels.draws.shape[1]
+        if heads == 1:
+            terms = self._score_terms(chosen, rejected, labels)
+        else:
+            terms = self._mean_over_heads(chosen, rejected, labels, heads)
         if self.aspects is not None:
             if states is None:
                 raise ValueError("aspects need the pooled states of both sides")
@@ -171,6 +191,33 @@ class Objective(nn.Module):
             raise ValueError("these settings name no aspect")
         rated: Tensor = self.aspects(states.to(self.aspects.weight.dtype))
         return rated
+
+    def _mean_over_heads(
+        self, chosen: Tensor, rejected: Tensor, labels: Labels, heads: int
+    ) -> dict[str, Tensor]:
+        """Each term (N,) as the mean over heads of their weighted ones."""
+        if not chosen.shape == rejected.shape == labels.draws.shape:
+            raise ValueError(
+                f"chosen and rejected must have shape {tuple(labels.draws.shape)}, "
+                f"got {tuple(chosen.shape)} and {tuple(rejected.shape)}"
+            )
+        wide = dataclasses.replace(
+            labels,
+            **{name: getattr(labels, name).repeat(heads) for name in ("margin", "p_chosen", "p_tie")},
+        )
+        found = self._score_terms(chosen.T.reshape(-1), rejected.T.reshape(-1), wide)  # each (K·N,)
+        return {name: (values.view(heads, -1) * labels.draws.T).mean(dim=0) for name, values in found.items()}
+
+    def _score_terms(self, chosen: Tensor, rejected: Tensor, labels: Labels) -> dict[str, Tensor]:
+        """The terms of one head's scores, each (N,)."""
+        c = self.config
+        terms = {"ranking": self._ranking(chosen - rejected, labels)}
+        if c.centering:
+            terms["centering"] = c.centering * centering(chosen, rejected)
+        if c.barrier:
+            both = log_barrier(chosen, c.barrier_limit) + log_barrier(rejected, c.barrier_limit)
+            terms["barrier"] = c.barrier * both / 2
+        return terms
 
     def _ranking(self, delta: Tensor, labels: Labels) -> Tensor:
         c, threshold = self.config, self.log_threshold

@@ -13,6 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ConfigError
+
+# What transformers' classes call their heads.
+HEAD_NAMES = ("score", "classifier", "classification_head")
+
 
 def last_real_token(hidden: Tensor, attention_mask: Tensor) -> Tensor:
     """``hidden`` (B, T, H) at the last position where ``attention_mask`` (B, T) is 1: (B, H).
@@ -33,15 +38,33 @@ def has_decoder_head(model: nn.Module) -> bool:
 
 def head_of(model: nn.Module) -> nn.Module:
     """The module whose weights are the reward head."""
-    for name in ("score", "classifier", "classification_head"):
+    for name in HEAD_NAMES:
         if isinstance(head := getattr(model, name, None), nn.Module):
             return head
-    raise ValueError(f"{type(model).__name__} has no head named score, classifier or classification_head")
+    raise ValueError(f"{type(model).__name__} has no head named {', '.join(HEAD_NAMES)}")
 
 
-def state_width(model: Any) -> int:
+def in_float32(module: nn.Module) -> None:
+    """Compute a module in float32, whatever the dtype of what it reads."""
+
+    def widen(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(x.float() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
+
+    module.float().register_forward_pre_hook(widen)
+
+
+def own_layer(model: nn.Module) -> nn.Linear:
+    """The linear layer that gives the model's one score: a decoder's ``score``, the last layer of an encoder's
+    head. Raises ``ConfigError`` for a head that does not end so."""
+    for layer in reversed([*head_of(model).modules()]):
+        if isinstance(layer, nn.Linear) and layer.out_features == 1:
+            return layer
+    raise ConfigError(f"the head of {type(model).__name__} does not end in a linear layer with one output")
+
+
+def state_width(model: nn.Module) -> int:
     """H of the pooled states."""
-    return int(model.config.get_text_config().hidden_size)
+    return own_layer(model).in_features
 
 
 def reward_scores(model: Any, input_ids: Tensor, attention_mask: Tensor, *, dropout: float = 0.0) -> Tensor:
@@ -55,8 +78,7 @@ def reward_scores(model: Any, input_ids: Tensor, attention_mask: Tensor, *, drop
 def scores_and_states(
     model: Any, input_ids: Tensor, attention_mask: Tensor, *, dropout: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """``reward_scores`` and the float32 states (B, H) that aspect heads read: a decoder's pooled state, an
-    encoder's last state of its first real token."""
+    """``reward_scores`` and the float32 states (B, H) that other heads read: those that the own layer reads."""
     if not has_decoder_head(model):
         return _encoder_scores_and_states(model, input_ids, attention_mask)
     # Positions count real tokens, so padding on the left shifts nothing.
@@ -78,13 +100,9 @@ def _encoder_scores_and_states(
     model: Any, input_ids: Tensor, attention_mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
-    backbone = getattr(model, model.base_model_prefix)
-    # Asking for hidden states would keep those of every layer.
-    hook = backbone.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
+    hook = own_layer(model).register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
     try:
         logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
     finally:
         hook.remove()
-    first = attention_mask.argmax(dim=1)  # (B,)
-    states = seen[0][torch.arange(len(first), device=first.device), first]
-    return logits.float()[:, 0], states.float()
+    return logits.float()[:, 0], seen[0].float()

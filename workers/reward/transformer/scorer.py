@@ -15,6 +15,7 @@ from ..errors import CorruptModelError
 from ..folder import is_trusted
 from ..types import Callbacks, Item, Scores
 from .build import pick_device
+from .heads import load_heads, make_heads
 from .inference import rate_rows
 from .objective import load_aspects
 from .packed import use_trees
@@ -24,7 +25,7 @@ from .template import ConversationEncoder
 
 @dataclass(slots=True)
 class TransformerScorer:
-    """Raw float32 scores of one model; one head, so the ensemble's spread is 0.
+    """Raw float32 scores of one model. With one head the ensemble's spread is 0.
 
     A model that learned ties has ``tie_threshold`` and ``tie_temperature`` for ``predict.outcome_probabilities``;
     one that learned ``aspects`` predicts ratings beside the scores.
@@ -38,6 +39,7 @@ class TransformerScorer:
     tie_temperature: float | None = None
     aspects: tuple[str, ...] = ()
     aspect_heads: nn.Linear | None = None
+    heads: nn.Linear | None = None
     budget: int = 8192
     kind: str = "transformer"
 
@@ -49,16 +51,16 @@ class TransformerScorer:
     def score(self, items: Sequence[Item], *, callbacks: Callbacks | None = None) -> Scores:
         """Scores in the order given. Raises ``Stopped`` between batches."""
         encoded = [self.encoder.encode(item.messages, item.response) for item in items]
-        found = rate_rows(
-            self.model, self.aspect_heads, encoded, self.pad_id, self.budget, callbacks=callbacks
-        )
-        value = found[:, 0].copy()
+        readers = [reader for reader in (self.heads, self.aspect_heads) if reader is not None]
+        found = rate_rows(self.model, readers, encoded, self.pad_id, self.budget, callbacks=callbacks)
+        # The model's own score, K heads' (none where the own is the only one), A ratings.
+        first = found.shape[1] - len(self.aspects)
         return Scores(
-            value,
-            value[:, None].copy(),
+            found[:, 0].copy(),
+            found[:, min(1, first - 1) : first].copy(),
             np.array([len(e.ids) for e in encoded], dtype=np.int64),
             np.array([e.truncated for e in encoded], dtype=np.bool_),
-            {name: found[:, i].copy() for i, name in enumerate(self.aspects, start=1)},
+            {name: found[:, i].copy() for i, name in enumerate(self.aspects, start=first)},
         )
 
 
@@ -90,10 +92,13 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         raise CorruptModelError("the tokenizer renders other text than the model was trained on")
     model.to(pick_device(device)).eval()
     use_trees(model, encoder.max_length)
-    names = tuple(card.get("aspects") or ())
-    heads = None
+    names, count = tuple(card.get("aspects") or ()), int(card.get("heads") or 1)
+    aspects, heads = None, None
     if names:
-        heads = load_aspects(folder, names, state_width(model)).to(next(model.parameters()).device)
+        aspects = load_aspects(folder, names, state_width(model)).to(next(model.parameters()).device)
+    if count > 1:
+        heads = make_heads(model, count)
+        load_heads(folder, heads)
     return TransformerScorer(
-        model, encoder, tokenizer.pad_token_id, temperature, threshold, tie_temperature, names, heads
+        model, encoder, tokenizer.pad_token_id, temperature, threshold, tie_temperature, names, aspects, heads
     )
