@@ -29,6 +29,7 @@ STARTER_LIMITS: dict[str, tuple[float, float]] = {
 }
 TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "seed": SEEDS,
+    "heads": (1, 64),
     "epochs": (0.001, 100),
     "max_steps": (0, 1_000_000),
     "learning_rate": (1e-12, 1),
@@ -46,6 +47,11 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "barrier_limit": (1, 1000),
     "aspect_weight": (0, 100),
     "dropout": (0, 0.9),
+    "score_limit": (1, 1e6),
+    "sequence_parallel": (1, 1024),
+    "lora_rank": (0, 1024),
+    "lora_alpha": (1e-3, 4096),
+    "lora_dropout": (0, 0.9),
     "patience": (1, 10_000),
     "evaluate_every": (0, 1_000_000),
     "checkpoint_every": (0, 1_000_000),
@@ -57,10 +63,13 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "tiny_layers": (1, 32),
     "tiny_heads": (1, 64),
 }
+TINY_BASES = ("tiny", "tiny-encoder")
 MOST_REGULARISATIONS = 32
 MOST_ASPECTS = 32
 LONGEST_NAME = 300
 LONGEST_ASPECT = 60
+MOST_TARGETS = 64
+LONGEST_TEMPLATE = 20_000
 
 
 def _require(condition: bool, message: str) -> None:
@@ -119,6 +128,13 @@ class TransformerConfig:
     ``checkpoint_every`` and ``evaluate_every`` count steps, 0 means once an epoch; ``max_steps`` 0 means no cap.
     The ranges stand in ``TRANSFORMER_LIMITS``.
 
+    ``heads`` > 1 trains that many linear heads on one forward pass, each on its own bootstrap draw of the groups; the
+    loss is their mean, the model's score the mean of theirs (``transformer.heads``).
+
+    A run stops when the mean absolute score of a step is beyond ``score_limit``: at 1000 float32 still tells scores
+    6e-5 apart, yet no model that learns from differences has a use for them. ``sequence_parallel`` processes share
+    every sequence of a run that a launcher started several times (``transformer.distributed``).
+
     The loss is a sum of terms (formulas in ``transformer.losses``), each 0 or off unless asked for:
 
     * ``ranking``: ``bradley_terry``, where a tie is half a win for each side, or ``rao_kupper``, where it is an
@@ -128,12 +144,19 @@ class TransformerConfig:
       ±``barrier_limit``, mean over both scores (XTuner uses 0.01 and 5).
     * ``aspect_weight`` times the squared error of the ratings of ``aspects``, one linear head each, in the
       ratings' own units.
+
+    The backbone (docs/backbones.md): ``chat_template`` is a Jinja text in place of the tokenizer's own.
+    ``lora_rank`` > 0 trains low-rank adapters of the linear layers named in ``lora_targets`` (all of the backbone's
+    where it is empty) and the whole head; ``quantize`` reads a CUDA base in 4 bits under them. ``dtype`` is that of
+    the backbone's weights; head, adapters and scores are float32 always. ``gradient_checkpointing`` computes a
+    layer's activations twice rather than keep them; ``torch_compile`` compiles the layers, on CUDA alone.
     """
 
     base: str = "tiny"
     hub: Literal["huggingface", "modelscope"] = "huggingface"
     revision: str | None = None
     seed: int = 0
+    heads: int = 1
     epochs: float = 2.0
     max_steps: int = 0
     learning_rate: float = 1e-3
@@ -153,12 +176,22 @@ class TransformerConfig:
     aspects: tuple[str, ...] = ()
     aspect_weight: float = 0.1
     dropout: float = 0.1
+    score_limit: float = 1000.0
+    sequence_parallel: int = 1
     patience: int = 3
     evaluate_every: int = 100
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
     score_tokens: int = 8192
     log_every: int = 5
+    chat_template: str = ""
+    lora_rank: int = 0
+    lora_alpha: float = 32.0
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] = ()
+    quantize: Literal["none", "nf4"] = "none"
+    gradient_checkpointing: bool = False
+    torch_compile: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
     tiny_vocabulary: int = 4096
@@ -198,10 +231,39 @@ class TransformerConfig:
             f"transformer: aspects must be at most {MOST_ASPECTS} different names of 1..{LONGEST_ASPECT} "
             f"characters, got {list(self.aspects)!r}",
         )
+        self._check_backbone()
         _require(
             self.tiny_hidden % (2 * self.tiny_heads) == 0,
             f"transformer: tiny_hidden must divide by twice tiny_heads ({2 * self.tiny_heads}), "
             f"got {self.tiny_hidden}",
+        )
+
+    def _check_backbone(self) -> None:
+        _require(
+            len(self.chat_template) <= LONGEST_TEMPLATE,
+            f"transformer: chat_template must have at most {LONGEST_TEMPLATE:,} characters, "
+            f"got {len(self.chat_template):,}",
+        )
+        _require(
+            not self.lora_rank or self.base not in TINY_BASES,
+            f"transformer: lora_rank adapts a base that has weights; {self.base} has none of its own",
+        )
+        _require(
+            bool(self.lora_rank) or not self.lora_targets,
+            "transformer: lora_targets without lora_rank would train no adapter",
+        )
+        _require(
+            len(self.lora_targets) <= MOST_TARGETS
+            and all(name.strip() and len(name) <= LONGEST_NAME for name in self.lora_targets),
+            f"transformer: lora_targets must be at most {MOST_TARGETS} names of layers, got {list(self.lora_targets)!r}",
+        )
+        _require(
+            self.quantize in ("none", "nf4"),
+            f"transformer: quantize must be none or nf4, got {self.quantize!r}",
+        )
+        _require(
+            self.quantize == "none" or bool(self.lora_rank),
+            "transformer: quantize freezes the base, so it needs lora_rank",
         )
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import TransformerConfig
-from ..errors import ModelUnavailableError, UntrustedModelError
+from ..config import TINY_BASES, TransformerConfig
+from ..errors import ConfigError, ModelUnavailableError, UntrustedModelError
 from ..folder import is_trusted, read_json
 from ..types import Pair
-from .pooling import has_decoder_head, head_of
+from .adapters import ADAPTER_SETTINGS, add_adapters, quantised
+from .pooling import head_of, in_float32
 from .template import DECODER_TEMPLATE, ENCODER_TEMPLATE
 from .tiny import distinct_texts, tiny_config, train_tokenizer
 
-TINY = ("tiny", "tiny-encoder")
 PAD_TOKEN = "<|pad|>"  # noqa: S105 - a vocabulary entry
 
 
@@ -32,6 +32,10 @@ def locate(config: TransformerConfig) -> str:
     """A local folder or a Hugging Face id; fetches from ModelScope where the settings say so."""
     folder = Path(config.base)
     if folder.is_dir():
+        if (folder / ADAPTER_SETTINGS).exists() and not (folder / "config.json").exists():
+            raise ConfigError(
+                f"{folder.name} holds an adapter alone; name a folder with the whole model as base"
+            )
         if not is_trusted(config.base):
             _refuse_code(folder)
         return str(folder)
@@ -58,7 +62,7 @@ def _refuse_code(folder: Path) -> None:
 
 def build_tokenizer(config: TransformerConfig, source: str, pairs: Sequence[Pair]) -> Any:
     """The base's tokenizer or one made of the pairs' text, with a chat template and its own padding token."""
-    if config.base in TINY:
+    if config.base in TINY_BASES:
         encoder = config.base == "tiny-encoder"
         return train_tokenizer(distinct_texts(pairs), config.tiny_vocabulary, encoder=encoder)
     from transformers import AutoTokenizer
@@ -92,32 +96,43 @@ def _initialise_head(model: nn.Module, width: int, seed: int) -> None:
 
 
 def build_model(config: TransformerConfig, source: str, tokenizer: Any) -> nn.Module:
-    """A sequence classifier with ``num_labels`` = 1. Only a head that the base lacks is drawn anew."""
-    from transformers import AutoModelForSequenceClassification
-
+    """A sequence classifier with ``num_labels`` = 1, its head in float32, its adapters in place where the settings
+    ask for them. Only a head that the base lacks is drawn anew; ``has_new_head`` says whether."""
     torch.manual_seed(config.seed)
-    fresh_head = True
-    if config.base in TINY:
-        model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            tiny_config(tokenizer, config)
-        )
-    else:
-        model, fresh_head = _load(config, source)
+    model, fresh = _load(config, source, tokenizer)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    if fresh_head:
+    model.has_new_head = bool(fresh & _head_names(model))
+    if model.has_new_head:
         _initialise_head(model, model.config.get_text_config().hidden_size, config.seed)
-    if has_decoder_head(model):
-        model.score.float()
+    in_float32(head_of(model))
+    if config.lora_rank:
+        add_adapters(model, config, fresh)
+    if config.gradient_checkpointing:
+        _recompute_activations(model)
     built: nn.Module = model
     return built
 
 
-def _load(config: TransformerConfig, source: str) -> tuple[Any, bool]:
+def _recompute_activations(model: Any) -> None:
+    try:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    except ValueError as error:
+        raise ConfigError(f"transformer: gradient_checkpointing: {error}") from error
+    model.disable_input_require_grads()  # what reentrant checkpointing would need
+
+
+def _load(config: TransformerConfig, source: str, tokenizer: Any) -> tuple[Any, set[str]]:
+    """The model, and the names of the weights that the base lacks."""
     from transformers import AutoModelForSequenceClassification
 
+    if config.base in TINY_BASES:
+        model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+            tiny_config(tokenizer, config), dtype=getattr(torch, config.dtype)
+        )
+        return model, {name for name, _ in model.named_parameters()}
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             source,
@@ -128,15 +143,15 @@ def _load(config: TransformerConfig, source: str) -> tuple[Any, bool]:
             trust_remote_code=is_trusted(config.base),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
+            **quantised(config, pick_device(config.device)),
         )
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no usable model at {config.base}: {error}") from error
-    head = {f"{prefix}{name}" for prefix, name in _head_names(model)}
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
-    return model, bool(head & (set(info["missing_keys"]) | mismatched))
+    return model, {*info["missing_keys"]} | mismatched
 
 
-def _head_names(model: nn.Module) -> list[tuple[str, str]]:
+def _head_names(model: nn.Module) -> set[str]:
     head = head_of(model)
     prefix = next(name for name, module in model.named_modules() if module is head)
-    return [(f"{prefix}.", name) for name, _ in head.named_parameters()]
+    return {f"{prefix}.{name}" for name, _ in head.named_parameters()}
