@@ -55,7 +55,26 @@ def row_to_pair(row: SnapshotRow) -> Pair:
             "length": length_slice(chosen, rejected),
             "strength": strength_slice(strength),
         },
+        votes=_votes(row, a_first=a_first),
     )
+
+
+def _votes(row: SnapshotRow, *, a_first: bool) -> dict[str, str]:
+    """What each annotator said of the pair. Two people of one name are told apart by a number."""
+    votes: dict[str, str] = {}
+    for vote in row.annotators:
+        name, number = vote["labeler"], 2
+        while name in votes:
+            name, number = f"{vote['labeler']} ({number})", number + 1
+        votes[name] = _side(vote["outcome"], a_first=a_first)
+    return votes
+
+
+def _side(outcome: str, *, a_first: bool) -> str:
+    """A vote as the library says it; both-bad prefers neither side."""
+    if outcome not in {"a", "b"}:
+        return "tie"
+    return "chosen" if (outcome == "a") == a_first else "rejected"
 
 
 def rows_to_pairs(rows: Iterable[SnapshotRow]) -> Iterator[Pair]:

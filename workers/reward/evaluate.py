@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .annotators import AnnotatorFigure, Votes
 from .bootstrap import EMPTY, Interval, Resampler, Rows, interval
 from .errors import DataError
 from .metrics import Bin, brier, calibration_error, correlation, credit, log_loss, reliability
@@ -42,7 +43,9 @@ class Evaluation:
     """Everything to report of one model on one set of pairs. None where there is nothing to compute from.
 
     ``n`` pairs decide accuracy; ``ties`` and ``equal_scores`` are counted apart. ``length_correlation`` is
-    Pearson's r of score difference and length difference (characters).
+    Pearson's r of score difference and length difference (characters). ``between_annotators`` is the agreement of
+    two people on a pair, the level that ``annotators`` and accuracy are read against; both come from ``Pair.votes``.
+    ``no_verdict`` pairs are in no figure: the scorer said nothing of them.
     """
 
     n: int
@@ -62,6 +65,9 @@ class Evaluation:
     temperature: float
     bins: list[Bin] = field(default_factory=list)
     slices: list[SliceFigure] = field(default_factory=list)
+    between_annotators: Interval = EMPTY
+    annotators: list[AnnotatorFigure] = field(default_factory=list)
+    no_verdict: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, nested."""
@@ -71,7 +77,7 @@ class Evaluation:
 @dataclass(frozen=True, slots=True)
 class Held:
     """Pairs turned into arrays once, without their texts: ``p`` (N,), ``decided`` (N,), length difference (N,),
-    the random baseline (N,), resampler, and the rows of each slice."""
+    the random baseline (N,), resampler, the rows of each slice, and annotators' votes."""
 
     p: Array
     decided: NDArray[np.bool_]
@@ -81,6 +87,7 @@ class Held:
     cluster_by: Cluster
     resampler: Resampler
     slices: dict[tuple[str, str], Rows]
+    votes: Votes
 
     def __len__(self) -> int:
         return len(self.p)
@@ -100,6 +107,7 @@ def hold(
     names: list[str] = []
     p, length, random = array("d"), array("d"), array("d")
     slices: dict[tuple[str, str], array[int]] = {}
+    votes = Votes()
     for row, pair in enumerate(pairs):
         names.append(pair.prompt_key if cluster_by == "prompt" else pair.group_key)
         p.append(pair.p_chosen)
@@ -107,6 +115,7 @@ def hold(
         random.append(1.0 if hashlib.sha256(f"{seed}:{pair.pair_id}".encode()).digest()[0] & 1 else -1.0)
         for part in pair.slices.items():
             slices.setdefault(part, array("q")).append(row)
+        votes.add(row, pair.votes)
     shares = np.array(p, dtype=np.float64)
     return Held(
         p=shares,
@@ -117,6 +126,7 @@ def hold(
         cluster_by=cluster_by,
         resampler=Resampler(names, resamples=resamples, seed=seed),
         slices={part: np.array(rows, dtype=np.int64) for part, rows in sorted(slices.items())},
+        votes=votes,
     )
 
 
@@ -159,6 +169,7 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
     model, chance, longest = held.resampler.intervals(columns, held.decided) if n else (EMPTY,) * 3
     side = np.where(held.p < 0.5, -1.0, 1.0)
     decided = delta[held.decided] * side[held.decided]
+    between, annotators = held.votes.figures(delta, held.resampler)
     table = reliability(delta[held.decided], held.p[held.decided], temperature, bins)
     return Evaluation(
         n=n,
@@ -178,6 +189,8 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
         temperature=temperature,
         bins=table,
         slices=_slices(columns[:, 0], held),
+        between_annotators=between,
+        annotators=annotators,
     )
 
 

@@ -1,4 +1,4 @@
-"""Pairs and items from files: JSON lines (``.gz`` too) and Parquet in the layouts that trainers read.
+"""Pairs from files: JSON lines (``.gz`` too) and Parquet in the layouts that trainers read.
 
 A row of pairs has ``prompt``, ``chosen`` and ``rejected``. Each is a text or a list of messages (``role``,
 ``content``); where ``prompt`` is missing, or chosen and rejected repeat it, what both conversations begin with is the
@@ -19,7 +19,7 @@ from typing import Any
 
 from .errors import ConfigError, DataError
 from .slices import derived_slices
-from .types import Item, Message, Pair
+from .types import Message, Pair
 
 ROLES = ("system", "user", "assistant")
 ANY_ROLE = {
@@ -266,21 +266,6 @@ def read_pairs(
     """Pairs of one file, streamed; raises ``DataError``."""
     for row in renamed(read_rows(Path(path)), keys or {}):
         yield pair_of(row, margin_scale=margin_scale)
-
-
-def read_items(path: Path | str) -> Iterator[Item]:
-    """Responses to score: ``prompt`` with ``response``, or ``messages`` that end with the assistant's."""
-    for row in read_rows(Path(path)):
-        name = str(row.get("id", row.number))
-        if row.get("messages") is not None and row.get("response") is None:
-            turns = messages_of(row.need("messages"), row, "messages")
-            yield Item(name, turns[:-1], response_of(row.need("messages"), row, "messages"))
-        else:
-            yield Item(
-                name,
-                messages_of(row.need("prompt"), row, "prompt"),
-                response_of(row.need("response"), row, "response"),
-            )
 
 
 def split_of(group_key: str, *, validation: float, test: float, seed: int = 0) -> str:

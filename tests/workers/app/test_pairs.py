@@ -98,3 +98,17 @@ def test_length_and_strength_slices_at_their_edges() -> None:
         "clear",
         "clear",
     ]
+
+
+def test_votes_stand_by_annotator_towards_the_chosen_side() -> None:
+    annotators = [
+        {"labeler": "ann", "outcome": "a", "strength": 2},
+        {"labeler": "bob", "outcome": "b", "strength": None},
+        {"labeler": "cid", "outcome": "both_bad", "strength": None},
+        {"labeler": "dan", "outcome": "tie", "strength": None},
+    ]
+    votes = row_to_pair(row("a", 0.5, annotators=annotators)).votes
+    assert votes == {"ann": "chosen", "bob": "rejected", "cid": "tie", "dan": "tie"}
+    assert row_to_pair(row("b", 0.0, annotators=annotators)).votes["bob"] == "chosen"
+    twice = row_to_pair(row("a", 0.5, annotators=[annotators[0], {**annotators[1], "labeler": "ann"}])).votes
+    assert twice == {"ann": "chosen", "ann (2)": "rejected"}
