@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from .config import StarterConfig
 from .errors import ConfigError, DataError, Stopped
+from .linear import Dataset, choose_regularisation
 from .metrics import credit
 from .starter.features import FeatureSpec, featurise
 from .starter.solver import Array, Design, Index, compress, fit
-from .starter.train import Dataset, choose_regularisation, collect
+from .starter.train import collect
 from .strategies import STRATEGIES, Round, Strategy
 from .types import Callbacks, Pair
 
@@ -172,14 +173,14 @@ def simulate(
     than the most labels asked for; ``Stopped`` between rounds.
     """
     told = callbacks or Callbacks()
-    data = collect((replace(pair, split="train") for pair in pairs), config.starter)
-    if data.counts["groups"] < 2 or len(data.texts) > MOST_RESPONSES:
+    texts, data = collect((replace(pair, split="train") for pair in pairs), config.starter)
+    if data.counts["groups"] < 2 or len(texts) > MOST_RESPONSES:
         raise DataError(
             f"a simulation needs at least 2 groups and at most {MOST_RESPONSES} distinct responses, found "
-            f"{data.counts['groups']} and {len(data.texts)}"
+            f"{data.counts['groups']} and {len(texts)}"
         )
     spec = FeatureSpec(hash_bits=config.starter.hash_bits, max_chars=config.starter.max_chars)
-    design = compress(featurise(data.texts, spec), limit=MOST_RESPONSES)
+    design = compress(featurise(texts, spec), limit=MOST_RESPONSES)
     names = list(dict.fromkeys(p.group_key for p in pairs if p.chosen != p.rejected and p.weight > 0))
     accuracy = np.zeros((len(config.names), len(config.seeds), len(config.sizes)))
     found: list[tuple[float, int]] = []
@@ -209,7 +210,7 @@ def _regularisation(
 ) -> float:
     """C by grouped cross-validation over the pool alone."""
     names, groups = np.unique(data.groups[mask], return_inverse=True)
-    part = Dataset(data.texts, data.training.subset(mask), data.validation, groups, {"groups": len(names)})
+    part = Dataset(data.training.subset(mask), data.validation, groups, [], {"groups": len(names)})
     rng = np.random.default_rng(config.seed)
     return choose_regularisation(design, part, config, rng, told).c
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from . import acquisition
+from .linear import bootstrap_weights
 from .predict import entropy, sigmoid
 from .starter.solver import Array, Design, Index, Problem, fit
-from .starter.train import bootstrap_weights
 
 
 @dataclass(frozen=True)

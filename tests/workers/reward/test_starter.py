@@ -21,9 +21,9 @@ from workers.reward import (
     open_reward_model,
     train,
 )
+from workers.reward.linear import bootstrap_weights, fold_of_group
 from workers.reward.starter.features import FeatureSpec, featurise, style, tokens, word_grams
 from workers.reward.starter.solver import Problem, compress, fit
-from workers.reward.starter.train import bootstrap_weights, fold_of_group
 
 from .builders import argument_pairs, argument_rows, items, planted_pairs, prompt
 

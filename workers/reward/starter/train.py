@@ -4,175 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..calibration import NOTHING, Calibration, calibrate, fit_temperature
 from ..config import StarterConfig, config_to_dict
-from ..errors import DataError, Stopped
 from ..folder import atomic_folder
-from ..labels import signed_margin
+from ..linear import Dataset, calibrated, check, choose_regularisation, decided_accuracy, fit_heads, gather
 from ..types import Callbacks, Pair, TrainResult
 from .features import FeatureSpec, featurise
 from .model import StarterModel
-from .solver import Array, Design, Problem, compress, fit, losses, pair_matrix
-
-# Fewer pairs or groups than this say nothing about C that the default does not know better.
-MIN_CV_PAIRS = 40
-MIN_CV_GROUPS = 4
-MIN_BOOTSTRAP_GROUPS = 6
+from .solver import compress
 
 
-@dataclass(slots=True)
-class Dataset:
-    """Distinct texts and two sets of pairs over them; ``groups`` (N,) number the training pairs' groups,
-    ``validation_groups`` (M,) name the validation pairs'."""
-
-    texts: list[str]
-    training: Problem
-    validation: Problem
-    groups: NDArray[np.int64]
-    validation_groups: list[str]
-    counts: dict[str, int]
-
-
-def _problem(pairs: list[Pair], index: dict[str, int], margin_scale: float) -> Problem:
-    return Problem(
-        a=np.array([index[p.chosen] for p in pairs], dtype=np.int64),
-        b=np.array([index[p.rejected] for p in pairs], dtype=np.int64),
-        p=np.array([p.p_chosen for p in pairs], dtype=np.float64),
-        margin=np.array([signed_margin(p, margin_scale) for p in pairs], dtype=np.float64),
-        weight=np.array([p.weight for p in pairs], dtype=np.float64),
-    )
-
-
-def collect(pairs: Iterable[Pair], config: StarterConfig) -> Dataset:
-    """Sort pairs into splits and number their texts; test pairs are counted and left alone.
-
-    Raises ``DataError`` when no training pair says anything (none, all weight 0, or both texts equal).
-    """
-    splits: dict[str, list[Pair]] = {"train": [], "validation": [], "test": []}
-    counts = {"equal_texts": 0, "overlong": 0, "ties": 0}
-    for pair in pairs:
-        counts["overlong"] += max(len(pair.chosen), len(pair.rejected)) > config.max_chars
-        counts["ties"] += pair.is_tie
-        if pair.chosen == pair.rejected:
-            counts["equal_texts"] += 1
-        elif pair.weight > 0:
-            splits[pair.split].append(pair)
-    counts |= {"train": len(splits["train"]), "validation": len(splits["validation"])}
-    counts["test_ignored"] = len(splits["test"])
-    if not splits["train"]:
-        raise DataError("there is no pair to train on")
-    used = splits["train"] + splits["validation"]
-    index = {t: i for i, t in enumerate(dict.fromkeys(t for p in used for t in (p.chosen, p.rejected)))}
-    numbers: dict[str, int] = {}
-    groups = np.array(
-        [numbers.setdefault(p.group_key, len(numbers)) for p in splits["train"]], dtype=np.int64
-    )
-    counts |= {"groups": len(numbers), "responses": len(index)}
-    return Dataset(
-        list(index),
-        _problem(splits["train"], index, config.margin_scale),
-        _problem(splits["validation"], index, config.margin_scale),
-        groups,
-        [p.group_key for p in splits["validation"]],
-        counts,
-    )
-
-
-def fold_of_group(groups: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Fold of each group (G,): largest groups first into the emptiest fold, ties among equals at random."""
-    sizes = np.bincount(groups)
-    filled = np.zeros(min(folds, len(sizes)))
-    fold = np.zeros(len(sizes), dtype=np.int64)
-    order = rng.permutation(len(sizes))
-    for g in order[np.argsort(-sizes[order], kind="stable")]:
-        fold[g] = int(filled.argmin())
-        filled[fold[g]] += sizes[g]
-    return fold
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The chosen C, and differences (N,) predicted for pairs while their group was held out (empty without
-    cross-validation)."""
-
-    c: float
-    held_out: Array
-    accuracy: float
-    log_loss: float
-
-
-def _check(told: Callbacks) -> None:
-    if told.should_stop():
-        raise Stopped("the starter was stopped; it has no state worth keeping")
-
-
-def _decided_accuracy(delta: Array, p: Array) -> float:
-    decided = p != 0.5
-    if not decided.any():
-        return 0.5
-    right = np.sign(delta[decided]) * np.sign(p[decided] - 0.5)
-    return float(((right > 0) + 0.5 * (right == 0)).mean())
-
-
-def choose_regularisation(
-    design: Design, data: Dataset, config: StarterConfig, rng: np.random.Generator, told: Callbacks
-) -> Choice:
-    """C with the least log-loss (after one temperature each) over held-out training groups."""
-    problem, n = data.training, len(data.groups)
-    if n < MIN_CV_PAIRS or data.counts["groups"] < MIN_CV_GROUPS or len(config.regularisation) == 1:
-        c = config.regularisation[0] if len(config.regularisation) == 1 else config.default_c
-        return Choice(c, np.zeros(0), float("nan"), float("nan"))
-    fold = fold_of_group(data.groups, config.folds, rng)[data.groups]  # (N,)
-    values = sorted(config.regularisation)
-    held_out = np.zeros((len(values), n))
-    difference = pair_matrix(problem, design.rows.shape[0])
-    for f in range(int(fold.max()) + 1):
-        test, start = fold == f, None
-        for i, c in enumerate(values):
-            _check(told)
-            start = fit(design, problem.subset(~test), c, start=start)
-            held_out[i, test] = difference[test] @ (design.rows @ start)
-        told.progress(f + 1, int(fold.max()) + 1, "cross_validate")
-    found = []
-    for i, c in enumerate(values):
-        t = fit_temperature(held_out[i], problem.p, problem.weight)
-        loss = float(np.average(losses(held_out[i] / t, _without_margin(problem)), weights=problem.weight))
-        found.append(Choice(c, held_out[i], _decided_accuracy(held_out[i], problem.p), loss))
-        told.metric(i, {"c": c, "cv_log_loss": loss, "cv_accuracy": found[-1].accuracy})
-    return min(found, key=lambda choice: choice.log_loss)
-
-
-def _without_margin(problem: Problem) -> Problem:
-    return Problem(problem.a, problem.b, problem.p, np.zeros_like(problem.margin), problem.weight)
-
-
-def bootstrap_weights(groups: NDArray[np.int64], heads: int, rng: np.random.Generator) -> Array:
-    """Times each pair is drawn by each head (K, N), whole groups together. With fewer than six groups a draw
-    of groups would leave most of the data out of a head, so single pairs are drawn instead."""
-    g = int(groups.max()) + 1
-    if g >= MIN_BOOTSTRAP_GROUPS:
-        return rng.multinomial(g, np.full(g, 1 / g), size=heads).astype(np.float64)[:, groups]
-    n = len(groups)
-    return rng.multinomial(n, np.full(n, 1 / n), size=heads).astype(np.float64)
-
-
-def _fit_heads(
-    design: Design, data: Dataset, c: float, config: StarterConfig, rng: np.random.Generator, told: Callbacks
-) -> tuple[Array, Array]:
-    """The full fit (D,) and the bootstrap heads (K, D), all in the original columns."""
-    main = fit(design, data.training, c)
-    rows = []
-    for i, factor in enumerate(bootstrap_weights(data.groups, config.heads, rng)):
-        _check(told)
-        rows.append(design.restore(fit(design, data.training.reweighted(factor), c, start=main)))
-        told.progress(i + 1, config.heads, "heads")
-    return main, np.stack(rows)
+def collect(pairs: Iterable[Pair], config: StarterConfig) -> tuple[list[str], Dataset]:
+    """Distinct texts, and the pairs over them; ``overlong`` counts pairs with a text that is cut. See ``gather``."""
+    known = list(pairs)
+    texts, data = gather(known, config, lambda _pair, text: text)
+    data.counts["overlong"] = sum(max(len(p.chosen), len(p.rejected)) > config.max_chars for p in known)
+    return texts, data
 
 
 def train_starter(
@@ -181,14 +31,14 @@ def train_starter(
     """Train and write the model folder. Deterministic for a seed. Raises ``DataError`` or ``Stopped``."""
     started, told = time.monotonic(), callbacks or Callbacks()
     rng = np.random.default_rng(config.seed)
-    data = collect(pairs, config)
+    texts, data = collect(pairs, config)
     spec = FeatureSpec(hash_bits=config.hash_bits, max_chars=config.max_chars)
     told.progress(0, 1, "features")
-    features = featurise(data.texts, spec)
-    _check(told)
+    features = featurise(texts, spec)
+    check(told)
     design = compress(features)
     choice = choose_regularisation(design, data, config, rng, told)
-    main, heads = _fit_heads(design, data, choice.c, config, rng, told)
+    main, heads = fit_heads(design, data, choice.c, config, rng, told)
     scores = design.rows @ main  # (U,)
     found = calibrated(scores, choice, data, config.seed)
     weight = design.restore(main).astype(np.float32)
@@ -197,7 +47,7 @@ def train_starter(
     metrics = {
         "c": choice.c,
         "temperature": found.temperature,
-        "train_accuracy": _decided_accuracy(trained, data.training.p),
+        "train_accuracy": decided_accuracy(trained, data.training.p),
         **{k: v for k, v in (("cv_accuracy", choice.accuracy), ("cv_log_loss", choice.log_loss)) if v == v},
         **found.figures,
     }
@@ -211,16 +61,3 @@ def train_starter(
         model.write(folder)
     told.metric(len(config.regularisation), metrics)
     return TrainResult(out_dir, metrics, 0, time.monotonic() - started, data.counts)
-
-
-def calibrated(scores: Array, choice: Choice, data: Dataset, seed: int) -> Calibration:
-    """Temperature from the validation split, else from the held-out predictions of cross-validation."""
-    part = data.validation
-    if len(part.a):
-        delta = scores[part.a] - scores[part.b]
-        return calibrate(delta, part.p, part.weight, data.validation_groups, seed=seed)
-    if len(choice.held_out):
-        t = fit_temperature(choice.held_out, data.training.p, data.training.weight)
-        source = {"on": "cross-validation", "pairs": len(data.groups), "groups": data.counts["groups"]}
-        return Calibration(t, {}, source)
-    return NOTHING
