@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..errors import CorruptModelError, DataError
+from ..folder import is_trusted
 from ..types import Message
 
 # For tokenizers that bring no template. Written into the saved tokenizer, so others render the same text.
@@ -108,3 +110,20 @@ def truncate(
     marks = [i for i in range(len(answer)) if answer[i] in special]
     end = answer[marks[-1] :] if marks and len(answer) - marks[-1] <= 4 else []
     return [], answer[: limit - len(end)] + end
+
+
+def load_encoder(folder: Path, card: Mapping[str, Any]) -> ConversationEncoder:
+    """The encoder of a verified model folder. Raises ``CorruptModelError`` where its tokenizer cannot be read or
+    renders other text than the model was trained on."""
+    from transformers import AutoTokenizer
+
+    try:
+        trust = is_trusted(str(card.get("base", "")))
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust)
+        encoder = ConversationEncoder(tokenizer, int(card["max_length"]))
+        named = str(card["template_hash"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CorruptModelError(f"the tokenizer cannot be read: {error}") from error
+    if encoder.template_hash != named:
+        raise CorruptModelError("the tokenizer renders other text than the model was trained on")
+    return encoder
