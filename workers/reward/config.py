@@ -1,4 +1,4 @@
-"""Settings of both kinds of model, checked when they are made; the resolved ones are saved with the model."""
+"""Settings of each kind of model, checked when they are made; the resolved ones are saved with the model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from .errors import ConfigError
 
-Kind = Literal["starter", "transformer"]
-KINDS: tuple[str, ...] = ("starter", "transformer")
+Kind = Literal["starter", "embedding", "transformer"]
+KINDS: tuple[str, ...] = ("starter", "embedding", "transformer")
 
 
 # Least and greatest value of every number, both allowed. A setting may come from anybody with a project's token:
@@ -26,6 +26,15 @@ STARTER_LIMITS: dict[str, tuple[float, float]] = {
     "margin_scale": (0, 100),
     "hash_bits": (10, 22),
     "max_chars": (100, 1_000_000),
+}
+EMBEDDING_LIMITS: dict[str, tuple[float, float]] = {
+    "seed": SEEDS,
+    "heads": (1, 64),
+    "folds": (2, 20),
+    "default_c": (1e-9, 1e6),
+    "margin_scale": (0, 100),
+    "max_length": (8, 32_768),
+    "batch_tokens": (8, 262_144),
 }
 TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "seed": SEEDS,
@@ -50,7 +59,7 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "score_limit": (1, 1e6),
     "sequence_parallel": (1, 1024),
     "lora_rank": (0, 1024),
-    "lora_alpha": (1e-3, 4096),
+    "lora_alpha": (1, 4096),
     "lora_dropout": (0, 0.9),
     "patience": (1, 10_000),
     "evaluate_every": (0, 1_000_000),
@@ -84,6 +93,18 @@ def _check_limits(kind: str, values: object, limits: Mapping[str, tuple[float, f
         _require(low <= value <= high, f"{kind}: {name} must lie in {low:,}..{high:,}, got {value!r}")
 
 
+def _check_regularisation(
+    kind: str, values: tuple[float, ...], limits: Mapping[str, tuple[float, float]]
+) -> None:
+    _require(
+        1 <= len(values) <= MOST_REGULARISATIONS,
+        f"{kind}: regularisation must have 1..{MOST_REGULARISATIONS} values, got {len(values)}",
+    )
+    low, high = limits["default_c"]
+    for c in values:
+        _require(low <= c <= high, f"{kind}: every regularisation must lie in {low:,}..{high:,}, got {c!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class StarterConfig:
     """The linear Bradley-Terry model.
@@ -105,16 +126,59 @@ class StarterConfig:
 
     def __post_init__(self) -> None:
         _check_limits("starter", self, STARTER_LIMITS)
-        count = len(self.regularisation)
+        _check_regularisation("starter", self.regularisation, STARTER_LIMITS)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingConfig:
+    """A linear Bradley-Terry head on the states of a frozen backbone, which are kept between trainings.
+
+    ``base`` is a local folder, a hub id, or ``tiny`` / ``tiny-encoder`` (random weights: for trying things out).
+    ``pool`` says which state stands for a conversation: that of the ``last`` or ``first`` token, the ``mean`` over
+    all, or what an encoder's own ``pooler`` makes; ``auto`` is ``last`` for decoders and ``mean`` for encoders.
+    The rest is as for the starter, in columns scaled so that a response has about length 1.
+    """
+
+    base: str = "tiny"
+    hub: Literal["huggingface", "modelscope"] = "huggingface"
+    revision: str | None = None
+    pool: Literal["auto", "last", "mean", "first", "pooler"] = "auto"
+    chat_template: str = ""
+    seed: int = 0
+    heads: int = 8
+    folds: int = 5
+    regularisation: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+    default_c: float = 0.3
+    margin_scale: float = 1.0
+    max_length: int = 512
+    batch_tokens: int = 8192
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check_limits("embedding", self, EMBEDDING_LIMITS)
+        _check_regularisation("embedding", self.regularisation, EMBEDDING_LIMITS)
         _require(
-            1 <= count <= MOST_REGULARISATIONS,
-            f"starter: regularisation must have 1..{MOST_REGULARISATIONS} values, got {count}",
+            self.pool in ("auto", "last", "mean", "first", "pooler"),
+            f"embedding: pool must be auto, last, mean, first or pooler, got {self.pool!r}",
         )
-        low, high = STARTER_LIMITS["default_c"]
-        for c in self.regularisation:
-            _require(
-                low <= c <= high, f"starter: every regularisation must lie in {low:,}..{high:,}, got {c!r}"
+        self.backbone()
+
+    def backbone(self) -> TransformerConfig:
+        """The settings that find and build the backbone."""
+        try:
+            return TransformerConfig(
+                base=self.base,
+                hub=self.hub,
+                revision=self.revision,
+                chat_template=self.chat_template,
+                seed=self.seed,
+                max_length=self.max_length,
+                dtype=self.dtype,
+                device=self.device,
             )
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("transformer:", "embedding:", 1)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +250,7 @@ class TransformerConfig:
     log_every: int = 5
     chat_template: str = ""
     lora_rank: int = 0
-    lora_alpha: float = 32.0
+    lora_alpha: int = 32
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] = ()
     quantize: Literal["none", "nf4"] = "none"
@@ -255,7 +319,8 @@ class TransformerConfig:
         _require(
             len(self.lora_targets) <= MOST_TARGETS
             and all(name.strip() and len(name) <= LONGEST_NAME for name in self.lora_targets),
-            f"transformer: lora_targets must be at most {MOST_TARGETS} names of layers, got {list(self.lora_targets)!r}",
+            f"transformer: lora_targets must be at most {MOST_TARGETS} names of layers, "
+            f"got {list(self.lora_targets)!r}",
         )
         _require(
             self.quantize in ("none", "nf4"),
@@ -267,7 +332,12 @@ class TransformerConfig:
         )
 
 
-Config = StarterConfig | TransformerConfig
+Config = StarterConfig | EmbeddingConfig | TransformerConfig
+_CLASSES: dict[str, type[Config]] = {
+    "starter": StarterConfig,
+    "embedding": EmbeddingConfig,
+    "transformer": TransformerConfig,
+}
 
 
 def _matches(value: object, hint: Any) -> bool:
@@ -289,8 +359,7 @@ def config_from_dict(kind: str, values: Mapping[str, Any]) -> Config:
     """Make the settings of ``kind`` from plain JSON values; raises ``ConfigError`` naming the wrong key."""
     if kind not in KINDS:
         raise ConfigError(f"kind {kind!r} is none of {', '.join(KINDS)}")
-    cls: type[StarterConfig] | type[TransformerConfig]
-    cls = StarterConfig if kind == "starter" else TransformerConfig
+    cls = _CLASSES[kind]
     hints = typing.get_type_hints(cls)
     if unknown := sorted(set(values) - set(hints)):
         raise ConfigError(f"unknown setting for {kind}: {', '.join(unknown)}")

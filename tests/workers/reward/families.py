@@ -40,10 +40,10 @@ def tokenizer_for(family: str) -> Any:
     return plain
 
 
-def language_model(family: str, folder: Path, *, dtype: torch.dtype = torch.float32) -> Path:
+def language_model(family: str, folder: Path, **sizes: int) -> Path:
     """Write an untrained language model of ``family`` with its tokenizer into ``folder``."""
     tokenizer = tokenizer_for(family)
-    options = dict(SIZES, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    options = SIZES | dict(sizes, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
     if family in DECODERS:
         options |= {"num_key_value_heads": 2, "head_dim": 8, "eos_token_id": tokenizer.eos_token_id}
     if family == "ModernBert":
@@ -61,7 +61,7 @@ def language_model(family: str, folder: Path, *, dtype: torch.dtype = torch.floa
     with torch.no_grad():  # weights large enough for scores to differ
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.1)
-    model.to(dtype).save_pretrained(folder)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -34,7 +34,7 @@ from .transformers_small import CALM
 PAIRS = planted_pairs(48, validation=0.25)
 TEXTS = ["because the evidence", "lol dunno " * 9, "x"]
 LORA = dataclasses.replace(
-    CALM, base="set by each test", lora_rank=4, lora_alpha=8.0, lora_dropout=0.1, learning_rate=0.02, epochs=2
+    CALM, base="set by each test", lora_rank=4, lora_alpha=8, lora_dropout=0.1, learning_rate=0.02, epochs=2
 )
 
 

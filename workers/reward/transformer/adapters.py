@@ -63,12 +63,12 @@ def quantised(config: TransformerConfig, device: torch.device) -> dict[str, Any]
         )
     from transformers import BitsAndBytesConfig
 
-    settings = BitsAndBytesConfig(
+    settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type=config.quantize,
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, config.dtype),
-        llm_int8_skip_modules=[*HEAD_NAMES, "pooler"],
+        llm_int8_skip_modules=[*HEAD_NAMES, ".*pooler"],
     )
     return {"quantization_config": settings, "device_map": {"": device}}
 
@@ -92,6 +92,9 @@ def add_adapters(model: Any, config: TransformerConfig, fresh: Iterable[str] = (
     )
     torch.manual_seed(config.seed)
     inject_adapter_in_model(settings, model, _NAME)
+    for weight in model.parameters():
+        if weight.requires_grad:  # an adapter's, so far: it takes its layer's dtype
+            weight.data = weight.data.float()
     # Named only now: PEFT would wrap these modules, and the head would no longer be one.
     settings.modules_to_save = whole
     for name in whole:
@@ -165,10 +168,9 @@ def merge_adapters(model: Any) -> None:
 
     if getattr(model, "hf_quantizer", None) is not None:
         model.dequantize()
-    for name, module in [*model.named_modules()]:
-        if isinstance(module, LoraLayer):
-            plain: Any = module.get_base_layer()
-            weight = plain.weight.float() + module.get_delta_weight(_NAME).float()
-            plain.weight.copy_(weight)
-            model.set_submodule(name, plain)
+    adapted: list[tuple[str, Any]] = [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLayer)]
+    for name, layer in adapted:
+        plain = layer.get_base_layer()
+        plain.weight.copy_(plain.weight.float() + layer.get_delta_weight(_NAME).float())
+        model.set_submodule(name, plain)
     del model.peft_config

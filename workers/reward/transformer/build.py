@@ -97,13 +97,22 @@ def _initialise_head(model: nn.Module, width: int, seed: int) -> None:
 
 def build_model(config: TransformerConfig, source: str, tokenizer: Any) -> nn.Module:
     """A sequence classifier with ``num_labels`` = 1, its head in float32, its adapters in place where the settings
-    ask for them. Only a head that the base lacks is drawn anew; ``has_new_head`` says whether."""
+    ask for them. Only a head that the base lacks is drawn anew; ``has_new_head`` says whether.
+
+    Raises ``ConfigError`` for settings that this device or model cannot follow.
+    """
+    device = pick_device(config.device)
+    if config.torch_compile and device.type != "cuda":
+        raise ConfigError(
+            f"transformer: torch_compile pays on a CUDA device alone, and this run is on {device}"
+        )
     torch.manual_seed(config.seed)
     model, fresh = _load(config, source, tokenizer)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     model.config.pad_token_id = tokenizer.pad_token_id
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    model.new_weights = frozenset(fresh)
     model.has_new_head = bool(fresh & _head_names(model))
     if model.has_new_head:
         _initialise_head(model, model.config.get_text_config().hidden_size, config.seed)
@@ -122,6 +131,15 @@ def _recompute_activations(model: Any) -> None:
     except ValueError as error:
         raise ConfigError(f"transformer: gradient_checkpointing: {error}") from error
     model.disable_input_require_grads()  # what reentrant checkpointing would need
+
+
+def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
+    """Compile each layer's forward pass in place: one graph serves all layers, and rows of any length."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.compile(dynamic=True, backend=backend)
 
 
 def _load(config: TransformerConfig, source: str, tokenizer: Any) -> tuple[Any, set[str]]:
