@@ -1,19 +1,15 @@
-"""Scores of a pack through the model's own forward pass, with one attention function and one shorter last layer.
-
-In the last layer only the answers' last tokens are needed: keys and values are made of all tokens, the
-feed-forward half and the final norm run on those alone.
-"""
+"""Scores of a pack through the model's own forward pass, with one attention function and, where the model is of the
+known form, layers that run in fewer passes (``layers``)."""
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import attention
+from . import attention, layers
 from .batches import Rows
 from .plan import Layout
 from .pooling import has_decoder_head, head_scores, reward_scores, scores_and_states
@@ -96,8 +92,9 @@ def switch_to_trees(model: Any, longest: int, alone: Probe, together: Probe) -> 
     try:
         with torch.no_grad():
             wanted = alone(model, rows).double()
-        for prune in (True, False) if _may_prune(model) else (False,):
-            _switch(model, prune=prune)
+        stack = _layers(model)
+        for known in (True, False) if stack and all(map(layers.has_known_form, stack)) else (False,):
+            _switch(model, known=known)
             reason = _difference(model, rows, wanted, together)
             if not reason:
                 return ""
@@ -109,16 +106,7 @@ def switch_to_trees(model: Any, longest: int, alone: Probe, together: Probe) -> 
 
 def is_pruned(model: Any) -> bool:
     """Whether the last layer returns the rows' last tokens alone."""
-    return any("forward" in vars(layer) for layer in getattr(backbone_of(model), "layers", [])[-1:])
-
-
-def _may_prune(model: Any) -> bool:
-    """Whether the last layer does nothing that ``_last_layer`` leaves out, such as dropping states."""
-    return not any(
-        isinstance(part, nn.Dropout) and part.p
-        for layer in getattr(backbone_of(model), "layers", [])[-1:]
-        for part in layer.children()
-    )
+    return layers.is_installed(_layers(model))
 
 
 def _difference(model: Any, rows: list[_Row], alone: Tensor, together: Probe) -> str:
@@ -181,39 +169,19 @@ def _together(model: Any, rows: Sequence[TokenRow]) -> Tensor:
     return packed_scores(model, pack(rows).to(next(model.parameters()).device))
 
 
-def _switch(model: Any, *, prune: bool) -> None:
+def _switch(model: Any, *, known: bool) -> None:
     from transformers import AttentionInterface
 
     AttentionInterface.register(attention.NAME, attention.tree_attention)
     model.set_attn_implementation(attention.NAME)
-    for layer in getattr(backbone_of(model), "layers", [])[-1:] if prune else []:
-        layer.forward = types.MethodType(_last_layer(layer), layer)
+    if known:
+        layers.install(_layers(model))
 
 
 def _switch_back(model: Any, before: str) -> None:
-    for layer in getattr(backbone_of(model), "layers", [])[-1:]:
-        vars(layer).pop("forward", None)
+    layers.remove(_layers(model))
     model.set_attn_implementation(before)
 
 
-def _last_layer(layer: Any) -> Callable[..., Tensor]:
-    """A last layer's forward that returns the states (1, R, H) of the rows' last tokens alone.
-
-    The two forms of today's decoders: norms before each half (Llama, Mistral, Qwen), and before and after each
-    (Gemma 2 and 3).
-    """
-    around = hasattr(layer, "pre_feedforward_layernorm")
-
-    def forward(self: Any, hidden_states: Tensor, *, tree: Pack, **options: Any) -> Tensor:
-        attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden_states), tree=tree, **options)
-        attended, residual = attended[:, tree.last], hidden_states[:, tree.last]
-        if around:
-            residual = residual + self.post_attention_layernorm(attended)
-            fed = self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(residual)))
-        else:
-            residual = residual + attended
-            fed = self.mlp(self.post_attention_layernorm(residual))
-        states: Tensor = residual + fed
-        return states
-
-    return forward
+def _layers(model: Any) -> Any:
+    return getattr(backbone_of(model), "layers", [])
