@@ -57,6 +57,12 @@ def tree_mask(trees: tuple[Tree, ...], device: torch.device) -> Tensor:
     return who_sees_whom(trees, device)(None, None, place[:, None], place[None, :])
 
 
+def rows_mask(trees: tuple[Tree, ...], asking: Tensor, device: torch.device) -> Tensor:
+    """The rule for the tokens ``asking`` (R,) alone, as an (R, T) bool mask."""
+    place = torch.arange(trees[-1].ends[-1], device=device)
+    return who_sees_whom(trees, device)(None, None, asking[:, None], place[None, :])
+
+
 def _marks(trees: tuple[Tree, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """For each token: the number of its prompt or answer, and where its tree's prompt starts and ends."""
     branch: list[int] = []
@@ -88,7 +94,7 @@ def tree_attention(
     attention_mask: Tensor | None,
     *,
     tree: Pack,
-    kernel: Kernel,
+    kernel: Kernel | Callable[..., Tensor],
     mask: Any = None,
     scaling: float | None = None,
     dropout: float = 0.0,
@@ -110,14 +116,9 @@ def tree_attention(
     if kernel == "segments":
         out: Tensor = _Segments.apply(query, key, value, tree.trees, scaling)  # type: ignore[no-untyped-call]
     elif kernel == "flex":
-        out = _flex()(
-            query,
-            key,
-            value,
-            block_mask=mask,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        out = flex(query, key, value, mask, scaling)
+    elif callable(kernel):
+        out = kernel(query, key, value, scaling)
     else:
         out = F.scaled_dot_product_attention(query, key, value, mask, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2), None
@@ -162,35 +163,32 @@ class _Segments(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         back = getattr(torch.ops.aten, f"{_FLASH}_backward")
         query, key, value, out, lse = ctx.saved_tensors
-        to_query, to_key, to_value = (torch.zeros_like(x) for x in (query, key, value))
+        to_query, to_key, to_value = (torch.empty_like(x) for x in (query, key, value))
 
-        def add(asking: slice, seen: slice, *, causal: bool) -> None:
-            for total, part, at in zip(
-                (to_query, to_key, to_value),
-                back(
-                    grad[:, :, asking],
-                    query[:, :, asking],
-                    key[:, :, seen],
-                    value[:, :, seen],
-                    out[:, :, asking],
-                    lse[:, :, asking],
-                    0.0,
-                    causal,
-                    scale=ctx.scale,
-                ),
-                (asking, seen, seen),
-                strict=True,
-            ):
-                total[:, :, at] += part
+        def of(asking: slice, seen: slice, *, causal: bool) -> Any:
+            parts = back(
+                grad[:, :, asking], query[:, :, asking], key[:, :, seen], value[:, :, seen],
+                out[:, :, asking], lse[:, :, asking], 0.0, causal, scale=ctx.scale,
+            )  # fmt: skip
+            return zip((to_query, to_key, to_value), parts, (asking, seen, seen), strict=True)
 
         for tree in ctx.trees:
-            first = slice(tree.start, tree.ends[0])
-            add(first, first, causal=True)
-            for begin, end in tree.answers[1:]:
-                add(slice(begin, end), slice(begin, end), causal=True)
+            # Every token stands in one causal call, which writes; the calls on prompts add to that.
+            for begin, end in [(tree.start, tree.ends[0]), *tree.answers[1:]]:
+                for total, part, at in of(slice(begin, end), slice(begin, end), causal=True):
+                    total[:, :, at] = part
             if len(tree.ends) > 1 and tree.fork > tree.start:
-                add(slice(tree.ends[0], tree.ends[-1]), slice(tree.start, tree.fork), causal=False)
+                asking, prompt = slice(tree.ends[0], tree.ends[-1]), slice(tree.start, tree.fork)
+                for total, part, at in of(asking, prompt, causal=False):
+                    total[:, :, at] += part
         return to_query, to_key, to_value, None, None
+
+
+def flex(query: Tensor, key: Tensor, value: Tensor, mask: Any, scale: float | None) -> Tensor:
+    """FlexAttention (1, Q, T, D) under a block mask, compiled once."""
+    grouped = query.shape[1] != key.shape[1]
+    out: Tensor = _flex()(query, key, value, block_mask=mask, scale=scale, enable_gqa=grouped)
+    return out
 
 
 @cache
@@ -208,6 +206,11 @@ def _block_mask_maker() -> Any:
     return torch.compile(create_block_mask, dynamic=True)
 
 
+def block_mask(rule: Rule, asking: int, seen: int, device: torch.device) -> Any:
+    """A rule over ``asking`` x ``seen`` tokens, as FlexAttention wants it."""
+    return _block_mask_maker()(rule, None, None, asking, seen, device=str(device))
+
+
 def _block_mask(tree: Pack) -> Any:
     device, size = tree.input_ids.device, tree.input_ids.shape[1]
-    return _block_mask_maker()(who_sees_whom(tree.trees, device), None, None, size, size, device=str(device))
+    return block_mask(who_sees_whom(tree.trees, device), size, size, device)
