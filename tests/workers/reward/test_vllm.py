@@ -10,7 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from workers.reward import Callbacks, ConfigError, ModelUnavailableError, NotFiniteError, Stopped, train
+from workers.reward import (
+    Callbacks,
+    ConfigError,
+    ModelUnavailableError,
+    NotFiniteError,
+    Stopped,
+    open_reward_model,
+    train,
+)
 from workers.reward.folder import MODEL_CARD, read_json
 from workers.reward.transformer.inference import score_rows
 from workers.reward.transformer.scorer import load_scorer
@@ -95,7 +103,7 @@ def server(folder):
 
 
 def opened(folder, server):
-    return load_vllm(folder, read_json(folder / MODEL_CARD), server=server.address)
+    return open_reward_model(folder, engine=server.address)
 
 
 def test_scores_of_a_server_equal_ours(folder, server):
@@ -161,8 +169,10 @@ def test_answers_that_are_no_scores_are_errors(folder, server):
 
 def test_no_server_is_an_error_that_may_pass(folder):
     with pytest.raises(ModelUnavailableError, match="no answer") as caught:
-        load_vllm(folder, read_json(folder / MODEL_CARD), server="http://127.0.0.1:9")
+        open_reward_model(folder, engine="http://127.0.0.1:9")
     assert not caught.value.permanent
+    with pytest.raises(ConfigError, match="neither transformers, vllm nor"):
+        open_reward_model(folder, engine="tgi")
 
 
 def test_stopping_is_obeyed_between_calls(folder, server):
@@ -184,7 +194,7 @@ def test_an_ensemble_is_not_scored_by_its_mean_head_alone(folder):
 def test_without_vllm_the_error_says_what_to_install(folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "vllm", None)
     with pytest.raises(ConfigError, match="extra vllm"):
-        load_vllm(folder, read_json(folder / MODEL_CARD))
+        open_reward_model(folder, engine="vllm")
 
 
 def test_some_probe_tells_a_raw_score_from_a_squeezed_one(folder):

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 from workers.reward import ConfigError, open_reward_model, train
-from workers.reward.folder import MODEL_CARD, read_json
-from workers.reward.transformer.vllm import load_vllm
+from workers.reward.folder import read_json
 
 from .builders import ROOT, items, planted_pairs
 from .transformers_small import TINY, tiny_model
@@ -54,14 +53,11 @@ ITEMS = [
 ]
 OFFLINE = """
 import json, sys
-from workers.reward import Item, Message
-from workers.reward.folder import read_json
-from workers.reward.transformer.vllm import load_vllm
 from pathlib import Path
-folder = Path(sys.argv[1])
+from workers.reward import Item, Message, open_reward_model
 rows = json.loads(Path(sys.argv[2]).read_text())
 items = [Item(name, tuple(Message(*turn) for turn in turns), response) for name, turns, response in rows]
-scores = load_vllm(folder, read_json(folder / "chosen_model.json")).score(items)
+scores = open_reward_model(sys.argv[1], engine="vllm").score(items)
 Path(sys.argv[3]).write_text(json.dumps([scores.value.tolist(), scores.truncated.tolist()]))
 """
 
@@ -170,7 +166,7 @@ def test_a_real_server_gives_our_scores(folder, tmp_path, capsys):
     encoder = open_reward_model(folder).encoder
     rows = [list(encoder.encode(item.messages, item.response).ids) for item in ITEMS]
     with serve(folder, tmp_path / "log") as address:
-        scores = load_vllm(folder, read_json(folder / MODEL_CARD), server=address).score(ITEMS)
+        scores = open_reward_model(folder, engine=address).score(ITEMS)
         assert_equal(capsys, f"{folder.parent.name} over HTTP", mine, scores.value, scores.truncated)
         # The folder says that it is a regression, so that even a client who forgets the field gets raw scores.
         np.testing.assert_allclose(classify(address, rows), mine.value, atol=1e-3)
@@ -217,10 +213,10 @@ def test_a_folder_that_does_not_say_regression_is_squeezed_unless_the_right_fiel
         # A field that vLLM does not know is ignored, with a 200.
         np.testing.assert_allclose(classify(address, rows, activation=False), squeezed, atol=1e-3)
         np.testing.assert_allclose(classify(address, rows, use_activation=False), mine.value, atol=1e-3)
-        scorer = load_vllm(place / "model", read_json(place / "model" / MODEL_CARD), server=address)
+        scorer = open_reward_model(place / "model", engine=address)
         np.testing.assert_allclose(scorer.score(ITEMS).value, mine.value, atol=1e-3)
         # A server of another model is found out by the probes.
         trained = place / "another"
         train("transformer", planted_pairs(48, seed=3), SMALL, trained)
         with pytest.raises(ConfigError, match="another model"):
-            load_vllm(trained, read_json(trained / MODEL_CARD), server=address)
+            open_reward_model(trained, engine=address)

@@ -151,7 +151,8 @@ class _Run:
                 out.write(table)
         counted = {"rows": tally.rows, "skipped": tally.skipped, "truncated": tally.truncated}
         with atomic_file(_receipt(target), within=self.work) as temporary:
-            write_json(temporary, identity | counted | {"errors": tally.errors})
+            said = {"errors": tally.errors, "padded_because": getattr(self.scorer, "padded_because", "")}
+            write_json(temporary, identity | counted | said)
         shutil.rmtree(self.work)
         return FileScores(target, scored=self.scored, **counted, errors=tuple(tally.errors))
 

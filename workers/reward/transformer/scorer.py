@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from .inference import rate_rows
 from .objective import load_aspects
 from .packed import use_trees
 from .pooling import state_width
-from .template import ConversationEncoder
+from .template import ConversationEncoder, load_encoder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -28,7 +31,8 @@ class TransformerScorer:
     """Raw float32 scores of one model. With one head the ensemble's spread is 0.
 
     A model that learned ties has ``tie_threshold`` and ``tie_temperature`` for ``predict.outcome_probabilities``;
-    one that learned ``aspects`` predicts ratings beside the scores.
+    one that learned ``aspects`` predicts ratings beside the scores. ``padded_because`` says why its rows are padded,
+    and is empty where they are packed.
     """
 
     model: nn.Module
@@ -40,6 +44,7 @@ class TransformerScorer:
     aspects: tuple[str, ...] = ()
     aspect_heads: nn.Linear | None = None
     heads: nn.Linear | None = None
+    padded_because: str = ""
     budget: int = 8192
     kind: str = "transformer"
 
@@ -66,20 +71,18 @@ class TransformerScorer:
 
 def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> TransformerScorer:
     """Open a verified folder in float32; raises ``CorruptModelError`` when its parts do not fit."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    trust = is_trusted(str(card.get("base", "")))
+    encoder = load_encoder(folder, card)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust)
         model, info = AutoModelForSequenceClassification.from_pretrained(
             str(folder),
             dtype=torch.float32,
             use_safetensors=True,
-            trust_remote_code=trust,
+            trust_remote_code=is_trusted(str(card.get("base", ""))),
             output_loading_info=True,
         )
-        encoder = ConversationEncoder(tokenizer, int(card["max_length"]))
-        temperature, named = float(card["temperature"]), str(card["template_hash"])
+        temperature = float(card["temperature"])
         threshold, tie_temperature = (
             None if card.get(key) is None else float(card[key])
             for key in ("tie_threshold", "tie_temperature")
@@ -88,10 +91,9 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         raise CorruptModelError(f"the model cannot be read: {error}") from error
     if info["missing_keys"] or model.config.num_labels != 1:
         raise CorruptModelError(f"not a whole reward model: {sorted(info['missing_keys'])} missing")
-    if encoder.template_hash != named:
-        raise CorruptModelError("the tokenizer renders other text than the model was trained on")
     model.to(pick_device(device)).eval()
-    use_trees(model, encoder.max_length)
+    padded_because = use_trees(model, encoder.max_length)
+    log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
     names, count = tuple(card.get("aspects") or ()), int(card.get("heads") or 1)
     aspects, heads = None, None
     if names:
@@ -100,5 +102,14 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         heads = make_heads(model, count)
         load_heads(folder, heads)
     return TransformerScorer(
-        model, encoder, tokenizer.pad_token_id, temperature, threshold, tie_temperature, names, aspects, heads
+        model,
+        encoder,
+        encoder.tokenizer.pad_token_id,
+        temperature,
+        threshold,
+        tie_temperature,
+        names,
+        aspects,
+        heads,
+        padded_because,
     )

@@ -75,7 +75,8 @@ class VllmScorer:
         told = callbacks or Callbacks()
         encoded = [self.encoder.encode(item.messages, item.response) for item in items]
         distinct = sorted({row.ids for row in encoded})
-        size, found = self.engine.rows, {}
+        size = self.engine.rows
+        found: dict[tuple[int, ...], float] = {}
         batches = [distinct[i : i + size] for i in range(0, len(distinct), size)]
         with ThreadPoolExecutor(self.engine.calls) as pool:
             for at in range(0, len(batches), self.engine.calls):
@@ -125,10 +126,10 @@ def load_vllm(
         if server
         else _Offline(folder, dtype, encoder.max_length, options)
     )
-    ties = (
+    threshold, tie_temperature = (
         None if card.get(key) is None else float(card[key]) for key in ("tie_threshold", "tie_temperature")
     )
-    scorer = VllmScorer(engine, encoder, float(card["temperature"]), *ties)
+    scorer = VllmScorer(engine, encoder, float(card["temperature"]), threshold, tie_temperature)
     found = scorer.score(PROBES).value
     off = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
     if not (off <= tolerance).all():
