@@ -17,10 +17,11 @@ from ..errors import DataError
 from .trees import TokenRow, prompt_of
 
 # Raise it whenever the same data would be planned otherwise: a checkpoint's place is a place in the plan.
-VERSION = 1
+VERSION = 2
 Layout = Literal["tree", "padded"]
-# A prompt whose pairs fill at most this part of a batch keeps them together; one with more is spread over many.
-WHOLE_PROMPT_SHARE = 0.25
+# A prompt with at most this many pairs (ten ranked answers) that fit one batch keeps them together; the pairs of one
+# with more are spread over many batches.
+WHOLE_PROMPT_PAIRS = 45
 
 
 class RowPair(Protocol):
@@ -67,7 +68,7 @@ def plan_pairs(pairs: Sequence[RowPair], budget: int, seed: int, epoch: int, lay
     rng = np.random.default_rng([seed, epoch])
     rows = [(pair.chosen, pair.rejected) for pair in pairs]
     if layout == "tree":
-        units = _whole_prompts(pairs, int(budget * WHOLE_PROMPT_SHARE))
+        units = _whole_prompts(pairs, budget)
         return _measured(layout, rows, _fill(rows, [units[i] for i in rng.permutation(len(units))], budget))
     # A little noise in the order, so that the same pairs do not meet at every epoch.
     lengths = [max(len(a.ids), len(b.ids)) for a, b in rows]
@@ -105,7 +106,8 @@ def by_budget(order: Sequence[int], cost: Sequence[int], budget: int, rows: int 
 
 def _whole_prompts(pairs: Sequence[RowPair], most: int) -> list[list[int]]:
     """Pairs in units that stay together: all pairs of a prompt whose tree has at most ``most`` tokens, so that
-    N ranked answers are read once for their N(N-1)/2 pairs; every other pair by itself."""
+    N ranked answers are read once for their N(N-1)/2 pairs; where it has more tokens or pairs than one batch
+    should, every pair by itself."""
     members: dict[tuple[int, ...], list[int]] = {}
     for number, pair in enumerate(pairs):
         members.setdefault(prompt_of(pair.chosen), []).append(number)
@@ -113,7 +115,8 @@ def _whole_prompts(pairs: Sequence[RowPair], most: int) -> list[list[int]]:
     for prompt, numbers in members.items():
         answers = {row for i in numbers for row in (pairs[i].chosen, pairs[i].rejected)}
         size = len(prompt) + sum(len(row.ids) - len(prompt) for row in answers)
-        units += [numbers] if size <= most else [[number] for number in numbers]
+        whole = size <= most and len(numbers) <= WHOLE_PROMPT_PAIRS
+        units += [numbers] if whole else [[number] for number in numbers]
     return units
 
 
