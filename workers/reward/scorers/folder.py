@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, CorruptModelError
-from ..folder import FORMAT, MODEL_CARD, atomic_folder, hash_file, write_json
+from ..folder import (
+    FORMAT,
+    MODEL_CARD,
+    atomic_folder,
+    hash_file,
+    read_json,
+    refuse_unsafe,
+    verify,
+    write_json,
+)
 from ..types import PairScorer, RewardScorer
 from . import baselines
-from .spec import ScorerSpec, spec_from_dict, spec_to_dict
+from .spec import SCORER_KINDS, ScorerSpec, spec_from_dict, spec_to_dict
 
 Scorer = RewardScorer | PairScorer
 
@@ -71,6 +80,18 @@ def write_scorer(spec: ScorerSpec, out: Path | str, *, counts: dict[str, int] | 
     with atomic_folder(Path(out)) as folder:
         write_json(folder / MODEL_CARD, card)
     return scorer
+
+
+def open_written(folder: Path | str) -> Scorer | None:
+    """Open a folder that ``write_scorer`` wrote, or None for a folder of another kind. Raises like
+    ``open_reward_model``."""
+    place = Path(folder)
+    card = read_json(place / MODEL_CARD)
+    if card.get("kind") not in SCORER_KINDS:
+        return None
+    verify(place)
+    refuse_unsafe(place)
+    return load_written(card)
 
 
 def load_written(card: dict[str, Any]) -> Scorer:

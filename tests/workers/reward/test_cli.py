@@ -1,0 +1,300 @@
+"""The command line, without Django: one worked example, every command, every kind of complaint."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.reward import open_reward_model, score_file
+from workers.reward.cli.main import main
+from workers.reward.cli.settings import Document, read_settings, read_spec
+from workers.reward.errors import ConfigError
+
+from .builders import ROOT, planted_pairs
+
+DOCUMENT = ROOT / "docs" / "reward-library.md"
+# Runs command after command as ``python -m workers.reward`` would, where importing Django raises.
+WITHOUT_DJANGO = """
+import json, runpy, sys
+sys.modules["django"] = None
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["workers.reward", *arguments]
+    try:
+        runpy.run_module("workers.reward", run_name="__main__")
+    except SystemExit as left:
+        print(f"exit {left.code}: {' '.join(arguments)}", file=sys.stderr)
+        if left.code:
+            raise
+"""
+
+
+def rows(n: int = 80) -> list[dict[str, object]]:
+    return [
+        {
+            "id": pair.pair_id,
+            "prompt": pair.messages[0].content,
+            "chosen": pair.chosen,
+            "rejected": [{"role": "assistant", "content": pair.rejected}],
+            "group": pair.group,
+            "margin": 0.5,
+        }
+        for pair in planted_pairs(n, groups=16)
+    ]
+
+
+def write(path: Path, values: list[dict[str, object]]) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in values)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+CONFIG = """\
+kind: starter
+out: models/first
+data: pairs.jsonl.gz
+split: {validation: 0.2, test: 0.3}
+model:
+  heads: 2
+  hash_bits: 12
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    write(tmp_path / "pairs.jsonl.gz", rows())
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def run(capsys, *arguments: object) -> dict:
+    code = main([*map(str, arguments), "--json", "--quiet"])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    return json.loads(said.out)
+
+
+def complaint(capsys, *arguments: object) -> str:
+    code = main([str(part) for part in arguments] + ["--quiet"])
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_a_model_is_trained_evaluated_compared_and_scored_with(place, capsys):
+    trained = run(capsys, "train", place / "run.yaml")
+    folder = place / "models" / "first"
+    counts = trained["counts"]
+    assert trained["evaluation"]["n"] == counts["test_ignored"] > 5
+    assert counts["train"] + counts["validation"] + counts["test_ignored"] == 80
+    kept = json.loads((place / "models" / "first.evaluation.json").read_text())
+    assert kept["evaluations"]["test split"] == trained["evaluation"]
+
+    found = run(
+        capsys, "evaluate", folder, place / "pairs.jsonl.gz", "--cluster-by", "group", "--resamples", 50
+    )
+    assert found["accuracy"]["value"] > 0.9
+    assert found["cluster_by"] == "group"
+    assert {part["key"] for part in found["slices"]} == {"script", "turns", "length", "strength"}
+    kept = json.loads(Path(found["evaluation_path"]).read_text())
+    assert set(kept["evaluations"]) == {"test split", "pairs.jsonl.gz"}
+
+    compared = run(capsys, "compare", folder, "random", place / "pairs.jsonl.gz", "--resamples", 200)
+    assert compared["difference"]["low"] > 0
+    assert compared["gate"]["promote"] is True
+    assert run(capsys, "compare", "random", folder, place / "pairs.jsonl.gz")["gate"]["promote"] is False
+
+    scored = run(capsys, "score", folder, place / "pairs.jsonl.gz", place / "scores.jsonl")
+    assert scored["rows"] == 160
+    again = run(capsys, "score", folder, place / "pairs.jsonl.gz", place / "scores.jsonl")
+    assert again["scored"] == 0
+    by_hand = score_file(open_reward_model(folder), place / "pairs.jsonl.gz", place / "hand.jsonl", model="x")
+    assert by_hand.rows == 160
+    first = json.loads((place / "scores.jsonl").read_text().splitlines()[0])
+    assert first["version"] == "first"
+
+
+def test_the_split_is_by_group(place):
+    settings = read_settings(place / "run.yaml")
+    pairs = list(settings.pairs())
+    groups = {
+        split: {p.group for p in pairs if p.split == split} for split in ("train", "validation", "test")
+    }
+    assert all(groups.values())
+    assert sum(map(len, groups.values())) == 16
+    assert {p.strength for p in pairs} == {2.5}
+
+
+def test_tables_are_for_people(place, capsys):
+    assert main(["evaluate", "longest", str(place / "pairs.jsonl.gz")]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"model +0\.\d{3} +0\.\d{3} … 0\.\d{3}", said.out)
+    assert "length=similar" in said.out
+    assert main(["compare", "longest", "random", str(place / "pairs.jsonl.gz"), "--quiet"]) == 0
+    assert "the gate would not promote it: beats_longest" in capsys.readouterr().out
+
+
+def test_a_scorers_file_stands_for_a_model(place, capsys):
+    (place / "judge.yaml").write_text("kind: generative\nverdicts: said.jsonl\n")
+    write(place / "said.jsonl", [{"pair": "p0", "outcome": "chosen"}, {"pair": "p1", "outcome": None}])
+    found = run(capsys, "evaluate", place / "judge.yaml", place / "pairs.jsonl.gz")
+    assert (found["n"], found["no_verdict"], found["kind"]) == (1, 79, "generative")
+    assert "compares pairs" in complaint(
+        capsys, "score", place / "judge.yaml", place / "pairs.jsonl.gz", place / "out.jsonl"
+    )
+    (place / "bad.yaml").write_text("kind: dpo\nmodel: x\nbeta: 0\n")
+    assert complaint(capsys, "evaluate", place / "bad.yaml", place / "pairs.jsonl.gz").startswith(
+        "error: bad.yaml, line 3: dpo: beta must lie in"
+    )
+
+
+def test_rewardbench(place, capsys):
+    data = [
+        {"prompt": "q", "chosen": "longer", "rejected": "short", "subset": "donotanswer", "id": 1},
+        {"prompt": "q", "chosen": "a", "rejected": "bb", "subset": "shp", "id": 2},
+    ]
+    found = run(capsys, "rewardbench", "longest", write(place / "bench.jsonl", data))
+    assert found["score"] == pytest.approx(1 / 1.5)
+    assert main(["rewardbench", "longest", str(place / "bench.jsonl"), "--quiet"]) == 0
+    assert "for want of data: Chat, Chat Hard, Reasoning" in capsys.readouterr().out
+
+
+def test_a_plan_is_printed_and_nothing_trained(place, capsys):
+    (place / "run.yaml").write_text(
+        CONFIG.split("model:")[0].replace("starter", "transformer")
+        + "model: {tiny_vocabulary: 320, tiny_hidden: 32, tiny_layers: 1, tiny_heads: 2, batch_tokens: 512}\n"
+    )
+    found = run(capsys, "plan", place / "run.yaml")
+    assert found["layout"] == "tree"
+    assert found["tokens_computed"] < found["tokens_padded"]
+    assert found["pairs"] == found["counts"]["train"]
+    assert not (place / "models").exists()
+    assert main(["plan", str(place / "run.yaml"), "--quiet"]) == 0
+    assert "steps an epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("kind: starter", "kind: poem"), "run.yaml, line 1: kind must be one of starter"),
+        (("out: models/first", "out:"), "run.yaml, line 2: out must name"),
+        (
+            ("pairs.jsonl.gz", "other.jsonl"),
+            "run.yaml, line 3: data names other.jsonl, and there is no such file",
+        ),
+        (
+            ("pairs.jsonl.gz", "{path: pairs.jsonl.gz, keys: {poem: x}}"),
+            "line 3: data.keys.poem is none of prompt",
+        ),
+        (("test: 0.3", "test: 0.9"), "run.yaml, line 4: split needs shares"),
+        (("test: 0.3", "tests: 0.3"), "run.yaml, line 4: split.tests is none of"),
+        (("heads: 2", "heads: 0"), "run.yaml, line 6: starter: heads must lie in 1..64, got 0"),
+        (("heads: 2", "haeds: 2"), "run.yaml, line 6: unknown setting for starter: haeds"),
+        (("hash_bits: 12", "hash_bits: x"), "run.yaml, line 7: hash_bits has the wrong type: 'x'"),
+        (("hash_bits: 12", "heads: 3"), "run.yaml, line 7: model.heads stands here twice"),
+        (("model:", "modle:"), "run.yaml, line 5: modle is none of"),
+        (("split: {", "split: {{"), "run.yaml, line 5: is not YAML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_line(place, capsys, change, said):
+    (place / "run.yaml").write_text(CONFIG.replace(*change, 1))
+    assert said in complaint(capsys, "train", place / "run.yaml")
+    assert not (place / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"chosen": "a", "rejected": "b"}, "row 2: prompt is missing, and chosen and rejected bring no"),
+        ({"prompt": "q", "chosen": "a"}, "row 2: rejected is missing; the row has chosen, prompt"),
+        ({"prompt": "q", "chosen": "a", "rejected": 3}, "row 2: rejected is neither a text nor"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "margin": 2}, "row 2: margin 2 lies outside 0..1"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "weight": "x"}, "row 2: weight must be a number"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "p_chosen": 2}, "p_chosen 2.0 is outside [0, 1]"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "votes": {"x": "?"}}, "votes must map annotators"),
+        ([], "row 2: is no JSON object"),
+    ],
+)
+def test_a_wrong_row_is_named(place, capsys, row, said):
+    write(place / "bad.jsonl", [rows(1)[0], row])
+    found = complaint(capsys, "evaluate", "random", place / "bad.jsonl")
+    assert found.startswith("error: bad.jsonl, row 2:")
+    assert said in found
+
+
+def test_other_wrong_arguments_say_what_to_do(place, capsys):
+    assert "no model folder or scorer's file nowhere" in complaint(
+        capsys, "evaluate", "nowhere", place / "pairs.jsonl.gz"
+    )
+    assert "holds no chosen_model.json" in complaint(capsys, "evaluate", place, place / "pairs.jsonl.gz")
+    assert "there is no file" in complaint(capsys, "evaluate", "random", place / "none.jsonl")
+    assert "only .jsonl" in complaint(capsys, "evaluate", "random", place / "run.yaml")
+    (place / "cut.jsonl.gz").write_bytes((place / "pairs.jsonl.gz").read_bytes()[:50])
+    assert "cannot be read" in complaint(capsys, "evaluate", "random", place / "cut.jsonl.gz")
+    assert "no pair of the split test" in complaint(
+        capsys, "evaluate", "random", place / "pairs.jsonl.gz", "--split", "test"
+    )
+    assert "has no batches of tokens" in complaint(capsys, "plan", place / "run.yaml")
+    with pytest.raises(SystemExit) as left:
+        main(["poem"])
+    assert left.value.code == 2
+
+
+def test_implicit_and_whole_conversation_layouts_are_read(place, capsys):
+    turn = {"role": "user", "content": "q"}
+    whole = (
+        [turn, {"role": "assistant", "content": "long answer"}],
+        [turn, {"role": "assistant", "content": "no"}],
+    )
+    shapes = [
+        {"chosen": whole[0], "rejected": whole[1]},
+        {"prompt": "q", "chosen": whole[0], "rejected": whole[1]},
+        {"prompt": [turn], "chosen": whole[0][1:], "rejected": whole[1][1:]},
+        {"prompt": "q", "chosen": "long answer", "rejected": "no"},
+        {"prompt": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "long one"}, "rejected": "no"},
+    ]  # fmt: skip
+    found = run(capsys, "evaluate", "longest", write(place / "shapes.jsonl", shapes))
+    assert (found["n"], found["clusters"], found["accuracy"]["value"]) == (5, 1, 1.0)
+
+
+def test_scorers_are_described_by_files_with_lines(tmp_path):
+    (tmp_path / "base").mkdir()
+    path = tmp_path / "dpo.yaml"
+    path.write_text("kind: dpo\nmodel: base\nreference: owner/name\n")
+    spec = read_spec(path)
+    assert (spec.model, spec.reference) == (str(tmp_path / "base"), "owner/name")
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="holds no settings"):
+        Document(path)
+
+
+def test_the_worked_example_of_the_documentation_runs_without_django(tmp_path):
+    text = DOCUMENT.read_text(encoding="utf-8")
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert {name for name, _ in files} >= {"pairs.jsonl", "first.yaml"}
+    for name, content in files:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    commands = re.findall(r"^\$ python -m workers\.reward (.*)$", text, re.MULTILINE)
+    assert len(commands) >= 5
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    asked = json.dumps([command.split() for command in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DJANGO, asked],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("exit 0: ") == len(commands)
+    shown = re.search(r"<!-- output -->\n```\n(.*?)```", text, re.DOTALL)
+    assert shown, "the document shows what evaluate prints"
+    assert shown.group(1).strip() in done.stdout

@@ -1,0 +1,7 @@
+"""``python -m workers.reward``."""
+
+import sys
+
+from .cli.main import main
+
+sys.exit(main())

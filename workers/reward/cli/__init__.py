@@ -1,0 +1,1 @@
+"""The command line: ``python -m workers.reward``. Read in this order: ``main``, ``settings``, ``commands``."""

@@ -1,0 +1,252 @@
+"""The commands. Each takes its arguments and returns what to show, as text and as plain values."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..api import open_reward_model
+from ..api import train as train_model
+from ..compare import gate
+from ..config import TransformerConfig
+from ..errors import ConfigError, DataError
+from ..files import read_pairs
+from ..folder import MANIFEST, MODEL_CARD, hash_file
+from ..measure import Scorer, compare_measured, evaluate_measured, measure, write_report
+from ..rewardbench import read_rewardbench, score_questions
+from ..rewardbench import rewardbench as benchmark
+from ..scorers import ScorerSpec, open_scorer, spec_to_dict
+from ..scorers.folder import open_written
+from ..types import Callbacks, Pair, RewardScorer
+from .console import comparison_text, evaluation_text, rewardbench_text
+from .settings import RunSettings, read_settings, read_spec
+
+WORDS = ("random", "longest")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found."""
+
+    text: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A scorer, its sealed folder if it has one, and the identity that its scores name."""
+
+    scorer: Scorer
+    folder: Path | None
+    identity: str
+
+
+def _open(name: str) -> Opened:
+    """A model folder, a scorer's file or a word. A file that stands in the folder by that name goes first."""
+    place = Path(name)
+    if place.is_dir():
+        if not (place / MODEL_CARD).is_file():
+            raise ConfigError(f"{name} holds no {MODEL_CARD}: it is no folder that this library wrote")
+        scorer = open_written(place) or open_reward_model(place)
+        return Opened(scorer, place, hash_file(place / MANIFEST))
+    if place.is_file():
+        spec = read_spec(place)
+    elif name in WORDS:
+        spec = ScorerSpec(name)  # type: ignore[arg-type]
+    else:
+        raise ConfigError(f"there is no model folder or scorer's file {name}")
+    identity = hashlib.sha256(json.dumps(spec_to_dict(spec), sort_keys=True).encode()).hexdigest()
+    return Opened(open_scorer(spec), None, identity)
+
+
+def _pairs(asked: argparse.Namespace) -> list[Pair]:
+    found = [
+        pair
+        for path in asked.data
+        for pair in read_pairs(path)
+        if asked.split is None or pair.split == asked.split
+    ]
+    if not found:
+        which = f" of the split {asked.split}" if asked.split else ""
+        raise DataError(f"{', '.join(asked.data)}: there is no pair{which}")
+    return found
+
+
+def _options(asked: argparse.Namespace) -> dict[str, Any]:
+    if not 1 <= asked.resamples <= 1_000_000:
+        raise ConfigError("--resamples must lie in 1..1,000,000")
+    return {"cluster_by": asked.cluster_by, "resamples": asked.resamples}
+
+
+def train(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """Train, then evaluate on the test split where there is one, and keep the report beside the folder."""
+    settings = read_settings(asked.config)
+    result = train_model(settings.kind, settings.pairs(), settings.config, settings.out, callbacks=told)
+    values: dict[str, Any] = {"kind": settings.kind, **result.as_dict(), "evaluation": None}
+    counts = ", ".join(f"{name} {count:,}" for name, count in result.counts.items())
+    text = f"{settings.kind} in {settings.out} after {result.seconds:.1f} s ({counts})"
+    held_out = [pair for pair in settings.pairs() if pair.split == "test"]
+    if not held_out:
+        return Result(text + "\n\nno test split: nothing was evaluated", values)
+    found = measure(open_reward_model(settings.out), held_out, callbacks=told)
+    report = evaluate_measured(found, held_out)
+    kept = write_report(settings.out, "test split", report.as_dict())
+    values |= {"evaluation": report.as_dict(), "evaluation_path": str(kept)}
+    return Result(f"{text}\n\ntest split: {evaluation_text(report)}", values)
+
+
+def evaluate(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """Evaluate; a model folder keeps the report beside it."""
+    options = _options(asked)
+    opened = _open(asked.model)
+    pairs = _pairs(asked)
+    found = measure(opened.scorer, pairs, callbacks=told)
+    report = evaluate_measured(found, pairs, **options)
+    values: dict[str, Any] = {
+        "kind": opened.scorer.kind,
+        "responses": found.responses,
+        "truncated": found.truncated,
+        **report.as_dict(),
+    }
+    if opened.folder is not None:
+        name = " ".join([*(Path(path).name for path in asked.data), *([asked.split] if asked.split else [])])
+        values["evaluation_path"] = str(write_report(opened.folder, name, report.as_dict()))
+    cut = f"\n\n{found.truncated:,} of {found.responses:,} responses were cut" if found.truncated else ""
+    return Result(evaluation_text(report) + cut, values)
+
+
+def compare(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """Compare two scorers on the same pairs, and say what the gate would."""
+    options = _options(asked)
+    opened = [_open(name) for name in (asked.candidate, asked.champion)]
+    pairs = _pairs(asked)
+    ours, theirs = (measure(one.scorer, pairs, callbacks=told) for one in opened)
+    found = compare_measured(ours, theirs, pairs, **options)
+    verdict = gate(found)
+    return Result(comparison_text(found, verdict), {**found.as_dict(), "gate": verdict.as_dict()})
+
+
+def score(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """Score a file of responses."""
+    from ..scoring import score_file
+
+    opened = _open(asked.model)
+    if not isinstance(opened.scorer, RewardScorer):
+        raise ConfigError(f"a {opened.scorer.kind} scorer compares pairs; it has no score for one response")
+    done = score_file(
+        opened.scorer,
+        asked.data,
+        asked.target,
+        model=opened.identity,
+        version=Path(asked.model).name,
+        on_error=asked.on_error,
+        callbacks=told,
+    )
+    values = {
+        "path": str(done.path),
+        "rows": done.rows,
+        "scored": done.scored,
+        "skipped": done.skipped,
+        "truncated": done.truncated,
+        "errors": list(done.errors),
+    }
+    text = (
+        f"{done.rows:,} scores in {done.path} ({done.scored:,} made now, {done.truncated:,} of cut responses)"
+    )
+    return Result("\n".join([text, *done.errors]), values)
+
+
+def rewardbench(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """RewardBench 1 or 2, by the files' layout."""
+    questions = read_rewardbench(asked.data)
+    opened = _open(asked.model)
+    found = benchmark(questions, score_questions(opened.scorer, questions, callbacks=told))
+    values = {"kind": opened.scorer.kind, **found.as_dict()}
+    if opened.folder is not None:
+        path = write_report(opened.folder, f"RewardBench {found.version}", found.as_dict())
+        values["evaluation_path"] = str(path)
+    return Result(rewardbench_text(found), values)
+
+
+def _needs_transformer(settings: RunSettings) -> TransformerConfig:
+    if not isinstance(settings.config, TransformerConfig):
+        raise ConfigError(f"kind {settings.kind} has no batches of tokens; only a transformer has")
+    return settings.config
+
+
+def plan(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """The first epoch's batches of a run, printed and not trained on."""
+    settings = read_settings(asked.config)
+    config = _needs_transformer(settings)
+    from ..transformer.batches import encode_pairs
+    from ..transformer.build import build_model, build_tokenizer, locate, pick_device
+    from ..transformer.packed import layout_of, use_trees
+    from ..transformer.plan import plan_pairs
+    from ..transformer.template import ConversationEncoder
+    from ..transformer.train import length_limit, sort_pairs
+
+    splits = sort_pairs(settings.pairs())
+    source = locate(config)
+    tokenizer = build_tokenizer(config, source, splits.train)
+    model = build_model(config, source, tokenizer).to(pick_device(config.device))
+    encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
+    because = use_trees(model, encoder.max_length)
+    rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale, config.aspects)
+    made = plan_pairs(rows, config.batch_tokens, config.seed, 0, layout_of(model))
+    steps = -(-len(made.batches) // config.accumulate)
+    values = {
+        "layout": made.layout,
+        "padded_because": because,
+        "pairs": len(rows),
+        "batches": len(made.batches),
+        "steps_per_epoch": steps,
+        "tokens_computed": made.computed,
+        "tokens_read": made.read,
+        "tokens_padded": made.padded,
+        "saved": made.saved,
+        "overlong": overlong,
+        "counts": splits.counts,
+    }
+    text = f"{made}\n{steps:,} steps an epoch, {made.saved:.0%} of the padded tokens saved, {overlong:,} pairs cut"
+    return Result(text + (f"\npadded because {because}" if because else ""), values)
+
+
+def preview(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """Text and tokens of the first pairs, as a model reads them."""
+    encoder, own = _encoder_of(asked)
+    paths = asked.data
+    pairs = (pair for path in paths for pair in read_pairs(path)) if paths else own
+    shown, texts = [], []
+    for _number, pair in zip(range(max(1, asked.n)), pairs, strict=False):
+        for side in ("chosen", "rejected"):
+            found = encoder.preview(pair.messages, getattr(pair, side))
+            shown.append({"pair": pair.pair_id, "side": side, **found.as_dict()})
+            texts.append(f"── {pair.pair_id}, {side}\n{found}")
+    if not shown:
+        raise DataError("there is no pair to preview")
+    return Result("\n\n".join(texts), {"previews": shown})
+
+
+def _encoder_of(asked: argparse.Namespace) -> tuple[Any, Iterator[Pair]]:
+    place = Path(asked.source)
+    if place.is_dir():
+        scorer = open_reward_model(place)
+        encoder = getattr(scorer, "encoder", None)
+        if encoder is None:
+            raise ConfigError(f"a {scorer.kind} reads no tokens")
+        if not asked.data:
+            raise ConfigError("preview of a model folder needs a file of pairs")
+        return encoder, iter(())
+    settings = read_settings(place)
+    config = _needs_transformer(settings)
+    from ..transformer.build import build_tokenizer, locate
+    from ..transformer.template import ConversationEncoder
+
+    pairs = list(settings.pairs())
+    tokenizer = build_tokenizer(config, locate(config), pairs)
+    return ConversationEncoder(tokenizer, config.max_length), iter(pairs)
