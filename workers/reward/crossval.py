@@ -23,6 +23,8 @@ from .evaluate import Evaluation, evaluate
 from .types import Callbacks, Item, Pair
 
 MIN_GROUPS = 3
+# With so many folds or fewer a starter might be left with too few groups to cross-validate on.
+SELF_CALIBRATING_FOLDS = 4
 
 
 def fold_of_groups(pairs: Sequence[Pair], folds: int) -> dict[str, int]:
@@ -44,7 +46,8 @@ def cross_validate(
 ) -> Evaluation:
     """Pooled evaluation of ``pairs`` (their own splits are ignored) with groups held out in turn.
 
-    The next fold's groups serve as validation. Raises ``DataError`` with fewer than three groups.
+    The next fold's groups serve as validation, except for a starter with enough of them: that calibrates itself on its
+    own cross-validation. Raises ``DataError`` with fewer than three groups.
     """
     told = callbacks or Callbacks()
     fold = fold_of_groups(pairs, folds)
@@ -53,11 +56,12 @@ def cross_validate(
         raise DataError(f"cross-validation needs at least {MIN_GROUPS} groups, found {len(fold)}")
     if isinstance(config, StarterConfig):
         config = dataclasses.replace(config, heads=1)  # uncertainty is not asked for here
+    lends_validation = not isinstance(config, StarterConfig) or count <= SELF_CALIBRATING_FOLDS
     chosen, rejected = np.zeros(len(pairs)), np.zeros(len(pairs))
     for held_out in range(count):
         told.progress(held_out, count, "cross_validate")
         rows = [i for i, pair in enumerate(pairs) if fold[pair.group_key] == held_out]
-        split = {held_out: "test", (held_out + 1) % count: "validation"}
+        split = {held_out: "test"} | ({(held_out + 1) % count: "validation"} if lends_validation else {})
         training = [
             dataclasses.replace(pair, split=split.get(fold[pair.group_key], "train")) for pair in pairs
         ]
