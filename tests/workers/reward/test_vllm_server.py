@@ -167,7 +167,7 @@ def test_a_real_server_gives_our_scores(folder, tmp_path, capsys):
     rows = [list(encoder.encode(item.messages, item.response).ids) for item in ITEMS]
     with serve(folder, tmp_path / "log") as address:
         scores = open_reward_model(folder, engine=address).score(ITEMS)
-        assert_equal(capsys, f"{folder.parent.name} over HTTP", mine, scores.value, scores.truncated)
+        assert_equal(capsys, f"{folder.parent.name[:-1]} over HTTP", mine, scores.value, scores.truncated)
         # The folder says that it is a regression, so that even a client who forgets the field gets raw scores.
         np.testing.assert_allclose(classify(address, rows), mine.value, atol=1e-3)
         for path in ("/pooling", "/classify"):
@@ -191,7 +191,7 @@ def test_offline_vllm_gives_our_scores(folder, tmp_path, capsys):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     values, truncated = json.loads((tmp_path / "scores.json").read_text())
-    assert_equal(capsys, f"{folder.parent.name} offline", ours(folder), values, truncated)
+    assert_equal(capsys, f"{folder.parent.name[:-1]} offline", ours(folder), values, truncated)
 
 
 def test_a_folder_that_does_not_say_regression_is_squeezed_unless_the_right_field_says_no(
