@@ -8,7 +8,15 @@ from .acquisition import covering
 from .api import open_reward_model, train
 from .bootstrap import Interval
 from .compare import Comparison, GateResult, GateRules, PairScores, Reason, compare, gate
-from .config import Config, Kind, StarterConfig, TransformerConfig, config_from_dict, config_to_dict
+from .config import (
+    Config,
+    EmbeddingConfig,
+    Kind,
+    StarterConfig,
+    TransformerConfig,
+    config_from_dict,
+    config_to_dict,
+)
 from .crossval import cross_validate
 from .errors import (
     ConfigError,
@@ -16,13 +24,16 @@ from .errors import (
     DataError,
     ModelUnavailableError,
     NotFiniteError,
+    PeerError,
     RewardError,
+    ScoresExplodedError,
     Stopped,
     UntrustedModelError,
 )
 from .evaluate import Evaluation, evaluate
 from .labels import SoftLabel, Vote, pool_votes, vote_posterior
 from .predict import entropy, outcome_probabilities, pair_probability
+from .scoring import FileScores, score_file
 from .types import Callbacks, Item, Message, Pair, RewardScorer, Scores, TrainResult
 
 __all__ = [
@@ -32,7 +43,9 @@ __all__ = [
     "ConfigError",
     "CorruptModelError",
     "DataError",
+    "EmbeddingConfig",
     "Evaluation",
+    "FileScores",
     "GateResult",
     "GateRules",
     "Interval",
@@ -43,10 +56,12 @@ __all__ = [
     "NotFiniteError",
     "Pair",
     "PairScores",
+    "PeerError",
     "Reason",
     "RewardError",
     "RewardScorer",
     "Scores",
+    "ScoresExplodedError",
     "SoftLabel",
     "StarterConfig",
     "Stopped",
@@ -66,6 +81,7 @@ __all__ = [
     "outcome_probabilities",
     "pair_probability",
     "pool_votes",
+    "score_file",
     "train",
     "vote_posterior",
 ]

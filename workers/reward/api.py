@@ -5,47 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from .config import Config, StarterConfig, TransformerConfig
+from .config import EmbeddingConfig, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
 from .folder import MODEL_CARD, is_trusted, read_json, refuse_unsafe, verify
-from .scorers.spec import SCORER_KINDS
+from .scorers.spec import SCORER_KINDS, ScorerSpec, Settings
 from .types import Callbacks, Pair, RewardScorer, TrainResult
 
 
 def train(
     kind: str,
     pairs: Iterable[Pair],
-    config: Config,
+    config: Settings,
     out_dir: Path | str,
     *,
     callbacks: Callbacks | None = None,
     work_dir: Path | str | None = None,
+    cache_dir: Path | str | None = None,
 ) -> TrainResult:
     """Train a model of ``kind`` into ``out_dir``, which appears whole or not at all.
 
     ``work_dir`` (default: ``out_dir`` with ``.work`` appended) keeps a transformer's checkpoints: calling
-    again with the same pairs, settings and folders continues a killed or stopped run. Raises
-    ``RewardError``s.
+    again with the same pairs, settings and folders continues a killed or stopped run. ``cache_dir`` keeps a frozen
+    backbone's states between trainings (default: see ``embedding.cache``). A ``ScorerSpec`` has its temperature
+    fitted and its folder written. Raises ``RewardError``s.
     """
     out = Path(out_dir)
     if kind == "starter" and isinstance(config, StarterConfig):
         from .starter.train import train_starter
 
         return train_starter(pairs, config, out, callbacks=callbacks)
+    if kind == "embedding" and isinstance(config, EmbeddingConfig):
+        from .embedding.cache import default_folder
+        from .embedding.train import train_embedding
+
+        kept = Path(cache_dir) if cache_dir else default_folder()
+        return train_embedding(pairs, config, out, kept, callbacks=callbacks)
     if kind == "transformer" and isinstance(config, TransformerConfig):
         from .transformer.train import train_transformer
 
         work = Path(work_dir) if work_dir else out.with_name(out.name + ".work")
         return train_transformer(pairs, config, out, work, callbacks=callbacks)
+    if isinstance(config, ScorerSpec) and kind == config.kind:
+        from .scorers.fit import fit_scorer
+
+        return fit_scorer(pairs, config, out, callbacks=callbacks)
     raise ConfigError(f"kind {kind!r} does not go with {type(config).__name__}")
 
 
-def open_reward_model(path: Path | str) -> RewardScorer:
-    """Open a folder that ``train`` or ``write_scorer`` wrote; nothing in it is run.
+def open_reward_model(
+    path: Path | str, *, cache_dir: Path | str | None = None, engine: str = "transformers"
+) -> RewardScorer:
+    """Open a folder that ``train`` or ``write_scorer`` wrote; nothing in it is run. With ``cache_dir`` a model
+    on a frozen backbone reads and keeps its states there, as its training did.
 
-    Raises ``ModelUnavailableError`` (no such folder), ``CorruptModelError`` (hashes differ) or
-    ``UntrustedModelError`` (pickles, Python files or ``auto_map``).
+    ``engine`` is what runs a transformer: ``transformers``, ``vllm`` (in this process, the extra ``vllm``) or the
+    address of a vLLM server that serves this folder. Other kinds of model have no choice of engine.
+
+    Raises ``ModelUnavailableError`` (no such folder, no such server), ``CorruptModelError`` (hashes differ),
+    ``UntrustedModelError`` (pickles, Python files or ``auto_map``) or ``ConfigError`` (an engine that does not give
+    this model's scores).
     """
+    is_server = engine.startswith(("http://", "https://"))
+    if engine not in ("transformers", "vllm") and not is_server:
+        raise ConfigError(f"engine {engine!r} is neither transformers, vllm nor the address of a server")
     folder = Path(path)
     if not folder.is_dir():
         raise ModelUnavailableError(f"there is no model folder {folder.name}")
@@ -56,6 +78,14 @@ def open_reward_model(path: Path | str) -> RewardScorer:
         from .starter.model import load
 
         return load(folder, card)
+    if card.get("kind") == "embedding":
+        from .embedding.model import load as load_embedding
+
+        return load_embedding(folder, card, Path(cache_dir) if cache_dir else None)
+    if card.get("kind") == "transformer" and engine != "transformers":
+        from .transformer.vllm import load_vllm
+
+        return load_vllm(folder, card, server=engine if is_server else None)
     if card.get("kind") == "transformer":
         from .transformer.scorer import load_scorer
 

@@ -39,6 +39,16 @@ class NotFiniteError(RewardError):
     """The loss or a gradient became NaN or infinite; the last checkpoint is still good."""
 
 
+class ScoresExplodedError(RewardError):
+    """Scores grew beyond ``score_limit``; the last checkpoint is still good."""
+
+
+class PeerError(RewardError):
+    """Another process of the same run failed, with these words; the last checkpoint is still good."""
+
+    permanent = False
+
+
 class Stopped(RewardError):  # noqa: N818 - a request that was obeyed, not a failure
     """``callbacks.should_stop()`` was true; whatever can be resumed was written first."""
 
