@@ -10,9 +10,17 @@ import pytest
 import torch
 import transformers
 
-from workers.reward import Item, Message, Pair, open_reward_model
+from workers.reward import Item, Message, Pair, open_reward_model, train
 from workers.reward.errors import ConfigError, CorruptModelError, DataError, UntrustedModelError
-from workers.reward.scorers import ScorerSpec, open_scorer, spec_from_dict, spec_to_dict, write_scorer
+from workers.reward.scorers import (
+    ScorerSpec,
+    open_scorer,
+    settings_from_dict,
+    settings_to_dict,
+    spec_from_dict,
+    spec_to_dict,
+    write_scorer,
+)
 from workers.reward.scorers.language import LanguageModel
 from workers.reward.scorers.pairs import PairTemplate, ring
 from workers.reward.scorers.verdicts import Verdict
@@ -67,11 +75,13 @@ def by_hand(folder: str, item: Item) -> list[float]:
     tokens = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     turns = [{"role": m.role, "content": m.content} for m in item.messages]
-    head = tokens.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) if turns else ""
+    head = "<|im_start|>assistant\n"
+    if turns:
+        head = tokens.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     whole = tokens.apply_chat_template(
         [*turns, {"role": "assistant", "content": item.response}], tokenize=False
     )
-    before = tokens(head, add_special_tokens=False)["input_ids"] if head else []
+    before = tokens(head, add_special_tokens=False)["input_ids"]
     ids = before + tokens(whole[len(head) :], add_special_tokens=False)["input_ids"]
     found = []
     for place in range(max(len(before), 1), len(ids)):
@@ -189,9 +199,7 @@ def test_long_answers_are_cut_and_flagged(policy):
 
 def test_a_template_that_hides_where_the_answer_begins_is_refused(policy):
     scorer = open_scorer(ScorerSpec("perplexity", policy, device="cpu"))
-    scorer.encoder.tokenizer.chat_template = (
-        "{{ messages|length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    )
+    scorer.encoder.tokenizer.chat_template = "{% for m in messages|reverse %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(DataError, match=r"item 1: .* where the answer begins is not known"):
         scorer.score(ITEMS[:1])
 
@@ -399,3 +407,31 @@ def test_code_and_missing_weights_are_refused(policy, tmp_path):
     config.write_text(config.read_text().replace("{", '{"auto_map": {"AutoModel": "x.Y"},', 1))
     with pytest.raises(UntrustedModelError, match="auto_map"):
         open_scorer(ScorerSpec("dpo", folder, device="cpu"))
+
+
+def test_a_scorer_is_trained_by_fitting_its_temperature_on_validation_pairs(tmp_path):
+    pairs = planted_pairs(60, groups=6, validation=0.66)
+    spec = settings_from_dict("longest", {})
+    result = train("longest", pairs, spec, tmp_path / "scorer")
+    scorer = open_reward_model(tmp_path / "scorer")
+    assert scorer.temperature == result.metrics["temperature"] > 1.0
+    assert result.counts == {"train": 20, "validation": 40, "test_ignored": 0, "no_verdict": 0}
+    kept = settings_to_dict(spec)
+    assert "kind" not in kept
+    assert settings_from_dict("longest", kept) == spec
+    with pytest.raises(ConfigError, match="does not go with"):
+        train("random", pairs, spec, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_training_a_scorer_of_verdicts_counts_pairs_without_one(tmp_path):
+    pairs = planted_pairs(10, groups=5, validation=1.0)
+    said = tmp_path / "said.jsonl"
+    said.write_text('{"pair": "p0", "outcome": "chosen"}\n{"pair": "p1", "outcome": "rejected"}\n')
+    result = train("generative", pairs, ScorerSpec("generative", verdicts=str(said)), tmp_path / "scorer")
+    assert result.counts["no_verdict"] == 8
+    with pytest.raises(ConfigError, match="has no score for one response"):
+        open_reward_model(tmp_path / "scorer")
+    said.write_text("")
+    with pytest.raises(CorruptModelError, match="differs from"):
+        open_reward_model(tmp_path / "scorer")

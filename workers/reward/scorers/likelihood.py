@@ -71,8 +71,8 @@ class LikelihoodScorer:
         row = self.encoder.encode(item.messages, item.response)
         if not row.prompt and item.messages and not self.encoder.render(item.messages, item.response)[0]:
             raise DataError(
-                f"item {item.item_id}: the chat template writes the prompt otherwise once an answer follows, so "
-                "where the answer begins is not known; give the tokenizer another chat template"
+                f"item {item.item_id}: the chat template does not write all of the prompt before the answer, "
+                "so where the answer begins is not known; give the tokenizer another chat template"
             )
         return row
 

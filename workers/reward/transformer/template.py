@@ -1,8 +1,9 @@
 """A conversation to token ids, the same way in training, scoring and serving.
 
-The chat template is rendered once, as text, and tokenized without adding special tokens (the template already
-wrote them: adding them again is the doubled-BOS trap). What is too long loses the start of its prompt first;
-only an answer that alone is longer than the limit is cut, at its end, and keeps its end token.
+The chat template is rendered once, as text, and tokenized whole without adding special tokens (the template already
+wrote them: adding them again is the doubled-BOS trap). Where the answer begins is where the text would part from
+that of another answer; a token over that place belongs to the answer. What is too long loses the start of its prompt
+first; only an answer that alone is longer than the limit is cut, at its end, and keeps its end token.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -63,32 +65,59 @@ class ConversationEncoder:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def render(self, messages: Sequence[Message], response: str) -> tuple[str, str]:
-        """Text of the prompt and of what follows it; together they are the rendered conversation."""
+        """Text of the prompt and of what follows it; together they are the rendered conversation. The prompt's is
+        empty where the template does not write all of it before the answer."""
         turns = [{"role": m[0], "content": clean(m[1])} for m in messages]
-        whole = [*turns, {"role": "assistant", "content": clean(response)}]
+        answer = clean(response)
+        full = self._rendered(turns, answer)
+        other = self._rendered(turns, "b" if answer.lstrip()[:1] == "a" else "a")
+        head = commonprefix([full, other])
+        if turns and turns[-1]["content"].strip() not in head:
+            head = ""
+        return head, full[len(head) :]
+
+    def _rendered(self, turns: list[dict[str, str]], answer: str) -> str:
+        whole = [*turns, {"role": "assistant", "content": answer}]
         try:
-            full = self.tokenizer.apply_chat_template(whole, tokenize=False)
-            # Some templates refuse an empty conversation; then there is no prompt to set apart.
-            head = self._prompt_text(turns) if turns else ""
+            return str(self.tokenizer.apply_chat_template(whole, tokenize=False))
         except Exception as error:  # templates raise whatever their author wrote
             raise DataError(f"the chat template refused a conversation: {error}") from error
-        return (head, full[len(head) :]) if full.startswith(head) else ("", full)
 
-    def _prompt_text(self, turns: list[dict[str, str]]) -> str:
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-    def _tokens(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+    def read(self, messages: Sequence[Message], response: str) -> Reading:
+        """All of a conversation as text and tokens; raises ``DataError`` where there is no token."""
+        head, tail = self.render(messages, response)
+        text = head + tail
+        if self.tokenizer.is_fast:
+            found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            ids, spans = list(found["input_ids"]), list(found["offset_mapping"])
+            prompt = next((i for i, (_, end) in enumerate(spans) if end > len(head)), len(ids))
+        else:
+            ids, alone = (
+                list(self.tokenizer(x, add_special_tokens=False)["input_ids"]) for x in (text, head)
+            )
+            prompt, spans = len(commonprefix([ids, alone])), []
+        if not ids:
+            raise DataError("the chat template rendered no token")
+        return Reading(text, len(head), ids, prompt, spans)
 
     def encode(self, messages: Sequence[Message], response: str) -> Encoded:
         """Token ids; raises ``DataError`` when nothing is left to read."""
-        head, tail = self.render(messages, response)
-        prompt, answer = self._tokens(head), self._tokens(tail)
-        full_length = len(prompt) + len(answer)
-        if not full_length:
-            raise DataError("the chat template rendered no token")
+        found = self.read(messages, response)
+        prompt, answer = found.ids[: found.prompt], found.ids[found.prompt :]
         kept, answer = truncate(prompt, answer, self.max_length, self.special)
-        return Encoded(tuple(kept + answer), full_length, len(kept))
+        return Encoded(tuple(kept + answer), len(found.ids), len(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A conversation as ``text``, of which the first ``fork`` characters are the prompt's, and as ``ids``, of which
+    the first ``prompt`` are. ``spans`` are the tokens' places in the text, empty where the tokenizer tells none."""
+
+    text: str
+    fork: int
+    ids: list[int]
+    prompt: int
+    spans: list[tuple[int, int]]
 
 
 def truncate(
@@ -100,16 +129,24 @@ def truncate(
     A first special token of the prompt (BOS, CLS) stays in front when any of the prompt stays. The end mark
     runs from the answer's last special token to its end (``<|im_end|>`` and a newline, say).
     """
-    if len(prompt) + len(answer) <= limit:
-        return prompt, answer
-    room = limit - len(answer)
+    ids = prompt + answer
+    kept, rest = places(ids, len(prompt), limit, special)
+    return [ids[i] for i in kept], [ids[i] for i in rest]
+
+
+def places(ids: list[int], fork: int, limit: int, special: frozenset[int]) -> tuple[list[int], list[int]]:
+    """Where in ``ids`` the tokens stand that ``truncate`` keeps, of the prompt (before ``fork``) and the answer."""
+    end = len(ids)
+    if end <= limit:
+        return [*range(fork)], [*range(fork, end)]
+    room = limit - (end - fork)
     if room > 0:
-        start = prompt[:1] if prompt and prompt[0] in special else []
-        kept = prompt[len(prompt) - room + len(start) :] if room > len(start) else []
-        return start[:room] + kept, answer
-    marks = [i for i in range(len(answer)) if answer[i] in special]
-    end = answer[marks[-1] :] if marks and len(answer) - marks[-1] <= 4 else []
-    return [], answer[: limit - len(end)] + end
+        start = [0] if fork and ids[0] in special else []
+        return start[:room] + [*range(fork - room + len(start), fork)], [*range(fork, end)]
+    # An answer without a prompt keeps its first special token by keeping its start.
+    marks = [i for i in range(fork, end) if ids[i] in special]
+    mark = [*range(marks[-1], end)] if marks and end - marks[-1] <= 4 else []
+    return [], [*range(fork, fork + limit - len(mark)), *mark]
 
 
 def load_encoder(folder: Path, card: Mapping[str, Any]) -> ConversationEncoder:
