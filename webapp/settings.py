@@ -78,6 +78,10 @@ JOB_KINDS = {
         "on_ended": "workers.services.training.job_ended",
     },
     "reward.score": {"handler": "workers.tasks.score_responses", "queue": "gpu", "isolated": True},
+    "reward.evaluate": {"handler": "workers.tasks.evaluate_model", "queue": "gpu", "isolated": True},
+    "reward.compare": {"handler": "workers.tasks.compare_models", "queue": "gpu", "isolated": True},
+    # No weights are loaded, and somebody waits: it does not stand behind a training.
+    "reward.preview": {"handler": "workers.tasks.preview_text", "queue": "default", "isolated": True},
 }
 # How the ground storey asks the storey above whether a person may see a project's jobs.
 PROJECT_ACCESS = "labeling.access.project_by_id"

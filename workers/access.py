@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from labeling.access import AnyUser, Capability, project_for, within
-from workers.models import RewardModel, TrainingRun
+from typing import Any
+from uuid import UUID
+
+from labeling.access import AnyUser, Capability, may, project_for, within
+from webapp.jobs.models import Job
+from workers.models import Evaluation, RewardModel, TrainingRun
+from workers.selectors.evaluations import without_names
 
 
 def model_for(user: AnyUser, slug: str, number: int, capability: Capability = Capability.VIEW) -> RewardModel:
@@ -18,3 +23,16 @@ def run_for(user: AnyUser, slug: str, pk: int, capability: Capability = Capabili
         "project", "snapshot", "reward_model", "created_by"
     )
     return within(queryset, pk=pk)
+
+
+def preview_for(user: AnyUser, slug: str, uid: UUID) -> Job:
+    """The job of a preview of what a model reads; previews are the managers'."""
+    project = project_for(user, slug, Capability.MANAGE)
+    return within(Job.objects.filter(project_id=project.pk, kind="reward.preview"), uid=uid)
+
+
+def report_for(user: AnyUser, found: Evaluation) -> dict[str, Any]:
+    """The report as this person may see it: people's names are for those who manage the project's members."""
+    report: dict[str, Any] = found.report
+    named = may(user, found.reward_model.project, Capability.MANAGE)
+    return report if named else without_names(report)

@@ -8,7 +8,9 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from labeling.statistics import wilson_interval
 from webapp.ui.charts import (
+    Bin,
     Interval,
     Reference,
     Series,
@@ -100,11 +102,16 @@ def run_charts(metrics: Sequence[tuple[int, dict[str, Any]]]) -> list[tuple[str,
 
 
 def reliability(report: dict[str, Any]) -> SafeString | None:
-    """Stated confidence against the share that was right, by bin."""
-    bins = [
-        (float(b["confidence"]), float(b["accuracy"]), int(b["n"])) for b in report.get("bins", []) if b["n"]
-    ]
-    return reliability_chart(bins, title=_("Confidence and accuracy")) if bins else None
+    """Stated P(a ≻ b) of the side that the model prefers, against the share in which that side was preferred, by bin.
+    The other half of the plot would mirror this one."""
+    found = [part for part in report.get("bins", []) if part["n"]]
+    if not found:
+        return None
+    bins = []
+    for part in found:
+        share = wilson_interval(round(part["accuracy"] * part["n"]), part["n"])
+        bins.append(Bin(part["confidence"], part["accuracy"], share.low or 0.0, share.high or 0.0, part["n"]))
+    return reliability_chart(bins, title=_("Stated probability and outcome"), lowest=0.5)
 
 
 def score_histogram(bins: Sequence[tuple[float, int]]) -> SafeString | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
@@ -24,15 +25,43 @@ def score_responses(context: JobContext) -> dict[str, Any]:
     from labeling.models import Project
     from webapp.jobs.errors import PermanentJobError
     from webapp.jobs.messages import message
-    from workers.reward.errors import RewardError, Stopped
     from workers.services.stages import score_with_champion
-    from workers.words import error_words
 
     project = Project.objects.filter(pk=context.params["project_id"]).first()
     if project is None:
         raise PermanentJobError(message(gettext_noop("The project of this job was deleted.")))
+    return in_words(context, lambda told: dict(score_with_champion(told, project)))
+
+
+def evaluate_model(context: JobContext) -> dict[str, Any]:
+    """Job `reward.evaluate` {"model_id", "snapshot_id"}: figures of a model on a snapshot's held-out pairs."""
+    from workers.services.evaluating import run_evaluation
+
+    return in_words(context, run_evaluation)
+
+
+def compare_models(context: JobContext) -> dict[str, Any]:
+    """Job `reward.compare` {"comparison_id"}: two models on the same held-out pairs."""
+    from workers.services.comparing import run_comparison
+
+    return in_words(context, run_comparison)
+
+
+def preview_text(context: JobContext) -> dict[str, Any]:
+    """Job `reward.preview`: the text and the tokens that a model reads of one response."""
+    from workers.services.previews import run_preview
+
+    return in_words(context, run_preview)
+
+
+def in_words(context: JobContext, work: Callable[[JobContext], dict[str, Any]]) -> dict[str, Any]:
+    """Do the work; what the library refuses for good ends the job with a sentence for people."""
+    from webapp.jobs.errors import PermanentJobError
+    from workers.reward.errors import RewardError, Stopped
+    from workers.words import error_words
+
     try:
-        return score_with_champion(context, project)
+        return work(context)
     except Stopped:
         context.stop()
     except RewardError as error:

@@ -22,6 +22,8 @@ STEPS = {
     "heads": gettext_noop("training the heads"),
     "train": gettext_noop("training"),
     "evaluate": gettext_noop("evaluating"),
+    "compare": gettext_noop("comparing"),
+    "preview": gettext_noop("reading the text"),
     "score": gettext_noop("scoring"),
     "reorder": gettext_noop("re-ordering the queue"),
 }

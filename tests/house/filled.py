@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+from django.conf import settings
 from django.utils import timezone
 
 from judging.models import Endpoint, Judge, JudgeRun, JudgeVersion, Verdict
@@ -14,10 +17,13 @@ from labeling.services.allocation import lease_next
 from labeling.services.projects import invitation_create
 from labeling.services.resolution import resolve_comparisons
 from labeling.services.snapshots import snapshot_build, snapshot_create
+from labeling.snapshots import read_snapshot
 from tests.factories import Team, make_comparison, make_labeler, make_member, make_preference, make_team
 from tests.judging.factories import add_verdict
 from webapp.jobs.models import Job
 from workers.models import Evaluation, GateDecision, RetrainPolicy, RewardModel, RunMetric, Score, TrainingRun
+from workers.pairs import row_to_pair
+from workers.reward.evaluate import evaluate
 
 SCORE = 2.718281744  # recognisable, and no neighbour of anything that a page counts
 PRIORITY = 0.918273645
@@ -219,6 +225,8 @@ def _snapshots(filled: Filled, rows: int, first: int) -> Snapshot:
 def _models(filled: Filled, rows: int, first: int, snapshot: Snapshot) -> None:
     plant, project = filled.words.plant, filled.team.project
     model = run = None
+    pairs = [row_to_pair(row) for row in read_snapshot(snapshot)]
+    report = evaluate([SCORE] * len(pairs), [0.0] * len(pairs), pairs).as_dict()
     for number in range(first, first + rows):
         model = RewardModel.objects.create(
             project=project,
@@ -250,6 +258,7 @@ def _models(filled: Filled, rows: int, first: int, snapshot: Snapshot) -> None:
             low=0.7,
             high=0.8,
             n=50,
+            report=report,
             baselines={name: {"value": 0.6, "low": 0.5, "high": 0.7} for name in ("longest", "random")},
         )
         GateDecision.objects.create(
@@ -271,7 +280,20 @@ def _models(filled: Filled, rows: int, first: int, snapshot: Snapshot) -> None:
     filled.words.watch("0.7465839", "accuracy")
     assert model is not None
     assert run is not None
+    preview = Job.objects.create(
+        kind="reward.preview",
+        queue="default",
+        project_id=project.pk,
+        state="done",
+        params={"model_id": model.pk, "prompt": plant("prompt of a preview"), "answer": "x"},
+    )
+    folder = Path(settings.DATA_DIR) / "jobs" / str(preview.uid)
+    folder.mkdir(parents=True)
+    tokens = [[7, plant("token of a preview"), True, False], [8, "x", False, False]]
+    found = {"text": "x", "tokens": tokens, "truncated": False, "template_hash": "t", "warnings": []}
+    (folder / "preview.json").write_text(json.dumps(found))
     filled.ids |= {
+        "models/preview/<uuid:uid>": f"models/preview/{preview.uid}",
         "reward-models/<int:number>": f"reward-models/{model.number}",
         "models/runs/<int:pk>": f"models/runs/{run.pk}",
         "models/<int:number>": f"models/{model.number}",

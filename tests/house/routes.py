@@ -113,6 +113,12 @@ projects/<slug:slug>/verdicts/<uuid:uid>/               GET view
 projects/<slug:slug>/models/                            GET view
 projects/<slug:slug>/models/<int:number>/               GET view
 projects/<slug:slug>/models/<int:number>/promote/       POST manage
+projects/<slug:slug>/models/<int:number>/evaluation/    GET view    POST manage
+projects/<slug:slug>/models/<int:number>/evaluation.json  GET view
+projects/<slug:slug>/models/compare/                    GET view    POST manage
+projects/<slug:slug>/models/preview/                    GET manage  POST manage
+projects/<slug:slug>/models/preview/<uuid:uid>/         GET manage
+projects/<slug:slug>/models/<int:number>/scores.parquet  GET view
 projects/<slug:slug>/models/rollback/                   POST manage
 projects/<slug:slug>/models/score/                      POST manage
 projects/<slug:slug>/models/train/                      GET manage  POST manage
@@ -172,6 +178,11 @@ api/v1/projects/<slug:slug>/training-runs/<int:pk>      GET view
 api/v1/projects/<slug:slug>/reward-models               GET view
 api/v1/projects/<slug:slug>/reward-models/<int:number>  GET view
 api/v1/projects/<slug:slug>/reward-models/<int:number>/promote POST manage
+api/v1/projects/<slug:slug>/reward-models/<int:number>/evaluation GET view  POST manage
+api/v1/projects/<slug:slug>/reward-models/compare       GET view    POST manage
+api/v1/projects/<slug:slug>/reward-models/preview       POST manage
+api/v1/projects/<slug:slug>/reward-models/preview/<uuid:uid> GET manage
+api/v1/projects/<slug:slug>/reward-models/<int:number>/scores GET view
 api/v1/projects/<slug:slug>/reward-models/rollback      POST manage
 api/v1/projects/<slug:slug>/reward-models/score         POST manage
 api/v1/projects/<slug:slug>/scores                      GET view

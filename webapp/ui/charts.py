@@ -293,24 +293,53 @@ def bar_chart(
     return _svg(frame.axes() + body, title=title, height=height)
 
 
-def reliability_chart(bins: Sequence[tuple[float, float, int]], *, title: str) -> SafeString:
-    """Predicted probability against observed share, one dot a bin (mean predicted, observed, n), and the diagonal."""
-    frame = _Frame(0.0, 1.0, 0.0, 1.0, ticks=[0.0, 0.25, 0.5, 0.75, 1.0])
-    most = max((n for _p, _o, n in bins), default=1)
+@dataclass(frozen=True)
+class Bin:
+    """Cases whose predicted probability lies close together: its mean, the share that came true with its interval,
+    and their number."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    n: int
+
+
+def reliability_chart(bins: Sequence[Bin], *, title: str, lowest: float = 0.0) -> SafeString:
+    """Predicted probability (across, from `lowest`) against observed share, one dot on its whisker a bin, and the
+    diagonal on which the two agree."""
+    frame = _Frame(lowest, 1.0, 0.0, 1.0, ticks=[0.0, 0.25, 0.5, 0.75, 1.0])
+    most = max((b.n for b in bins), default=1)
+    across = nice_ticks(lowest, 1.0, 5)
+    names = format_html_join(
+        "",
+        '<text x="{}" y="{}" text-anchor="middle">{}</text>',
+        ((_n(frame.x(t)), HEIGHT - 8, f"{t:.1f}") for t in across if lowest <= t <= 1.0),
+    )
     diagonal = format_html(
         '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/>',
-        _n(frame.x(0)),
-        _n(frame.y(0)),
+        _n(frame.x(lowest)),
+        _n(frame.y(lowest)),
         _n(frame.x(1)),
         _n(frame.y(1)),
     )
     dots = format_html_join(
         "",
-        '<circle class="dot" cx="{}" cy="{}" r="{}"><title>{}</title></circle>',
+        '<g><title>{}</title><line class="whisker" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<circle class="dot" cx="{}" cy="{}" r="{}"/></g>',
         (
-            (_n(frame.x(p)), _n(frame.y(o)), _n(3 + 6 * math.sqrt(n / most)), f"P {p:.2f} → {o:.2f} (n {n})")
-            for p, o, n in bins
-            if n
+            (
+                f"P {b.predicted:.2f} → {b.observed:.2f} [{b.low:.2f}, {b.high:.2f}] (n {b.n})",
+                _n(frame.x(b.predicted)),
+                _n(frame.y(b.low)),
+                _n(frame.x(b.predicted)),
+                _n(frame.y(b.high)),
+                _n(frame.x(b.predicted)),
+                _n(frame.y(b.observed)),
+                _n(3 + 6 * math.sqrt(b.n / most)),
+            )
+            for b in bins
+            if b.n
         ),
     )
-    return _svg(frame.axes() + diagonal + dots, title=title)
+    return _svg(frame.axes() + names + diagonal + dots, title=title)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from workers.models import (
@@ -17,15 +18,23 @@ from workers.models import (
     TrainingRun,
 )
 from workers.reasons import sentences
+from workers.selectors.evaluations import without_names
 
 
 class EvaluationSerializer(serializers.ModelSerializer):
+    """People are named in `report.annotators` where the context says `names`, and numbered elsewhere."""
+
     snapshot = serializers.IntegerField(source="snapshot.number")
+    report = serializers.SerializerMethodField()
 
     class Meta:
         model = Evaluation
         fields = ["snapshot", "split", "accuracy", "low", "high", "n", "baselines", "report", "created_at"]
         read_only_fields = fields
+
+    def get_report(self, evaluation: Evaluation) -> dict[str, Any]:
+        report: dict[str, Any] = evaluation.report
+        return report if self.context.get("names") else without_names(report)
 
 
 class DecisionSerializer(serializers.ModelSerializer):
@@ -152,6 +161,35 @@ class OpinionSerializer(serializers.Serializer):
     score_b = serializers.FloatField()
     is_truncated = serializers.BooleanField()
     p_tie = serializers.FloatField(allow_null=True)
+
+
+class EvaluateSerializer(serializers.Serializer):
+    snapshot = serializers.IntegerField(help_text="Number of a ready snapshot.")
+
+
+class CompareSerializer(serializers.Serializer):
+    """Two models of the project, and the snapshot whose held-out pairs they are compared on."""
+
+    a = serializers.IntegerField(help_text="Version of the first model.")
+    b = serializers.IntegerField(help_text="Version of the second model.")
+    snapshot = serializers.IntegerField(help_text="Number of a ready snapshot.")
+
+
+class PreviewSerializer(serializers.Serializer):
+    """Who reads (`model`, or `kind` with `config`) what (`comparison` with `side`, or `prompt` with `answer`)."""
+
+    model = serializers.IntegerField(required=False, help_text="Version of a model of the project.")
+    kind = serializers.ChoiceField(choices=ModelKind.choices, default=ModelKind.TRANSFORMER)
+    config = serializers.DictField(default=dict, help_text="Settings of the kind.")
+    comparison = serializers.IntegerField(required=False)
+    side = serializers.ChoiceField(choices=["a", "b"], default="a")
+    prompt = serializers.CharField(default="", allow_blank=True, max_length=200_000)
+    answer = serializers.CharField(default="", allow_blank=True, max_length=200_000)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("comparison") is None and not attrs["answer"]:
+            raise serializers.ValidationError(_("Name a comparison, or send an answer of your own."))
+        return attrs
 
 
 class PolicySerializer(serializers.ModelSerializer):

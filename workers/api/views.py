@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, comparison_for, project_for, snapshot_for
+from labeling.access import Capability, comparison_for, may, project_for, snapshot_for
 from labeling.models import Project
 from webapp.api.errors import Conflict
 from webapp.api.pagination import IdCursorPagination
@@ -98,7 +98,9 @@ class RewardModelsView(APIView):
 class RewardModelView(APIView):
     @extend_schema(responses=RewardModelDetailSerializer)
     def get(self, request: Request, slug: str, number: int) -> Response:
-        return Response(RewardModelDetailSerializer(model_for(person(request), slug, number)).data)
+        model = model_for(person(request), slug, number)
+        context = {"names": may(person(request), model.project, Capability.MANAGE)}
+        return Response(RewardModelDetailSerializer(model, context=context).data)
 
 
 def crowned(model: RewardModel, user: User) -> Response:

@@ -11,6 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Snapshot
 
+# The split that figures are measured on.
+HELD_OUT = "test"
+
 
 class ModelKind(models.TextChoices):
     STARTER = "starter", _("starter (linear, n-grams)")
@@ -91,7 +94,7 @@ class Evaluation(models.Model):
 
     reward_model = models.ForeignKey(RewardModel, on_delete=models.CASCADE, related_name="evaluations")
     snapshot = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="evaluations")
-    split = models.CharField(_("split"), max_length=12, default="test")
+    split = models.CharField(_("split"), max_length=12, default=HELD_OUT)
     accuracy = models.FloatField(_("accuracy"), null=True)
     low = models.FloatField(null=True)
     high = models.FloatField(null=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,25 @@ SCORE_ITEMS = 2048
 SCORE_CHARACTERS = 8_000_000
 
 
-def held_out(snapshot: Snapshot, *, without: Collection[str] = ()) -> Iterator[Pair]:
-    """The pairs of the test split, but for the groups `without`; streamed."""
+@dataclass
+class Sides:
+    """Of the pairs that were read: their comparisons, and whether response a is the `chosen` one (1) or b (0)."""
+
+    comparisons: array[int] = field(default_factory=lambda: array("q"))
+    a_first: array[int] = field(default_factory=lambda: array("B"))
+
+
+def held_out(
+    snapshot: Snapshot, *, without: Collection[str] = (), sides: Sides | None = None
+) -> Iterator[Pair]:
+    """The pairs of the test split, but for the groups `without`; streamed. `sides` is filled on the way."""
     for row in read_snapshot(snapshot, splits=("test",)):
         if row.group not in without:
-            yield row_to_pair(row)
+            pair = row_to_pair(row)
+            if sides is not None:
+                sides.comparisons.append(row.comparison_id)
+                sides.a_first.append(pair.chosen == row.response_a)
+            yield pair
 
 
 def seen_groups(snapshot: Snapshot, models: Iterable[RewardModel]) -> set[str]:

@@ -16,22 +16,21 @@ from webapp.jobs.errors import PermanentJobError
 from webapp.jobs.messages import message
 from workers.code_version import code_version
 from workers.errors import ChampionMoved
-from workers.models import Evaluation, GateDecision, RewardModel, TrainingRun
+from workers.models import GateDecision, RewardModel, TrainingRun
 from workers.pairs import rows_to_pairs
 from workers.reward.api import open_reward_model, train
 from workers.reward.compare import compare, gate
 from workers.reward.config import config_from_dict
 from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
-from workers.reward.evaluate import Evaluation as Report
-from workers.reward.evaluate import evaluate
 from workers.reward.folder import MODEL_CARD, read_json
 from workers.reward.types import RewardScorer
 from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
 from workers.services.defaults import gate_rules_for, snapshot_config_for
+from workers.services.evaluating import measure, report_of, store_evaluation
 from workers.services.folders import manifest_hash, model_path, place_model
 from workers.services.gate import gate_apply
-from workers.services.held_out import held_out, score_pairs, seen_before, seen_by_champion
+from workers.services.held_out import held_out, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
 from workers.services.scoring import score_project
 from workers.words import step_words
@@ -144,31 +143,10 @@ def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     for remark in remarks:
         context.log(f"{remark['code']}: {remark['detail']}")
     context.progress(0, 1, step_words("evaluate"))
-    scorer = open_reward_model(model.folder)
-    pairs = held_out(snapshot, without=seen)
-    scores = score_pairs(scorer, pairs, callbacks=JobCallbacks(context))
-    pairs = held_out(snapshot, without=seen)
-    report = evaluate(scores.chosen, scores.rejected, pairs, temperature=scores.temperature)
+    measured = measure(context, open_reward_model(model.folder), snapshot, without=seen)
+    report = report_of(measured, snapshot, without=seen)
     with context.guarded():
-        store_evaluation(model, snapshot, report)
-
-
-def store_evaluation(model: RewardModel, snapshot: Snapshot, report: Report) -> Evaluation:
-    """One row for each model, snapshot and split; a repeat replaces it."""
-    row, _created = Evaluation.objects.update_or_create(
-        reward_model=model,
-        snapshot=snapshot,
-        split="test",
-        defaults={
-            "accuracy": report.accuracy.value,
-            "low": report.accuracy.low,
-            "high": report.accuracy.high,
-            "n": report.n,
-            "baselines": {"random": report.random.as_dict(), "longest": report.longest.as_dict()},
-            "report": report.as_dict(),
-        },
-    )
-    return row
+        store_evaluation(model, snapshot, report, measured)
 
 
 def gate_model(context: JobContext, run: TrainingRun) -> None:
@@ -197,19 +175,17 @@ def _decide(
     if champion is not None and opponent is not None:
         more, said = seen_by_champion(snapshot, champion)
         seen, notes = seen | more, notes + said
-    told = JobCallbacks(context)
-    ours = score_pairs(scorer, held_out(snapshot, without=seen), callbacks=told)
-    theirs = None
-    if opponent is not None:
-        theirs = score_pairs(opponent, held_out(snapshot, without=seen), callbacks=told)
-    comparison = compare(ours, theirs, held_out(snapshot, without=seen))
+    ours = measure(context, scorer, snapshot, without=seen)
+    theirs = None if opponent is None else measure(context, opponent, snapshot, without=seen)
+    pairs = held_out(snapshot, without=seen)
+    comparison = compare(ours.scores, theirs.scores if theirs else None, pairs)
     result = gate(comparison, gate_rules_for(run.gate_rules, has_champion=theirs is not None))
     reasons = [
         {"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons
     ] + notes
     with context.guarded():
-        if comparison.champion is not None and champion is not None:
-            store_evaluation(champion, snapshot, comparison.champion)
+        if comparison.champion is not None and champion is not None and theirs is not None:
+            store_evaluation(champion, snapshot, comparison.champion, theirs)
         return gate_apply(
             run=run, candidate=candidate, champion=champion, promote=result.promote, reasons=reasons
         )

@@ -16,11 +16,13 @@ from labeling.access import Capability, project_for
 from labeling.pages import project_context
 from webapp.users.models import User
 from workers.access import model_for
-from workers.charts import accuracy_chart, baseline, reliability, score_histogram
+from workers.charts import accuracy_chart, baseline, score_histogram
 from workers.errors import PromotionRefused
+from workers.meaning import meaning
 from workers.models import RewardModel
-from workers.reasons import sentences, slice_keys, slice_values, why_not
+from workers.reasons import sentences, why_not
 from workers.selectors.ceiling import human_ceiling
+from workers.selectors.evaluations import evaluations_of, slice_rows
 from workers.selectors.models import champion_of, rollback_target, version_rows
 from workers.selectors.panels import newest_run
 from workers.selectors.runs import runs
@@ -66,29 +68,17 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "workers/model_list.html", project_context(request, project, "models") | context)
 
 
-def evaluation_context(model: RewardModel) -> dict[str, Any]:
-    """The newest evaluation on a test split, ready for the page: figures, slices by key, charts."""
-    evaluation = model.evaluations.select_related("snapshot").filter(split="test").order_by("-pk").first()
+def evaluation_context(model: RewardModel, ceiling: float | None) -> dict[str, Any]:
+    """The newest evaluation in short; its own page has the rest."""
+    evaluation = evaluations_of(model).first()
     report: dict[str, Any] = evaluation.report if evaluation else {}
-    words, names = slice_values(), slice_keys()
-    slices = [
-        {
-            "key": names.get(part["key"], part["key"]),
-            "value": words.get(part["value"], part["value"]),
-            "n": part["n"],
-            "accuracy": part["accuracy"]["value"],
-            "low": part["accuracy"]["low"],
-            "high": part["accuracy"]["high"],
-        }
-        for part in report.get("slices", [])
-    ]
+    baselines = evaluation.baselines if evaluation else {}
     return {
         "evaluation": evaluation,
         "report": report,
-        "slices": slices,
-        "longest": (evaluation.baselines.get("longest") or {}) if evaluation else {},
-        "random": (evaluation.baselines.get("random") or {}) if evaluation else {},
-        "reliability": reliability(report),
+        "longest": baselines.get("longest") or {},
+        "random": baselines.get("random") or {},
+        "said": meaning(report, slices=slice_rows(report), ceiling=ceiling) if report else [],
     }
 
 
@@ -99,14 +89,14 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     bins = score_bins(model)
     counted = model.scores.aggregate(n=Count("pk"), truncated=Count("pk", filter=Q(is_truncated=True)))
     decisions = model.gate_decisions.select_related("previous_champion", "user", "run").order_by("-pk")
-    champion = champion_of(model.project)
+    champion, ceiling = champion_of(model.project), human_ceiling(model.project)
     context = {
         "model": model,
         "run": getattr(model, "run", None),
         "decisions": [{"decision": d, "sentences": sentences(d.reasons)} for d in decisions],
         "children": model.children.order_by("number"),
         "champion": champion,
-        "ceiling": human_ceiling(model.project),
+        "ceiling": ceiling,
         "score_chart": score_histogram(bins),
         "score_bins": bins,
         "score_count": counted["n"],
@@ -114,7 +104,8 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "rollback_to": rollback_target(model.project) if model.is_champion else None,
         "has_files": (model.folder / "manifest.json").is_file(),
     }
-    page = project_context(request, model.project, "models") | evaluation_context(model) | context
+    page = project_context(request, model.project, "models") | evaluation_context(model, ceiling)
+    page |= context
     return render(request, "workers/model_detail.html", page)
 
 

@@ -93,11 +93,11 @@ def test_a_models_page_holds_its_whole_provenance(trained: Trained) -> None:
         model.template_hash[:16],
         model.manifest_hash[:16],
         "longest wins",
-        "By slice",
+        "The whole evaluation",
     ):
         assert text in html
     assert "The first model of this project" in html
-    assert html.count('<div class="plot"><svg') == 2  # calibration and scores
+    assert html.count('<div class="plot"><svg') == 1  # scores; the others are on the evaluation's page
     assert "Make champion" not in html
 
 
@@ -197,14 +197,26 @@ def test_the_policy_page_saves_and_explains(trained: Trained) -> None:
 PAGES = [
     "models/",
     "models/1/",
+    "models/1/evaluation/",
+    "models/1/evaluation.json",
+    "models/compare/",
     "models/runs/{run}/",
     "panels/loop/",
     "panels/champion/",
     "panels/accuracy/",
     "panels/attention/",
 ]
-MANAGER_PAGES = ["models/train/", "models/policy/"]
-ACTIONS = ["models/1/promote/", "models/rollback/", "models/score/", "models/train/", "models/policy/"]
+MANAGER_PAGES = ["models/train/", "models/preview/", "models/policy/"]
+ACTIONS = [
+    "models/1/evaluation/",
+    "models/compare/",
+    "models/preview/",
+    "models/1/promote/",
+    "models/rollback/",
+    "models/score/",
+    "models/train/",
+    "models/policy/",
+]
 
 
 def test_who_may_open_what(trained: Trained) -> None:

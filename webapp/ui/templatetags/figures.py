@@ -30,6 +30,14 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def signed(value: float | None) -> str:
+    """A difference with its sign, to two places; a true minus, as wide as the plus."""
+    if value is None:
+        return "–"
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
+
+
+@register.filter
 def duration(seconds: float | None) -> str:
     """Seconds in words short enough for a table: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds is None:

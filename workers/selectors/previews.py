@@ -1,0 +1,81 @@
+"""Reading a preview: the result of its job, cut to what a page can show, and what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.jobs.models import Job
+from workers.models import RewardModel
+from workers.services.previews import preview_result
+
+# Tokens that are shown from the start and from the end of a longer text.
+TOKENS_SHOWN = 1200
+CHARACTERS_SHOWN = 40_000
+
+
+@dataclass(frozen=True)
+class Token:
+    """`role` is prompt, answer or special."""
+
+    id: int
+    text: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result as the page shows it. `hidden` tokens stand between `head` and `tail`."""
+
+    head: list[Token]
+    tail: list[Token]
+    hidden: int
+    total: int
+    prompt: int
+    answer: int
+    special: int
+    text: str
+    text_cut: bool
+    truncated: bool
+    template_hash: str
+    warnings: list[str]
+
+
+def preview_page(job: Job) -> dict[str, Any]:
+    """What the page needs besides the job: `result` (None before the end), the model that reads, if it is one, and the
+    form's first values."""
+    params = job.params
+    model = RewardModel.objects.filter(pk=params["model_id"]).first() if "model_id" in params else None
+    found = None if job.is_active else preview_result(job)
+    return {
+        "result": shown(found) if found else None,
+        "reader": model,
+        "chosen": model.number if model else None,
+        "asked": {
+            "comparison": params.get("comparison_id"),
+            "side": params.get("side", "a"),
+            "prompt": params.get("prompt", ""),
+            "answer": params.get("answer", ""),
+        },
+    }
+
+
+def shown(found: dict[str, Any]) -> Shown:
+    tokens = [
+        Token(int(number), str(text), "special" if is_special else "prompt" if is_prompt else "answer")
+        for number, text, is_prompt, is_special in found["tokens"]
+    ]
+    short = len(tokens) <= 2 * TOKENS_SHOWN
+    counts = {role: sum(token.role == role for token in tokens) for role in ("prompt", "answer", "special")}
+    return Shown(
+        head=tokens if short else tokens[:TOKENS_SHOWN],
+        tail=[] if short else tokens[-TOKENS_SHOWN:],
+        hidden=0 if short else len(tokens) - 2 * TOKENS_SHOWN,
+        total=len(tokens),
+        text=found["text"][:CHARACTERS_SHOWN],
+        text_cut=len(found["text"]) > CHARACTERS_SHOWN,
+        truncated=bool(found["truncated"]),
+        template_hash=str(found["template_hash"]),
+        warnings=[str(line) for line in found["warnings"]],
+        **counts,
+    )

@@ -1,0 +1,122 @@
+"""What a model reads of one response: asked for here, rendered by a job, since tokenizers bring torch with them.
+
+The result lies in the job's own folder, which is removed some days after the job's end.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.translation import gettext_noop
+
+from labeling.models import Comparison, Project
+from webapp.jobs.errors import PermanentJobError
+from webapp.jobs.messages import message
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_enqueue
+from webapp.users.models import User
+from workers.models import RewardModel
+from workers.pairs import to_messages
+from workers.reward.config import config_from_dict
+from workers.reward.types import Message
+from workers.services.training import check_base, resolve_config
+from workers.words import step_words
+
+if TYPE_CHECKING:
+    from webapp.jobs.context import JobContext
+
+KIND = "reward.preview"
+FILE = "preview.json"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads: a model of the project, or one that would be trained by these settings."""
+
+    model: RewardModel | None = None
+    kind: str = ""
+    config: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read: a response of the project, or a prompt and an answer that somebody typed."""
+
+    comparison: Comparison | None = None
+    side: str = "a"
+    prompt: str = ""
+    answer: str = ""
+
+
+def preview_start(
+    *, project: Project, reader: Reader, reading: Reading, created_by: User | None = None
+) -> Job:
+    """Enqueue a preview. Raises BadTrainingConfig for settings that no training would take."""
+    params: dict[str, Any] = {"project_id": project.pk}
+    if reader.model is not None:
+        params["model_id"] = reader.model.pk
+    else:
+        config = resolve_config(reader.kind, reader.config or {})
+        check_base(project, config)
+        params |= {"kind": reader.kind, "config": config}
+    if reading.comparison is not None:
+        params |= {"comparison_id": reading.comparison.pk, "side": reading.side}
+    else:
+        params |= {"prompt": reading.prompt, "answer": reading.answer}
+    return job_enqueue(
+        kind=KIND,
+        params=params,
+        project_id=project.pk,
+        title=message(gettext_noop("What the model reads: %(project)s"), project=project.name),
+        created_by=created_by,
+    )
+
+
+def run_preview(context: JobContext) -> dict[str, Any]:
+    """The job: render, tokenize, and leave the result in the job's folder."""
+    from workers.reward import preview
+
+    context.progress(0, 1, step_words("preview"))
+    messages, answer = _text(context.params)
+    found = asdict(preview(_source(context.params), messages, answer))
+    target = context.checkpoint_dir / FILE
+    beside = target.with_suffix(".tmp")
+    beside.write_text(json.dumps(found), encoding="utf-8")
+    with context.guarded():
+        beside.rename(target)
+    return {"tokens": len(found["tokens"]), "template_hash": found["template_hash"]}
+
+
+def _source(params: dict[str, Any]) -> Any:
+    if "model_id" not in params:
+        return config_from_dict(params["kind"], params["config"])
+    model = RewardModel.objects.filter(pk=params["model_id"]).first()
+    if model is None:
+        raise PermanentJobError(message(gettext_noop("The reward model of this job was deleted.")))
+    return model.folder
+
+
+def _text(params: dict[str, Any]) -> tuple[tuple[Message, ...], str]:
+    if "comparison_id" not in params:
+        prompt = params["prompt"]
+        return ((Message("user", prompt),) if prompt else (), params["answer"])
+    rows = Comparison.objects.select_related("prompt", "response_a", "response_b")
+    found = rows.filter(pk=params["comparison_id"]).first()
+    if found is None:
+        raise PermanentJobError(message(gettext_noop("The comparison of this job was deleted.")))
+    response = found.response_b if params["side"] == "b" else found.response_a
+    return to_messages(found.prompt.messages), response.text
+
+
+def preview_result(job: Job) -> dict[str, Any] | None:
+    """What the job left behind, or None before its end and after its folder was removed."""
+    path = Path(settings.DATA_DIR) / "jobs" / str(job.uid) / FILE
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
