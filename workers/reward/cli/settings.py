@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import KINDS, Config, config_from_dict
+from ..config import KINDS
 from ..errors import ConfigError
 from ..files import KEYS, read_pairs, split_pairs
-from ..scorers.spec import SCORER_KINDS, ScorerSpec, spec_from_dict
+from ..scorers.spec import SCORER_KINDS, ScorerSpec, Settings, settings_from_dict, spec_from_dict
 from ..types import Pair
 
 TOP = ("kind", "out", "data", "split", "model")
@@ -33,7 +33,7 @@ class RunSettings:
     out: Path
     data: tuple[DataFile, ...]
     split: Mapping[str, float] | None
-    config: Config
+    config: Settings
 
     def pairs(self) -> Iterator[Pair]:
         """All pairs with their split; raises ``DataError``."""
@@ -118,19 +118,23 @@ def read_settings(path: Path | str) -> RunSettings:
         if key not in TOP:
             raise document.error((str(key),), f"is none of {', '.join(TOP)}")
     kind = values.get("kind")
-    if kind not in KINDS:
-        raise document.error(("kind",), f"must be one of {', '.join(KINDS)}, got {kind!r}")
+    kinds = (*KINDS, *SCORER_KINDS)
+    if kind not in kinds:
+        raise document.error(("kind",), f"must be one of {', '.join(kinds)}, got {kind!r}")
     out = values.get("out")
     if not isinstance(out, str) or not out:
         raise document.error(("out",), "must name the folder to write")
     model = values.get("model") or {}
     if not isinstance(model, dict):
         raise document.error(("model",), "must be settings (key: value)")
+    base = Path(path).parent
+    given = {str(key): value for key, value in model.items()}
+    if kind in SCORER_KINDS:
+        given = _beside(given, base)
     try:
-        config = config_from_dict(kind, {str(k): v for k, v in model.items()})
+        config = settings_from_dict(kind, given)
     except ConfigError as error:
         raise document.about(("model",), error) from error
-    base = Path(path).parent
     return RunSettings(kind, base / out, _data(document, base), _split(document), config)
 
 
@@ -184,12 +188,17 @@ def read_spec(path: Path | str) -> ScorerSpec:
     document = Document(Path(path))
     if document.values.get("kind") not in SCORER_KINDS:
         raise document.error(("kind",), f"must be one of {', '.join(SCORER_KINDS)}")
-    values = dict(document.values)
-    for key in ("model", "reference", "verdicts"):
-        beside = Path(path).parent / str(values.get(key) or "")
-        if values.get(key) and beside.exists():
-            values[key] = str(beside)
+    values = _beside(document.values, Path(path).parent)
     try:
         return spec_from_dict(values)
     except ConfigError as error:
         raise document.about((), error) from error
+
+
+def _beside(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """A scorer's settings, with folders and files that stand beside the file that names them."""
+    found = dict(values)
+    for key in ("model", "reference", "verdicts"):
+        if found.get(key) and (base / str(found[key])).exists():
+            found[key] = str(base / str(found[key]))
+    return found

@@ -5,6 +5,7 @@ The folder holds no weights: its card names where they lie and the hash of what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +65,29 @@ def sources(spec: ScorerSpec) -> dict[str, str]:
     return found
 
 
-def write_scorer(spec: ScorerSpec, out: Path | str, *, counts: dict[str, int] | None = None) -> Scorer:
-    """Open the scorer, and write its folder once it has opened: whole or not at all."""
-    scorer = open_scorer(spec)
+def write_scorer(
+    spec: ScorerSpec,
+    out: Path | str,
+    *,
+    scorer: Scorer | None = None,
+    metrics: Mapping[str, float] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Scorer:
+    """Write a scorer's folder, whole or not at all, once the scorer has been opened (here, or as ``scorer``)."""
+    opened = scorer or open_scorer(spec)
     card = {
         "format": FORMAT,
         "kind": spec.kind,
         "spec": spec_to_dict(spec),
         "sources": sources(spec),
-        "template_hash": scorer.template_hash,
+        "template_hash": opened.template_hash,
         "temperature": spec.temperature,
-        "metrics": {},
-        "counts": counts or {},
+        "metrics": dict(metrics or {}),
+        "counts": dict(counts or {}),
     }
     with atomic_folder(Path(out)) as folder:
         write_json(folder / MODEL_CARD, card)
-    return scorer
+    return opened
 
 
 def open_written(folder: Path | str) -> Scorer | None:

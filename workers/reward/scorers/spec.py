@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from ..config import _check_limits, _matches, _require
+from ..config import Config, _check_limits, _matches, _require, config_from_dict, config_to_dict
 from ..errors import ConfigError
 
 ScorerKind = Literal["dpo", "perplexity", "pair", "generative", "random", "longest"]
@@ -99,3 +99,20 @@ def spec_from_dict(values: Mapping[str, Any]) -> ScorerSpec:
 def spec_to_dict(spec: ScorerSpec) -> dict[str, Any]:
     """Plain JSON values; ``spec_from_dict`` gives the same spec back."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(spec).items()}
+
+
+Settings = Config | ScorerSpec
+
+
+def settings_from_dict(kind: str, values: Mapping[str, Any]) -> Settings:
+    """Settings of a model to train or of a scorer, by kind; raises ``ConfigError`` naming the key."""
+    return (
+        spec_from_dict({**values, "kind": kind}) if kind in SCORER_KINDS else config_from_dict(kind, values)
+    )
+
+
+def settings_to_dict(settings: Settings) -> dict[str, Any]:
+    """Plain JSON values without the kind; ``settings_from_dict`` gives the same settings back."""
+    if not isinstance(settings, ScorerSpec):
+        return config_to_dict(settings)
+    return {key: value for key, value in spec_to_dict(settings).items() if key != "kind"}
