@@ -7,7 +7,6 @@ after its manifest was written. It names the manifest it was measured on; one of
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from .compare import Comparison, PairScores, compare
 from .errors import CorruptModelError, DataError
 from .evaluate import Evaluation, evaluate
-from .folder import FORMAT, MANIFEST, hash_file, read_json, write_json
+from .folder import FORMAT, MANIFEST, atomic_file, hash_file, read_json, write_json
 from .predict import Array
 from .types import Callbacks, Item, Pair, PairScorer, RewardScorer
 
@@ -112,14 +111,8 @@ def write_report(folder: Path | str, data: str, report: dict[str, Any]) -> Path:
     mark, path = hash_file(manifest), report_path(folder)
     known = read_reports(folder)
     value = {"format": FORMAT, "manifest_sha256": mark, "evaluations": known | {data: report}}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_file(path) as temporary:
         write_json(temporary, value)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
