@@ -37,6 +37,14 @@ def read_int(name: str, *, default: int, minimum: int | None = None) -> int:
     return value
 
 
+def read_choice(name: str, *, default: str, choices: tuple[str, ...]) -> str:
+    """One of a few words."""
+    value: str = env.str(name, default="") or default
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(choices)}.")
+    return value
+
+
 def read_list(name: str, *, default: tuple[str, ...] = ()) -> list[str]:
     """A comma-separated list; blanks are dropped."""
     raw = env.str(name, default="")

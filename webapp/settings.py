@@ -18,6 +18,7 @@ from webapp.env import (
     env,
     read_bool,
     read_caches,
+    read_choice,
     read_database,
     read_int,
     read_list,
@@ -45,6 +46,10 @@ TRUST_REMOTE_CODE = read_list("CHOSEN_TRUST_REMOTE_CODE")
 ENCRYPTION_KEY = env.str("CHOSEN_ENCRYPTION_KEY", default="")
 # Folders, beside DATA_DIR/judges, under which a local judge's model folder may lie.
 MODEL_DIRS = read_list("CHOSEN_MODEL_DIRS")
+# What runs a transformer when a worker scores responses; vLLM wants a GPU and the extra `vllm`.
+SCORING_ENGINE = read_choice(
+    "CHOSEN_SCORING_ENGINE", default="transformers", choices=("transformers", "vllm")
+)
 UPLOAD_MAX_BYTES = read_int("CHOSEN_UPLOAD_MAX_MB", default=4096, minimum=1) * 1024 * 1024
 JOB_LEASE_S = read_int("CHOSEN_JOB_LEASE_S", default=60, minimum=2)
 JOB_HEARTBEAT_S = read_int("CHOSEN_JOB_HEARTBEAT_S", default=10, minimum=1)

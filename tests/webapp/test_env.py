@@ -61,3 +61,14 @@ def test_production_refuses_to_start_without_a_secret_key(monkeypatch, tmp_path:
     with pytest.raises(ImproperlyConfigured, match="required in production"):
         env.read_secret_key("SECRET_KEY", embedded=False, data_dir=tmp_path)
     assert not (tmp_path / "secret_key").exists()
+
+
+def test_a_choice_is_one_of_its_words(monkeypatch):
+    choices = ("transformers", "vllm")
+    monkeypatch.delenv("CHOSEN_X", raising=False)
+    assert env.read_choice("CHOSEN_X", default="transformers", choices=choices) == "transformers"
+    monkeypatch.setenv("CHOSEN_X", "vllm")
+    assert env.read_choice("CHOSEN_X", default="transformers", choices=choices) == "vllm"
+    monkeypatch.setenv("CHOSEN_X", "vLLM")
+    with pytest.raises(ImproperlyConfigured, match="none of transformers, vllm"):
+        env.read_choice("CHOSEN_X", default="transformers", choices=choices)

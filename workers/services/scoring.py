@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -20,8 +21,11 @@ from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
 from workers.models import ModelState, RewardModel, RunState, Score
 from workers.pairs import responses_to_items
+from workers.reward.api import open_reward_model
+from workers.reward.errors import ConfigError
 from workers.reward.types import Callbacks, RewardScorer, Scores
 from workers.selectors.models import champion_of
+from workers.services.folders import embeddings_folder
 
 CHUNK = 512
 FAILED_PAUSE_S = 3600
@@ -112,6 +116,21 @@ def unscored(model: RewardModel) -> QuerySet[Response]:
     """Responses of the model's project that it has not scored yet, by id."""
     has_score = Score.objects.filter(reward_model=model, response_id=OuterRef("pk"))
     return Response.objects.filter(~Exists(has_score), prompt__project_id=model.project_id).order_by("pk")
+
+
+def scorer_open(model: RewardModel, *, log: Callable[[str], None]) -> RewardScorer:
+    """The model, run by the settings' engine, or by transformers where that engine does not give its scores."""
+    kept, engine = embeddings_folder(model.project_id), settings.SCORING_ENGINE
+    try:
+        scorer = open_reward_model(model.folder, cache_dir=kept, engine=engine)
+    except ConfigError as error:
+        if engine == "transformers":
+            raise
+        log(f"scored by transformers: {error}")
+        scorer = open_reward_model(model.folder, cache_dir=kept)
+    if reason := getattr(scorer, "padded_because", ""):
+        log(f"rows are padded: {reason}")
+    return scorer
 
 
 def score_project(

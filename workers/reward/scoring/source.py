@@ -94,10 +94,13 @@ def windows(
 
 
 def reading_order(answers: list[Answer]) -> list[int]:
-    """Their places, such that answers to one prompt lie beside each other, and what is alike long, too."""
+    """Their places, such that answers to one prompt lie beside each other, and prompts of alike long texts, too."""
+    prompts: dict[tuple[Message, ...], list[int]] = {}
+    for place, answer in enumerate(answers):
+        prompts.setdefault(answer.item.messages, []).append(place)
 
-    def key(place: int) -> tuple[int, tuple[Message, ...], int, str]:
-        item = answers[place].item
-        return answers[place].size - len(item.response), item.messages, len(item.response), item.response
+    def mean_size(places: list[int]) -> float:
+        return sum(answers[place].size for place in places) / len(places)
 
-    return sorted(range(len(answers)), key=key)
+    by_length = sorted(prompts.values(), key=mean_size)
+    return [p for places in by_length for p in sorted(places, key=lambda p: answers[p].size)]
