@@ -14,6 +14,7 @@ from workers.reward.config import config_from_dict, config_to_dict
 
 NAMES = {
     ModelKind.STARTER: ("heads", "seed"),
+    ModelKind.EMBEDDING: ("base", "hub", "pool", "max_length", "heads", "seed"),
     ModelKind.TRANSFORMER: (
         "base",
         "hub",
@@ -22,6 +23,11 @@ NAMES = {
         "learning_rate",
         "max_length",
         "batch_tokens",
+        "label_smoothing",
+        "focal",
+        "centering",
+        "barrier",
+        "heads",
         "seed",
     ),
 }
@@ -36,8 +42,9 @@ class KindForm(forms.Form):
         widget=forms.RadioSelect,
         initial=ModelKind.STARTER,
         help_text=_(
-            "The starter needs no download and trains in seconds. A transformer reads the whole text and "
-            "takes longer."
+            "The starter needs no download and trains in seconds. A head on a frozen base model reads each text "
+            "once and keeps what it read, so it trains again in seconds. A transformer trains the whole model and "
+            "takes longest."
         ),
     )
     heads = forms.IntegerField(
@@ -45,7 +52,9 @@ class KindForm(forms.Form):
         required=False,
         min_value=1,
         max_value=64,
-        help_text=_("More heads, a steadier uncertainty."),
+        help_text=_(
+            "More heads, a steadier uncertainty; one head gives none. Left empty: 8, or 1 for a transformer."
+        ),
     )
     base = forms.CharField(
         label=_("Base model"),
@@ -62,6 +71,17 @@ class KindForm(forms.Form):
         required=False,
         choices=[("huggingface", "Hugging Face"), ("modelscope", "ModelScope")],
         help_text=_("Where a hub id is looked up."),
+    )
+    pool = forms.ChoiceField(
+        label=_("What stands for a text"),
+        required=False,
+        choices=[
+            ("auto", _("what suits the base model")),
+            ("last", _("its last token")),
+            ("mean", _("the mean of its tokens")),
+            ("first", _("its first token (encoders)")),
+            ("pooler", _("the base model's own pooler (encoders)")),
+        ],
     )
     ranking = forms.ChoiceField(
         label=_("Ties"),
@@ -88,14 +108,46 @@ class KindForm(forms.Form):
     batch_tokens = forms.IntegerField(
         label=_("Tokens in a batch"), required=False, min_value=256, max_value=262144
     )
+    label_smoothing = forms.FloatField(
+        label=_("Label smoothing"),
+        required=False,
+        min_value=0,
+        max_value=0.5,
+        help_text=_("The share of an even outcome that is mixed into every label."),
+    )
+    focal = forms.FloatField(
+        label=_("Focal weight"),
+        required=False,
+        min_value=0,
+        max_value=10,
+        help_text=_("0 is off; with 2, pairs that the model is sure of count less."),
+    )
+    centering = forms.FloatField(
+        label=_("Centering"),
+        required=False,
+        min_value=0,
+        max_value=10,
+        help_text=_("Keeps the scores of a pair around 0."),
+    )
+    barrier = forms.FloatField(
+        label=_("Barrier"),
+        required=False,
+        min_value=0,
+        max_value=10,
+        help_text=_("0 is off; 0.01 keeps scores between -5 and 5."),
+    )
     seed = forms.IntegerField(label=_("Seed"), required=False, min_value=0, max_value=2**31 - 1)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        defaults: dict[str, set[str]] = {}
         for kind, names in NAMES.items():
-            defaults = config_to_dict(config_from_dict(kind, {}))
+            values = config_to_dict(config_from_dict(kind, {}))
             for name in names:
-                self.fields[name].widget.attrs["placeholder"] = str(defaults[name])
+                defaults.setdefault(name, set()).add(str(values[name]))
+        for name, found in defaults.items():
+            if len(found) == 1:  # where kinds differ, the help says how
+                self.fields[name].widget.attrs["placeholder"] = found.pop()
 
     def config(self) -> dict[str, Any]:
         """The chosen kind's settings that were filled in."""

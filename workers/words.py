@@ -17,6 +17,7 @@ from workers.reward.errors import (
 STEPS = {
     "snapshot": gettext_noop("making the snapshot"),
     "prepare": gettext_noop("preparing"),
+    "embed": gettext_noop("reading the texts with the base model"),
     "features": gettext_noop("reading the texts"),
     "cross_validate": gettext_noop("choosing settings on held-out groups"),
     "heads": gettext_noop("training the heads"),

@@ -17,6 +17,7 @@ HELD_OUT = "test"
 
 class ModelKind(models.TextChoices):
     STARTER = "starter", _("starter (linear, n-grams)")
+    EMBEDDING = "embedding", _("head on a frozen base model")
     TRANSFORMER = "transformer", _("transformer")
 
 

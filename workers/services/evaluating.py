@@ -17,12 +17,12 @@ from webapp.jobs.models import Job
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
 from workers.models import HELD_OUT, Evaluation, EvaluationScores, RewardModel
-from workers.reward.api import open_reward_model
 from workers.reward.compare import PairScores
 from workers.reward.evaluate import Evaluation as Report
 from workers.reward.evaluate import evaluate
 from workers.reward.types import RewardScorer
 from workers.services.callbacks import JobCallbacks
+from workers.services.folders import model_open
 from workers.services.held_out import Sides, held_out, lineage, score_pairs, seen_groups
 from workers.words import step_words
 
@@ -133,7 +133,7 @@ def evaluate_on(context: JobContext, model: RewardModel, snapshot: Snapshot) -> 
     """
     context.progress(0, 1, step_words("evaluate"))
     seen = seen_groups(snapshot, lineage(model))
-    measured = measure(context, open_reward_model(model.folder), snapshot, without=seen)
+    measured = measure(context, model_open(model), snapshot, without=seen)
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
         return store_evaluation(model, snapshot, report, measured)

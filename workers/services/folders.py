@@ -8,13 +8,26 @@ from pathlib import Path
 
 from django.conf import settings
 
+from workers.models import RewardModel
+from workers.reward.api import open_reward_model
 from workers.reward.folder import MANIFEST
 from workers.reward.folder import manifest_hash as manifest_hash
+from workers.reward.types import RewardScorer
 
 
 def model_path(project_id: int, number: int) -> str:
     """Relative to the data folder."""
     return f"models/{project_id}/{number}"
+
+
+def embeddings_folder(project_id: int) -> Path:
+    """Where a project's states of frozen base models are kept between trainings; they go with the project."""
+    return Path(settings.DATA_DIR) / "models" / str(project_id) / "embeddings"
+
+
+def model_open(model: RewardModel) -> RewardScorer:
+    """The model as a scorer, with its project's states at hand. Raises what ``open_reward_model`` raises."""
+    return open_reward_model(model.folder, cache_dir=embeddings_folder(model.project_id))
 
 
 def place_model(source: Path, relative: str) -> Path:

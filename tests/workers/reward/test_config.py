@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from workers.reward import ConfigError, StarterConfig, TransformerConfig
+from workers.reward import ConfigError, EmbeddingConfig, StarterConfig, TransformerConfig
 from workers.reward.config import (
+    EMBEDDING_LIMITS,
+    KINDS,
     STARTER_LIMITS,
     TRANSFORMER_LIMITS,
     config_from_dict,
     config_to_dict,
 )
 
-LIMITS = {"starter": STARTER_LIMITS, "transformer": TRANSFORMER_LIMITS}
-DEFAULTS = {"starter": StarterConfig(), "transformer": TransformerConfig()}
+LIMITS = {"starter": STARTER_LIMITS, "embedding": EMBEDDING_LIMITS, "transformer": TRANSFORMER_LIMITS}
+DEFAULTS = {
+    "starter": StarterConfig(),
+    "embedding": EmbeddingConfig(),
+    "transformer": TransformerConfig(),
+}
 CASES = [(kind, name) for kind, limits in LIMITS.items() for name in limits]
 
 
@@ -49,6 +55,10 @@ def test_what_is_no_number_is_in_no_range(wrong):
         ("starter", {"regularisation": [1e-3] * 33}, "must have 1..32 values, got 33"),
         ("starter", {"regularisation": []}, "must have 1..32 values, got 0"),
         ("starter", {"regularisation": [1e-3, 1e9]}, "every regularisation must lie in"),
+        ("embedding", {"regularisation": [0.0]}, "embedding: every regularisation must lie in"),
+        ("embedding", {"base": " "}, "embedding: base must name"),
+        ("embedding", {"pool": "max"}, "pool has the wrong type"),
+        ("embedding", {"epochs": 2.0}, "unknown setting for embedding: epochs"),
         ("transformer", {"base": "x" * 301}, "base must name"),
         ("transformer", {"revision": "x" * 301}, "revision must have at most 300"),
         ("transformer", {"focal": 0.5}, r"focal must be 0 \(off\) or at least 1, got 0.5"),
@@ -64,3 +74,8 @@ def test_what_is_no_number_is_in_no_range(wrong):
 def test_lists_and_names_are_bounded_too(kind, values, words):
     with pytest.raises(ConfigError, match=words):
         config_from_dict(kind, values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_survive_json_and_back(kind):
+    assert config_from_dict(kind, config_to_dict(DEFAULTS[kind])) == DEFAULTS[kind]
