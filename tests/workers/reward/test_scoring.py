@@ -73,6 +73,10 @@ LAYOUTS = [
         [("messages", 1, "A")],
     ),
     ({"prompt": "Q", "responses": ["A", "B"]}, [("responses.0", 1, "A"), ("responses.1", 1, "B")]),
+    (
+        {"prompt": "Q", "responses": [{"text": "A", "model": "m"}, {"text": "B", "model": None}]},
+        [("responses.0", 1, "A"), ("responses.1", 1, "B")],
+    ),
     ({"prompt": "Q", "chosen": "A", "rejected": "B"}, [("chosen", 1, "A"), ("rejected", 1, "B")]),
     ({"prompt": "Q", "chosen": ["A"], "rejected": ["B", "C"]},
      [("chosen.0", 1, "A"), ("rejected.0", 1, "B"), ("rejected.1", 1, "C")]),

@@ -2,8 +2,8 @@
 
 A row has a prompt (``prompt``, a text or messages, or ``messages``) and what answers it: ``response``, a list of
 ``responses``, or ``chosen`` and ``rejected``, each one answer or a list of them. An answer is a text or messages that
-end with the assistant's; messages that do not begin with the assistant's are a whole conversation, and replace the
-prompt. Rows with ``messages`` alone answer with their last message.
+end with the assistant's, in ``responses`` also an object with a ``text``. Messages that do not begin with the
+assistant's are a whole conversation, and replace the prompt. Rows with ``messages`` alone answer with their last.
 """
 
 from __future__ import annotations
@@ -56,9 +56,14 @@ def _several(key: str, value: Any) -> list[tuple[str, Any]]:
     """One answer, or each of a list of them under a name of its own."""
     if value is None:
         return []
-    if isinstance(value, list) and not any(isinstance(part, dict) for part in value):
-        return [(f"{key}.{i}", part) for i, part in enumerate(value)]
+    if isinstance(value, list) and (key == "responses" or not any(isinstance(part, dict) for part in value)):
+        return [(f"{key}.{i}", _text(part)) for i, part in enumerate(value)]
     return [(key, value)]
+
+
+def _text(value: Any) -> Any:
+    """The text of an answer that says more of itself (``{"text": …, "model": …}``)."""
+    return value["text"] if isinstance(value, dict) and "text" in value else value
 
 
 def _conversation(head: tuple[Message, ...] | None, value: Any, row: Row, key: str) -> tuple[Message, ...]:
