@@ -62,7 +62,8 @@ class PairTemplate:
         between, rest = rest.split(FIELDS[1], 1)
         middle, after = rest.split(FIELDS[2], 1)
         words = [self._tokens(text) for text in (before, between, middle, after)]
-        prompt, a, b = (self._tokens(clean(text)) for text in (conversation_text(messages), first, second))
+        texts = (conversation_text(messages), first, second)
+        prompt, a, b = (self._tokens(clean(text), plain=True) for text in texts)
         opening, closing = self._around()
         room = self.max_length - len(opening) - len(closing) - sum(map(len, words))
         if room < 3:
@@ -95,8 +96,11 @@ class PairTemplate:
         a = a[:for_a]
         return prompt, a, b[: left - len(a)]
 
-    def _tokens(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+    def _tokens(self, text: str, *, plain: bool = False) -> list[int]:
+        """Tokens of a text; in a ``plain`` one (what people and models wrote) nothing spells a special token."""
+        if not text:
+            return []
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=plain)["input_ids"])
 
 
 @dataclass(slots=True)
