@@ -18,7 +18,7 @@ from workers.code_version import code_version
 from workers.errors import ChampionMoved
 from workers.models import GateDecision, RewardModel, TrainingRun
 from workers.pairs import rows_to_pairs
-from workers.reward.api import open_reward_model, train
+from workers.reward.api import train
 from workers.reward.compare import compare, gate
 from workers.reward.config import config_from_dict
 from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
@@ -28,11 +28,11 @@ from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
 from workers.services.defaults import gate_rules_for, snapshot_config_for
 from workers.services.evaluating import measure, report_of, store_evaluation
-from workers.services.folders import manifest_hash, model_path, place_model
+from workers.services.folders import embeddings_folder, manifest_hash, model_open, model_path, place_model
 from workers.services.gate import gate_apply
 from workers.services.held_out import held_out, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
-from workers.services.scoring import score_project
+from workers.services.scoring import score_project, scorer_open
 from workers.words import step_words
 
 if TYPE_CHECKING:
@@ -94,7 +94,15 @@ def _train_into(context: JobContext, run: TrainingRun, trained: Path) -> None:
     callbacks = RunCallbacks(context, run)
     rows = read_snapshot(_snapshot(run), splits=("train", "validation"))
     try:
-        train(run.kind, rows_to_pairs(rows), config, trained, callbacks=callbacks, work_dir=work)
+        train(
+            run.kind,
+            rows_to_pairs(rows),
+            config,
+            trained,
+            callbacks=callbacks,
+            work_dir=work,
+            cache_dir=embeddings_folder(run.project_id),
+        )
     finally:
         if not context.interruptions.lost.is_set():
             callbacks.flush()
@@ -143,7 +151,7 @@ def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     for remark in remarks:
         context.log(f"{remark['code']}: {remark['detail']}")
     context.progress(0, 1, step_words("evaluate"))
-    measured = measure(context, open_reward_model(model.folder), snapshot, without=seen)
+    measured = measure(context, model_open(model), snapshot, without=seen)
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
         store_evaluation(model, snapshot, report, measured)
@@ -153,7 +161,7 @@ def gate_model(context: JobContext, run: TrainingRun) -> None:
     """Hold the candidate against the champion on pairs that neither was trained on, and let the gate
     decide."""
     candidate = _model(run)
-    scorer = open_reward_model(candidate.folder)
+    scorer = model_open(candidate)
     for _try in range(RECOMPARE_LIMIT):
         try:
             _decide(context, run, candidate, scorer)
@@ -198,7 +206,7 @@ def _open_champion(
     if champion is None:
         return None, []
     try:
-        return open_reward_model(champion.folder), []
+        return model_open(champion), []
     except (CorruptModelError, UntrustedModelError, ModelUnavailableError) as error:
         context.log(f"the champion cannot be opened: {error}")
         return None, [{"code": "champion_unreadable", "passed": True}]
@@ -215,7 +223,7 @@ def score_with_champion(context: JobContext, project: Project) -> dict[str, int]
     champion = champion_of(project)
     if champion is None:
         return {"scored": 0, "truncated": 0, "reordered": 0}
-    scorer = open_reward_model(champion.folder)
+    scorer = scorer_open(champion, log=context.log)
 
     def told(done: int, total: int, step: str) -> None:
         context.progress(done, total, step_words(step))
