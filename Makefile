@@ -71,7 +71,7 @@ bench: $(VENV)/.dev
 
 messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gettext)
 	$(BIN)/python manage.py makemessages
-	$(BIN)/python manage.py compilemessages --ignore .venv --ignore var
+	$(BIN)/python manage.py compilemessages --ignore '.venv*' --ignore var
 
 bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
 	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick)
