@@ -5,7 +5,7 @@ Importing it brings numpy and nothing heavier; scikit-learn, torch and transform
 """
 
 from .acquisition import covering
-from .api import open_reward_model, train
+from .api import open_reward_model, preview, train
 from .bootstrap import Interval
 from .compare import Comparison, GateResult, GateRules, PairScores, Reason, compare, gate
 from .config import (
@@ -34,7 +34,7 @@ from .evaluate import Evaluation, evaluate
 from .labels import SoftLabel, Vote, pool_votes, vote_posterior
 from .predict import entropy, outcome_probabilities, pair_probability
 from .scoring import FileScores, score_file
-from .types import Callbacks, Item, Message, Pair, RewardScorer, Scores, TrainResult
+from .types import Callbacks, Item, Message, Pair, Preview, PreviewToken, RewardScorer, Scores, TrainResult
 
 __all__ = [
     "Callbacks",
@@ -57,6 +57,8 @@ __all__ = [
     "Pair",
     "PairScores",
     "PeerError",
+    "Preview",
+    "PreviewToken",
     "Reason",
     "RewardError",
     "RewardScorer",
@@ -81,6 +83,7 @@ __all__ = [
     "outcome_probabilities",
     "pair_probability",
     "pool_votes",
+    "preview",
     "score_file",
     "train",
     "vote_posterior",

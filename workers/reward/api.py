@@ -1,15 +1,15 @@
-"""The two doors: train a model, open a model. torch and transformers are imported only behind them."""
+"""The doors: train a model, open one, preview what it reads. torch and transformers are imported only behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .config import EmbeddingConfig, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
 from .folder import MODEL_CARD, is_trusted, read_json, refuse_unsafe, verify
 from .scorers.spec import SCORER_KINDS, ScorerSpec, Settings
-from .types import Callbacks, Pair, RewardScorer, TrainResult
+from .types import Callbacks, Message, Pair, Preview, RewardScorer, TrainResult
 
 
 def train(
@@ -50,6 +50,19 @@ def train(
 
         return fit_scorer(pairs, config, out, callbacks=callbacks)
     raise ConfigError(f"kind {kind!r} does not go with {type(config).__name__}")
+
+
+def preview(source: Path | str | Settings, messages: Sequence[Message], response: str) -> Preview:
+    """The exact text and tokens that a model reads of ``messages`` and a response, without its weights.
+
+    ``source`` are settings, a model folder that ``train`` wrote, or any base (a folder or a hub id) with default
+    settings. Raises ``ConfigError`` for what reads no tokens and for a chat template that cannot be used,
+    ``DataError`` for a conversation that the template refuses, ``ModelUnavailableError``.
+    """
+    from .transformer.preview import encoder_for, preview_by
+
+    encoder = encoder_for(source, [Pair("preview", tuple(messages), response, "")])
+    return preview_by(encoder, messages, response)
 
 
 def open_reward_model(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -199,3 +199,43 @@ class TrainResult:
             "seconds": self.seconds,
             "counts": self.counts,
         }
+
+
+class PreviewToken(NamedTuple):
+    """``text`` is the part of the conversation that the token stands for; one letter may take several tokens."""
+
+    id: int
+    text: str
+    is_prompt: bool
+    is_special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``text`` is the whole rendered conversation, ``tokens`` what is read of it: at most ``max_length``.
+    ``cut_prompt`` and ``cut_answer`` count the tokens that are not. ``warnings`` are for people."""
+
+    text: str
+    tokens: tuple[PreviewToken, ...]
+    truncated: bool
+    cut_prompt: int
+    cut_answer: int
+    max_length: int
+    template_hash: str
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a token is ``[id, text, is_prompt, is_special]``."""
+        return asdict(self) | {"tokens": [list(token) for token in self.tokens], "warnings": [*self.warnings]}
+
+    def __str__(self) -> str:
+        """For a terminal: the text, then its tokens with their ids, special ones after ``<>``."""
+        lines = [
+            self.text,
+            f"{len(self.tokens):,} tokens of at most {self.max_length:,}, template {self.template_hash}",
+        ]
+        for name, is_prompt, cut in (("prompt", True, self.cut_prompt), ("answer", False, self.cut_answer)):
+            tokens = [token for token in self.tokens if token.is_prompt == is_prompt]
+            shown = " ".join(f"{'<>' if t.is_special else ''}{t.text!r}:{t.id}" for t in tokens)
+            lines.append(f"{name}, {len(tokens):,} tokens{f' ({cut:,} cut)' if cut else ''}: {shown}")
+        return "\n".join([*lines, *(f"! {warning}" for warning in self.warnings)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from ..folder import is_trusted, read_json
 from ..types import Pair
 from .adapters import ADAPTER_SETTINGS, add_adapters, quantised
 from .pooling import head_of, in_float32
+from .preview import check_template
 from .template import DECODER_TEMPLATE, ENCODER_TEMPLATE
 from .tiny import distinct_texts, tiny_config, train_tokenizer
 
+log = logging.getLogger(__name__)
 PAD_TOKEN = "<|pad|>"  # noqa: S105 - a vocabulary entry
 
 
@@ -61,10 +64,21 @@ def _refuse_code(folder: Path) -> None:
 
 
 def build_tokenizer(config: TransformerConfig, source: str, pairs: Sequence[Pair]) -> Any:
-    """The base's tokenizer or one made of the pairs' text, with a chat template and its own padding token."""
+    """The base's tokenizer or one made of the pairs' text, with a padding token of its own and the settings' chat
+    template, the base's, or a plain one. Raises ``ConfigError`` for settings whose template cannot be used."""
     if config.base in TINY_BASES:
         encoder = config.base == "tiny-encoder"
-        return train_tokenizer(distinct_texts(pairs), config.tiny_vocabulary, encoder=encoder)
+        tokenizer = train_tokenizer(distinct_texts(pairs), config.tiny_vocabulary, encoder=encoder)
+    else:
+        tokenizer = _load_tokenizer(config, source)
+    if config.chat_template:
+        tokenizer.chat_template = config.chat_template
+        for line in check_template(tokenizer):
+            log.warning("%s", line)
+    return tokenizer
+
+
+def _load_tokenizer(config: TransformerConfig, source: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
@@ -81,6 +95,14 @@ def build_tokenizer(config: TransformerConfig, source: str, pairs: Sequence[Pair
     if shared:
         tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
     return tokenizer
+
+
+def position_limit(config: Any, wanted: int) -> int:
+    """``wanted`` tokens, or what the positions of a model of this transformers ``config`` allow. Encoders of the
+    RoBERTa kind start counting at 2."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or wanted
+    offset = 2 if str(getattr(config, "model_type", "")).endswith("roberta") else 0
+    return min(wanted, int(positions) - offset)
 
 
 def _initialise_head(model: nn.Module, width: int, seed: int) -> None:

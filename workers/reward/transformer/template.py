@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,29 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _agreeing(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """How long two strings or lists are the same from their start."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 class ConversationEncoder:
     """Renders and tokenizes ``messages`` plus one response, at most ``max_length`` tokens."""
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.special = frozenset(tokenizer.all_special_ids)
+        added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        # All that marks a place in the text; an unknown word marks none.
+        self.special = frozenset({*tokenizer.all_special_ids, *added.values()} - {tokenizer.unk_token_id})
+        written = sorted({*tokenizer.all_special_tokens, *added} - {""}, key=len, reverse=True)
+        self.marks = re.compile("|".join(map(re.escape, written)) or r"(?!)")
 
     @property
     def template_hash(self) -> str:
@@ -64,14 +80,19 @@ class ConversationEncoder:
         text = json.dumps([self.tokenizer.chat_template, special, self.max_length], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def plain(self, text: str) -> str:
+        """``clean`` text that spells no special token: a space parts its first character from the others. So what
+        people and models write never ends a turn or begins one; only the template does."""
+        return self.marks.sub(lambda found: f"{found[0][0]} {found[0][1:]}", clean(text))
+
     def render(self, messages: Sequence[Message], response: str) -> tuple[str, str]:
         """Text of the prompt and of what follows it; together they are the rendered conversation. The prompt's is
         empty where the template does not write all of it before the answer."""
-        turns = [{"role": m[0], "content": clean(m[1])} for m in messages]
-        answer = clean(response)
+        turns = [{"role": m[0], "content": self.plain(m[1])} for m in messages]
+        answer = self.plain(response)
         full = self._rendered(turns, answer)
         other = self._rendered(turns, "b" if answer.lstrip()[:1] == "a" else "a")
-        head = commonprefix([full, other])
+        head = full[: _agreeing(full, other)]
         if turns and turns[-1]["content"].strip() not in head:
             head = ""
         return head, full[len(head) :]
@@ -95,7 +116,7 @@ class ConversationEncoder:
             ids, alone = (
                 list(self.tokenizer(x, add_special_tokens=False)["input_ids"]) for x in (text, head)
             )
-            prompt, spans = len(commonprefix([ids, alone])), []
+            prompt, spans = _agreeing(ids, alone), []
         if not ids:
             raise DataError("the chat template rendered no token")
         return Reading(text, len(head), ids, prompt, spans)
@@ -142,7 +163,7 @@ def places(ids: list[int], fork: int, limit: int, special: frozenset[int]) -> tu
     room = limit - (end - fork)
     if room > 0:
         start = [0] if fork and ids[0] in special else []
-        return start[:room] + [*range(fork - room + len(start), fork)], [*range(fork, end)]
+        return [*start, *range(fork - room + len(start), fork)], [*range(fork, end)]
     # An answer without a prompt keeps its first special token by keeping its start.
     marks = [i for i in range(fork, end) if ids[i] in special]
     mark = [*range(marks[-1], end)] if marks and end - marks[-1] <= 4 else []
