@@ -156,7 +156,8 @@ def assert_equal(capsys, name, mine, values, truncated):
 
 
 def classify(address, rows, **fields):
-    answer = httpx2.post(f"{address}/classify", json={"input": rows, **fields}, timeout=60, trust_env=False)
+    body = fields if rows is None else {"input": rows, **fields}
+    answer = httpx2.post(f"{address}/classify", json=body, timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
     return np.array([row["probs"][0] for row in answer.json()["data"]])
 
@@ -170,14 +171,15 @@ def test_a_real_server_gives_our_scores(folder, tmp_path, capsys):
         assert_equal(capsys, f"{folder.parent.name[:-1]} over HTTP", mine, scores.value, scores.truncated)
         # The folder says that it is a regression, so that even a client who forgets the field gets raw scores.
         np.testing.assert_allclose(classify(address, rows), mine.value, atol=1e-3)
-        for path in ("/pooling", "/classify"):
-            body = {"input": rows[0], "use_activation": False}
-            assert httpx2.post(address + path, json=body, trust_env=False).status_code == 200
-        # One by one, without our batches, and as text through the server's own tokenizer and the saved template.
+        # As text through the server's own tokenizer, as messages through the saved template, and by /pooling.
         turns = [{"role": "user", "content": "Question?"}, {"role": "assistant", "content": TEXTS[0]}]
         text = encoder.tokenizer.apply_chat_template(turns, tokenize=False)
         alone = classify(address, [text], use_activation=False, add_special_tokens=False)
-        assert alone[0] == pytest.approx(float(mine.value[0]), abs=1e-3)
+        said = classify(address, None, messages=turns, use_activation=False)
+        assert [alone[0], said[0]] == pytest.approx([float(mine.value[0])] * 2, abs=1e-3)
+        body = {"input": rows[0], "task": "classify", "use_activation": False}
+        pooled = httpx2.post(f"{address}/pooling", json=body, trust_env=False).json()["data"][0]["data"]
+        assert pooled == pytest.approx([float(mine.value[0])], abs=1e-3)
 
 
 def test_offline_vllm_gives_our_scores(folder, tmp_path, capsys):
