@@ -4,7 +4,7 @@ Usage: python -m benchmarks.reward_training [--quick] [--rounds N] [--seconds S]
 [--tasks training,scoring]
 
 Same untrained Qwen2, token ids, AdamW, learning rate and (nearly) pairs in a step for both; float32 on the CPU; every
-measurement in a process of its own; methods take turns within each round, and each round has its own order of the data.
+method in a process of its own; methods take turns within each round, and each round has its own order of the data.
 TRL runs as it comes (batch 8, gradient checkpointing; float32 here, which is faster on a CPU than its bf16 default) and
 at its best: grouped by length, no checkpointing, the best of four batch sizes, chosen in a round of its own (4 with
 ``--quick``). The pipeline runs at the best of three batch sizes. Prints medians and spread; rows go to ``$BENCH_OUT``
@@ -19,6 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,27 +33,48 @@ from benchmarks.reward.cases import CASES, SIZES, Prepared, prepare  # noqa: E40
 BATCHES = (1, 2, 4, 8)
 PIPELINE_BATCHES = (1, 4, 16)
 # Tokens in one of our batches: what fits this machine's caches; larger rankings want their trees whole.
-BUDGETS = {"arguments": 2048, "multi-turn": 2048, "ranked": 4096}
-ACCUMULATE = {"arguments": 1, "multi-turn": 4, "ranked": 1}
+BUDGETS = {"arguments": 1024, "multi-turn": 2048, "ranked": 4096}
+ACCUMULATE = {"arguments": 2, "multi-turn": 4, "ranked": 1}
 LEAST_OF_DEFAULT = {"arguments": 2.5, "multi-turn": 6.0, "ranked": 8.0}
 LEAST = {"training": {"arguments": 1.5, "multi-turn": 2.2, "ranked": 3.5},
          "scoring": {"arguments": 2.0, "multi-turn": 4.0, "ranked": 5.0}}  # fmt: skip
 
 
-def measured(**wanted: Any) -> dict[str, float]:
-    """The figures of one child process. Raises RuntimeError with its last lines where it fails."""
-    command = [sys.executable, "-m", "benchmarks.reward.measure", json.dumps(wanted, default=str)]
-    env = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_VERBOSITY": "error",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{command[-1]}\n{done.stderr[-3000:]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+class Child:
+    """A process that measures one method, and sleeps while another has its turn."""
+
+    def __init__(self) -> None:
+        env = {
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_VERBOSITY": "error",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.reward.measure"],
+            cwd=ROOT, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+        )  # fmt: skip
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def measure(self, **wanted: Any) -> dict[str, float]:
+        """One measurement. Raises RuntimeError with the process's last lines where it fails."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(wanted, default=str) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            self.errors.seek(0)
+            raise RuntimeError(f"{wanted}\n{self.errors.read()[-3000:]}")
+        found: dict[str, float] = json.loads(line)
+        return found
 
 
 def peak_gflops(seconds: float = 2.0) -> float:
@@ -96,57 +118,60 @@ def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
 
 
 def training(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
-    ours = {
-        "method": "ours-training",
-        "case": case,
-        "base": made.base,
-        "budget": BUDGETS[case],
-        "accumulate": ACCUMULATE[case],
-    }
-    first = measured(**ours, seed=0, seconds=seconds)
-    rival = {"method": "trl-training", "case": case, "base": made.base, "step": max(1, round(first["step"]))}
-    best = 4
-    if not quick:
-        tried = {
-            batch: measured(**rival, seed=99, seconds=seconds / 2, batch=batch, best=True)["rate"]
-            for batch in BATCHES
-        }
-        best = max(tried, key=lambda batch: tried[batch])
-    names = ["ours", f"TRL at its best (batch {best})", "TRL as it comes"]
-    series = {name: Series([], [], []) for name in names}
-    for seed in range(rounds):
-        series[names[0]].add(first if seed == 0 else measured(**ours, seed=seed, seconds=seconds))
-        series[names[1]].add(measured(**rival, seed=seed, seconds=seconds, batch=best, best=True))
-        series[names[2]].add(measured(**rival, seed=seed, seconds=seconds, batch=8, best=False))
+    shared = {"case": case, "base": made.base}
+    with Child() as ours, Child() as best, Child() as default:
+
+        def our_round(seed: int) -> dict[str, float]:
+            return ours.measure(
+                method="ours-training", **shared, seed=seed, seconds=seconds,
+                budget=BUDGETS[case], accumulate=ACCUMULATE[case],
+            )  # fmt: skip
+
+        first = our_round(0)
+        rival = {"method": "trl-training", **shared, "step": max(1, round(first["step"]))}
+        batch = 4
+        if not quick:
+            tried = {
+                size: best.measure(**rival, seed=99, seconds=seconds / 2, batch=size, best=True)["rate"]
+                for size in BATCHES
+            }
+            batch = max(tried, key=lambda size: tried[size])
+        names = ["ours", f"TRL at its best (batch {batch})", "TRL as it comes"]
+        series = {name: Series([], [], []) for name in names}
+        for seed in range(rounds):
+            series[names[0]].add(first if seed == 0 else our_round(seed))
+            series[names[1]].add(best.measure(**rival, seed=seed, seconds=seconds, batch=batch, best=True))
+            series[names[2]].add(default.measure(**rival, seed=seed, seconds=seconds, batch=8, best=False))
     return series
 
 
 def scoring(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
-    rival = {"method": "pipeline-scoring", "case": case, "model": made.model}
-    best = 4
-    if not quick:
-        tried = {
-            batch: measured(**rival, seed=99, seconds=seconds / 2, batch=batch)["rate"]
-            for batch in PIPELINE_BATCHES
-        }
-        best = max(tried, key=lambda batch: tried[batch])
-    names = ["ours", f"pipeline (batch {best})"]
-    series = {name: Series([], [], []) for name in names}
-    for seed in range(rounds):
-        series[names[0]].add(
-            measured(method="ours-scoring", case=case, model=made.model, seed=seed, seconds=seconds)
-        )
-        series[names[1]].add(measured(**rival, seed=seed, seconds=seconds, batch=best))
+    shared = {"case": case, "model": made.model}
+    with Child() as ours, Child() as pipeline:
+        rival = {"method": "pipeline-scoring", **shared}
+        batch = 4
+        if not quick:
+            tried = {
+                size: pipeline.measure(**rival, seed=99, seconds=seconds / 2, batch=size)["rate"]
+                for size in PIPELINE_BATCHES
+            }
+            batch = max(tried, key=lambda size: tried[size])
+        names = ["ours", f"pipeline (batch {batch})"]
+        series = {name: Series([], [], []) for name in names}
+        for seed in range(rounds):
+            series[names[0]].add(ours.measure(method="ours-scoring", **shared, seed=seed, seconds=seconds))
+            series[names[1]].add(pipeline.measure(**rival, seed=seed, seconds=seconds, batch=batch))
     return series
 
 
 def operations_a_token(name: str, size: str) -> float:
     """Floating point operations of the matrices for each token of training: forward two, backward four for each
-    parameter, forward again under checkpointing. Our last layer feeds answers' ends alone forward."""
+    parameter, forward again under checkpointing. Our last layer makes keys and values of all tokens, and
+    the rest of answers' ends alone."""
     layers, width, _heads, inner = SIZES[size]
     parameters = layers * (4 * width * width + 3 * width * inner)
     if name == "ours":
-        return 6.0 * (parameters - 3 * width * inner)
+        return 6.0 * (parameters - 3 * width * inner - 2 * width * width)
     return (8.0 if "as it comes" in name else 6.0) * parameters
 
 
@@ -181,13 +206,13 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one round of the small model, in five minutes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--sizes", default="4M,34M")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--tasks", default="training,scoring")
     wanted = parser.parse_args()
     if wanted.quick:
-        wanted.rounds, wanted.seconds, wanted.sizes = 1, 6.0, "4M"
+        wanted.rounds, wanted.seconds, wanted.sizes = 1, 5.0, "4M"
     folder = ROOT / "var" / "bench" / "reward"
     folder.mkdir(parents=True, exist_ok=True)
     peak = peak_gflops()

@@ -14,7 +14,9 @@ from workers.reward.transformer.template import ConversationEncoder
 from workers.reward.transformer.tiny import distinct_texts, train_tokenizer
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-MAX_LENGTH = 1024
+MAX_LENGTH = 2048
+# How many times as long as the longer answer a prompt is that counts as long.
+LONG_PROMPT = 2
 VOCABULARY = 8192
 # Layers, width, heads, inner width; parameters of the linear layers are what the name says.
 SIZES = {"4M": (4, 256, 4, 1024), "34M": (8, 512, 8, 2048)}
@@ -61,7 +63,8 @@ def ranked() -> list[Pair]:
 
 
 def multi_turn() -> list[Pair]:
-    """Conversations of three or more turns with a prompt at least as long as the longer answer: one pair each."""
+    """Conversations of three or more turns whose prompt is at least twice as long as the longer answer, one pair
+    each; those over the limit are left out (TRL leaves them out, too)."""
     pairs = [
         Pair(f"o{number}", messages, answers[0], answers[-1])
         for number, (messages, answers) in enumerate(_ranked_lists())
@@ -80,11 +83,14 @@ def multi_turn() -> list[Pair]:
             for number, row in enumerate(rows)
             if len(row["conversations"]) >= 3 and row["chosen"]["value"] != row["rejected"]["value"]
         ]
-    return [pair for pair in pairs if _prompt_characters(pair) >= max(len(pair.chosen), len(pair.rejected))]
+    return [pair for pair in pairs if _has_long_prompt(pair)]
 
 
-def _prompt_characters(pair: Pair) -> int:
-    return sum(len(message.content) for message in pair.messages)
+def _has_long_prompt(pair: Pair) -> bool:
+    """Counted in characters; a character is about a token in Chinese and less in English."""
+    prompt = sum(len(message.content) for message in pair.messages)
+    longer = max(len(pair.chosen), len(pair.rejected))
+    return LONG_PROMPT * longer <= prompt and prompt + longer < MAX_LENGTH
 
 
 def pairs_of(case: str, seed: int) -> list[Pair]:

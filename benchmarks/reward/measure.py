@@ -1,7 +1,8 @@
-"""One measurement in a process of its own, so that peak memory is this method's alone.
+"""Measurements of one method in a process of its own, so that peak memory is this method's alone.
 
-Usage: python -m benchmarks.reward.measure JSON. Prints one line of JSON: units (pairs or responses) a second, tokens
-computed a second where known, and peak memory above the model in MiB.
+Usage: python -m benchmarks.reward.measure. Reads lines of JSON, what to measure, and answers each with one: units
+(pairs or responses) a second, tokens computed a second where known, and peak memory above the model in MiB. While it
+waits for the next line, another method has the machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import os
 import random
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from .cases import MAX_LENGTH, base_config, encoder_of, pairs_of
 
 WARM_UP_STEPS = 1
 LEAST_STEPS = 3
+MOST_PAIRS = 1000
 # Trainers that group by length do so within this many batches (transformers' own number).
 MEGABATCH = 50
 
@@ -94,12 +97,12 @@ def ours_training(
                 clock.start()
             return clock.is_over
 
-    pairs = pairs_of(case, seed)
+    pairs = pairs_of(case, seed)[:MOST_PAIRS]
     config = base_config(
         base,
         batch_tokens=budget,
         accumulate=accumulate,
-        epochs=3,
+        epochs=20,
         evaluate_every=0,
         checkpoint_every=1_000_000,
     )
@@ -124,7 +127,7 @@ def trl_training(
 
     encoder = encoder_of(base)
     rows: list[dict[str, Any]] = []
-    for pair in pairs_of(case, seed)[:2000]:
+    for pair in pairs_of(case, seed)[:MOST_PAIRS]:
         chosen = encoder.encode(pair.messages, pair.chosen).ids
         rejected = encoder.encode(pair.messages, pair.rejected).ids
         rows.append(
@@ -196,7 +199,7 @@ def in_batches_by_length(rows: list[dict[str, Any]], batch: int, seed: int) -> l
     return [rows[i] for part in batches for i in part]
 
 
-def items_of(case: str, seed: int, most: int = 4000) -> list[Item]:
+def items_of(case: str, seed: int, most: int = 2000) -> list[Item]:
     """Distinct responses of a case with their prompts."""
     texts = dict.fromkeys((p.messages, text) for p in pairs_of(case, seed) for text in (p.chosen, p.rejected))
     return [Item(str(i), messages, text) for i, (messages, text) in enumerate(list(texts)[:most])]
@@ -247,14 +250,17 @@ METHODS = {
 }
 
 
-def main(text: str) -> None:
-    wanted = json.loads(text)
-    method = METHODS[wanted.pop("method")]
-    for name in ("base", "model"):
-        if name in wanted:
-            wanted[name] = Path(wanted[name])
-    print(json.dumps(method(**wanted)), flush=True)
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        method = METHODS[wanted.pop("method")]
+        for name in ("base", "model"):
+            if name in wanted:
+                wanted[name] = Path(wanted[name])
+        print(json.dumps(method(**wanted)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
