@@ -1,11 +1,13 @@
 """Checkpoints of a run: tensors in safetensors, the rest in JSON, nothing pickled.
 
 A run's work folder holds ``base/`` (tokenizer and first weights), ``step-000050/`` ... and ``best-000040/``.
-Each is written by ``atomic_folder``; one that does not verify is skipped for the one before it.
+Each is written by ``atomic_folder``; one that does not verify is skipped for the one before it. What a run leaves
+as its base has it (all but adapters and head under LoRA) is not written: ``base_mark`` tells whether that changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 
 from ..errors import CorruptModelError
 from ..folder import atomic_folder, read_json, verify, write_json
+from .pooling import HEAD_NAMES
+from .sharding import like, local, whole
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
@@ -37,55 +41,103 @@ class Progress:
     seconds: float = 0.0
 
 
-def _distinct(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers without shared ones twice: safetensors refuses shared memory."""
+def _frozen(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that no step changes. A head is none: the mean of several is written though it has no gradient."""
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad and not set(HEAD_NAMES) & set(name.split("."))
+    }
+
+
+def base_mark(model: nn.Module) -> str:
+    """Hash of up to 4,096 numbers of each frozen weight; empty where all are trained."""
+    digest = hashlib.sha256()
+    frozen = _frozen(model)
+    for name, parameter in frozen.items():
+        sample = parameter.detach().flatten()[:: max(1, parameter.numel() // 4096)]
+        digest.update(name.encode() + sample.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16] if frozen else ""
+
+
+def _distinct(model: nn.Module, *, keep: bool = True) -> dict[str, Tensor]:
+    """Parameters and buffers that training changes, shared ones once: safetensors refuses shared memory. Sharded
+    ones are put together on every process, and kept on those that ``keep`` them."""
     out: dict[str, Tensor] = {}
     seen: set[int] = set()
+    frozen = _frozen(model)
+    # A 4-bit weight has more entries than one, named after it.
+    beside = tuple(f"{name}." for name in frozen)
     for name, value in model.state_dict().items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            seen.add(value.data_ptr())
-            out[name] = value.detach().cpu().contiguous()
+        if name in frozen or name.startswith(beside):
+            continue
+        entire, here = whole(value), local(value)
+        if keep and (here.data_ptr() not in seen or here.numel() == 0):
+            seen.add(here.data_ptr())
+            out[name] = entire.detach().cpu().contiguous()
     return out
 
 
-def save_weights(model: nn.Module, folder: Path) -> None:
-    """Model weights alone, as ``folder`` (atomic)."""
-    with atomic_folder(folder) as temporary:
-        save_file(_distinct(model), temporary / MODEL)
+def save_weights(model: nn.Module, folder: Path, *, write: bool = True) -> None:
+    """Model weights alone, as ``folder`` (atomic). Where they are sharded all processes take part, one may
+    ``write``."""
+    weights = _distinct(model, keep=write)
+    if write:
+        with atomic_folder(folder) as temporary:
+            save_file(weights, temporary / MODEL)
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Weights from a verified folder into the model; raises ``CorruptModelError``."""
     verify(folder)
-    missing, unexpected = model.load_state_dict(load_file(folder / MODEL), strict=False)
-    if unexpected or set(missing) - (set(model.state_dict()) - set(_distinct(model))):
+    there, found = model.state_dict(), load_file(folder / MODEL)
+    found = {name: like(value, there[name]) if name in there else value for name, value in found.items()}
+    missing, unexpected = model.load_state_dict(found, strict=False)
+    if unexpected or (missing and set(missing) - (set(there) - set(_distinct(model)))):
         raise CorruptModelError(f"{folder.name} holds another model's weights")
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    write: bool = True,
 ) -> None:
-    """All a run needs to go on as if it had never stopped: weights, moments, random states, position."""
+    """All a run needs to go on as if it had never stopped: weights, moments, random states, position. Nothing in it
+    tells over how many processes the model was sharded; all take part, one may ``write``."""
     tensors: dict[str, Tensor] = {"rng.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            tensors[f"{index}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    for parameter, weight in model.named_parameters():
+        for name, value in optimizer.state.get(weight, {}).items():
+            entire = whole(torch.as_tensor(value)).detach()
+            if write:
+                tensors[f"{parameter}:{name}"] = entire.cpu().contiguous()
+    weights = _distinct(model, keep=write)
+    if not write:
+        return
     with atomic_folder(folder) as temporary:
-        save_file(_distinct(model), temporary / MODEL)
+        save_file(weights, temporary / MODEL)
         save_file(tensors, temporary / OPTIMIZER)
         state = asdict(progress)
         state["best_loss"] = None if progress.best_loss == float("inf") else progress.best_loss
         write_json(temporary / STATE, state)
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _restore_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    weights = dict(model.named_parameters())
+    ordered = [weight for group in optimizer.param_groups for weight in group["params"]]
+    numbers = {id(weight): number for number, weight in enumerate(ordered)}
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        if index != "rng":
-            state.setdefault(int(index), {})[name] = value
+        parameter, _, name = key.partition(":")
+        if name:  # not a random state
+            weight = weights[parameter]
+            state.setdefault(numbers[id(weight)], {})[name] = like(value, weight) if value.ndim else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -122,7 +174,7 @@ def load_latest(
             continue
         load_weights(model, folder)
         tensors = load_file(folder / OPTIMIZER)
-        _restore_optimizer(optimizer, tensors)
+        _restore_optimizer(model, optimizer, tensors)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["rng.cuda"])

@@ -11,8 +11,10 @@ from torch import nn
 from ..errors import NotFiniteError, Stopped
 from ..types import Callbacks, FloatArray
 from .batches import lay_out
-from .packed import layout_of, read_rows
+from .distributed import ALONE, World
+from .packed import layout_of
 from .plan import plan_rows
+from .sequence import reader_of
 from .template import Encoded
 
 
@@ -23,44 +25,49 @@ def score_rows(
     budget: int,
     *,
     callbacks: Callbacks | None = None,
+    world: World = ALONE,
 ) -> FloatArray:
     """Raw scores (N,) float32. See ``rate_rows``."""
-    return rate_rows(model, None, rows, pad_id, budget, callbacks=callbacks)[:, 0]
+    return rate_rows(model, (), rows, pad_id, budget, callbacks=callbacks, world=world)[:, 0]
 
 
 def rate_rows(
     model: nn.Module,
-    aspects: nn.Linear | None,
+    readers: Sequence[nn.Linear],
     rows: Sequence[Encoded],
     pad_id: int,
     budget: int,
     *,
     callbacks: Callbacks | None = None,
+    world: World = ALONE,
 ) -> FloatArray:
-    """Raw score and predicted ratings of each row (N, 1 + A) float32. Equal rows are computed once; only scalars
-    are kept.
+    """Raw score of each row, and what each of ``readers`` reads from its pooled state: (N, 1 + their outputs)
+    float32. Equal rows are computed once, by one of the ``world``'s processes; only scalars are kept.
 
     Raises ``Stopped`` between batches and ``NotFiniteError`` when a score is NaN or infinite.
     """
     told, device, layout = callbacks or Callbacks(), next(model.parameters()).device, layout_of(model)
-    width = 1 if aspects is None else 1 + aspects.out_features
+    width = 1 + sum(reader.out_features for reader in readers)
     distinct = list(dict.fromkeys(rows))
-    found: dict[Encoded, list[float]] = {}
+    found: dict[int, list[float]] = {}
+    # What a sharded model makes under inference mode could not be trained with afterwards.
+    quietly = torch.inference_mode if world.size == 1 else torch.no_grad
     was_training = model.training
     model.eval()
     try:
-        for batch in plan_rows(distinct, budget, layout).batches:
+        for batch in world.even(plan_rows(distinct, budget, layout).batches):
             if told.should_stop():
                 raise Stopped(f"stopped after {len(found)} of {len(distinct)} rows")
-            part = [distinct[i] for i in batch]
-            with torch.inference_mode():
-                scores, states = read_rows(model, lay_out(part, layout, pad_id).to(device))
-                columns = [scores[:, None]] if aspects is None else [scores[:, None], aspects(states)]
-            found.update(zip(part, torch.cat(columns, dim=1).cpu().tolist(), strict=True))
+            part = lay_out([distinct[i] for i in batch], layout, pad_id).to(device)
+            with quietly():
+                scores, states = reader_of(world)(model, part)
+                columns = [scores[:, None], *(reader(states) for reader in readers)]
+            found.update(zip(batch, torch.cat(columns, dim=1).cpu().tolist(), strict=True))
             told.progress(len(found), len(distinct), "score")
     finally:
         model.train(was_training)
-    out = np.array([found[row] for row in rows], dtype=np.float32).reshape(len(rows), width)
+    values = {distinct[i]: value for share in world.gather(found) for i, value in share.items()}
+    out = np.array([values[row] for row in rows], dtype=np.float32).reshape(len(rows), width)
     if not np.isfinite(out).all():
         raise NotFiniteError("the model gives scores that are not finite")
     return out

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from ..config import TransformerConfig
-from ..errors import NotFiniteError, Stopped
+from ..errors import NotFiniteError, ScoresExplodedError, Stopped
 from ..metrics import credit, log_loss
 from ..types import Callbacks
 from .batches import EncodedPair, collate
 from .checkpoint import Progress, best_folder, prune, save_checkpoint, save_weights, step_folder
+from .distributed import ALONE, World, deal
+from .figures import StepFigures
+from .heads import write_mean
 from .inference import score_rows
 from .objective import Objective
-from .packed import layout_of, read_rows
+from .optimizer import CompensatedAdamW
+from .packed import layout_of
 from .plan import Layout, Plan, plan_pairs
+from .sequence import reader_of
+from .sharding import add_gradients, clip
+from .trees import prompt_of
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +48,24 @@ def make_optimizer(model: nn.Module, objective: Objective, config: TransformerCo
     """AdamW; norms and biases (one-dimensional parameters) are not decayed. ``rate_scale`` of a group multiplies
     the schedule's rate."""
     parts = trained_parts(model, objective)
-    parameters = [p for p in parts.parameters() if p.requires_grad]
-    threshold = [p for p in parameters if p is objective.raw_threshold]
-    weights = [p for p in parameters if p is not objective.raw_threshold]
+    weights = [p for p in parts.parameters() if p.requires_grad and p is not objective.raw_threshold]
+    whole, sharded = ([p for p in weights if isinstance(p, DTensor) is kind] for kind in (False, True))
+    threshold = [] if objective.raw_threshold is None else [objective.raw_threshold]
     scale = max(1.0, THRESHOLD_RATE / config.learning_rate)
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in weights if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        {"params": threshold, "weight_decay": 0.0, "rate_scale": scale},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+    def by_decay(weights: list[nn.Parameter]) -> list[dict[str, Any]]:
+        return [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    groups = [*by_decay(whole), {"params": threshold, "weight_decay": 0.0, "rate_scale": scale}]
+    if sharded:  # in groups of their own: no fused step takes both
+        groups += by_decay(sharded)
+    options: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.98), "eps": 1e-8}
+    if any(p.dtype == torch.bfloat16 for p in weights):
+        return CompensatedAdamW(groups, **options)
+    return torch.optim.AdamW(groups, **options, fused=True)
 
 
 def learning_rate(step: int, total: int, config: TransformerConfig) -> float:
@@ -74,19 +89,6 @@ def steps_in_all(pairs: Sequence[EncodedPair], config: TransformerConfig, layout
 
 
 @dataclass(slots=True)
-class StepFigures:
-    """Sums over the pairs of one step; ``terms`` of the loss by name, ``total`` among them."""
-
-    pairs: int = 0
-    tokens: int = 0  # computed, and what the step would compute as a padded rectangle
-    padded: int = 0
-    terms: dict[str, float] = field(default_factory=dict)
-    right: float = 0.0
-    decided: int = 0
-    margin: float = 0.0
-
-
-@dataclass(slots=True)
 class Loop:
     """State of one run. ``progress`` is where it stands; everything else follows from settings and data."""
 
@@ -100,11 +102,13 @@ class Loop:
     pad_id: int
     work: Path
     told: Callbacks
+    world: World = ALONE
     total: int = 0
     started: float = 0.0
 
     def run(self) -> None:
-        """Train to the end or to early stopping. Raises ``Stopped`` (checkpointed) or ``NotFiniteError``."""
+        """Train to the end or to early stopping. Raises ``Stopped`` (checkpointed), ``NotFiniteError`` or
+        ``ScoresExplodedError``."""
         layout = layout_of(self.model)
         self.total = steps_in_all(self.train_pairs, self.config, layout)
         self.started = time.monotonic() - self.progress.seconds
@@ -112,7 +116,7 @@ class Loop:
         plan: Plan | None = None
         planned = -1
         while self.progress.step < self.total and self.progress.bad < self.config.patience:
-            if self.told.should_stop():
+            if self.world.any(self.told.should_stop()):
                 self._checkpoint()
                 raise Stopped(f"stopped at step {self.progress.step} of {self.total}")
             if plan is None or planned != self.progress.epoch:
@@ -145,78 +149,80 @@ class Loop:
         folder = step_folder(self.work, self.progress.step)
         self.progress.seconds = time.monotonic() - self.started
         parts = trained_parts(self.model, self.objective)
-        save_checkpoint(folder, parts, self.optimizer, self.progress)
-        prune(self.work, self.config.keep_checkpoints)
+        save_checkpoint(folder, parts, self.optimizer, self.progress, write=self.world.is_first)
+        if self.world.is_first:
+            prune(self.work, self.config.keep_checkpoints)
         self.told.checkpointed()
 
     def _step(self, batches: Sequence[Sequence[int]]) -> None:
-        began = time.monotonic()
+        began, step = time.monotonic(), self.progress.step + 1
         rate = learning_rate(self.progress.step, self.total, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("rate_scale", 1.0)
+        self.world.seed(self.config.seed, step)
         count = sum(len(b) for b in batches)
-        figures = StepFigures()
-        for batch in batches:
-            self._backward([self.train_pairs[i] for i in batch], count, figures)
-        trained = trained_parts(self.model, self.objective).parameters()
-        norm = float(nn.utils.clip_grad_norm_(trained, self.config.clip_norm))
-        if not math.isfinite(norm):
-            raise NotFiniteError(
-                f"the gradient is not finite at step {self.progress.step + 1}; try a lower rate"
-            )
+        mine = StepFigures()
+        for shares in deal(batches, self.world.data_size, self._prompt, self._tokens):
+            self._backward(shares[self.world.data_rank], count, mine)
+        figures = StepFigures.total(self.world.gather(mine))
+        trained = [*trained_parts(self.model, self.objective).parameters()]
+        add_gradients(trained, self.world)
+        norm = clip(trained, self.config.clip_norm)
+        self._check(figures, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        step = self.progress.step + 1
+        if self.objective.heads is not None:
+            write_mean(self.objective.heads, self.model)
         if step % self.config.log_every == 0 or step in (1, self.total):
-            self._report(step, figures, rate, norm, time.monotonic() - began)
+            values = figures.values(time.monotonic() - began)
+            values |= {"learning_rate": rate, "grad_norm": norm}
+            if (threshold := self.objective.tie_threshold) is not None:
+                values["tie_threshold"] = threshold
+            self.told.metric(step, values)
 
-    def _backward(self, pairs: list[EncodedPair], count: int, figures: StepFigures) -> None:
+    def _check(self, figures: StepFigures, norm: float) -> None:
+        """What ends a run at once: numbers that are not finite, and scores that have left every useful range."""
+        step, limit = self.progress.step + 1, self.config.score_limit
+        for name, value in (("loss", figures.terms["total"]), ("gradient", norm)):
+            if not math.isfinite(value):
+                raise NotFiniteError(f"the {name} is not finite at step {step}; try a lower rate")
+        if figures.mean_size > limit:
+            raise ScoresExplodedError(
+                f"the scores' mean size is {figures.mean_size:.3g} at step {step}, beyond score_limit {limit:g}; "
+                "try a lower rate, or centering"
+            )
+
+    def _backward(self, share: Sequence[int], count: int, figures: StepFigures) -> None:
+        """Add the gradients of these pairs, of ``count`` in the step. Without any, a pass with loss 0 keeps in step
+        with the other processes."""
+        pairs = [self.train_pairs[i] for i in share or [self._shortest()]]
         device = next(self.model.parameters()).device
         batch = collate(pairs, layout_of(self.model), self.pad_id).to(device)
-        scores, states = read_rows(self.model, batch.rows, dropout=self.config.dropout)
-        chosen, rejected = scores[batch.chosen], scores[batch.rejected]  # (B,) float32
+        scores, states = reader_of(self.world)(self.model, batch.rows, dropout=self.config.dropout)
+        scores = self.objective.head_scores(scores, states)
+        chosen, rejected = scores[batch.chosen], scores[batch.rejected]  # (B,) or (B, K) float32
         sides = (states[batch.chosen], states[batch.rejected]) if self.config.aspects else None
         terms = self.objective(chosen, rejected, batch.labels, sides)
-        values = torch.stack([*terms.values()]).tolist()  # one wait for the device
-        if not math.isfinite(values[-1]):
-            raise NotFiniteError(f"the loss is not finite at step {self.progress.step + 1}; try a lower rate")
-        (terms["total"] / count).backward()
-        delta, p = (chosen - rejected).detach().cpu().numpy(), batch.labels.p_chosen.cpu().numpy()
-        decided = p != 0.5
-        figures.pairs += len(pairs)
-        figures.tokens += batch.rows.input_ids.numel()
-        longest = max(len(side.ids) for pair in pairs for side in (pair.chosen, pair.rejected))
-        figures.padded += 2 * len(pairs) * longest
-        for name, value in zip(terms, values, strict=True):
-            figures.terms[name] = figures.terms.get(name, 0.0) + value
-        figures.right += float(credit(delta, p)[decided].sum())
-        figures.decided += int(decided.sum())
-        figures.margin += float((delta * np.where(p < 0.5, -1.0, 1.0))[decided].sum())
+        (terms["total"] * (1.0 / count if share else 0.0)).backward()
+        if share:
+            values = torch.stack([*terms.values()]).tolist()  # one wait for the device
+            both = torch.stack([chosen, rejected]).detach().reshape(2, len(pairs), -1).mean(dim=2)
+            named = dict(zip(terms, values, strict=True))
+            figures.add(pairs, batch.rows.input_ids.numel(), named, both.cpu().numpy())
 
-    def _report(self, step: int, figures: StepFigures, rate: float, norm: float, seconds: float) -> None:
-        mean = {name: value / figures.pairs for name, value in figures.terms.items()}
-        values = {
-            "loss": mean.pop("total"),
-            **{f"loss_{name}": value for name, value in mean.items()},
-            "learning_rate": rate,
-            "grad_norm": norm,
-            "pairs": float(figures.pairs),
-            "tokens": float(figures.tokens),
-            "pairs_per_second": figures.pairs / max(seconds, 1e-9),
-            "tokens_per_second": figures.tokens / max(seconds, 1e-9),
-            "padding_avoided": 1.0 - figures.tokens / figures.padded,
-            "memory_mb": peak_memory_mb(),
-        }
-        if figures.decided:
-            values["accuracy"] = figures.right / figures.decided
-            values["margin"] = figures.margin / figures.decided
-        if (threshold := self.objective.tie_threshold) is not None:
-            values["tie_threshold"] = threshold
-        self.told.metric(step, values)
+    def _prompt(self, number: int) -> tuple[int, ...]:
+        return prompt_of(self.train_pairs[number].chosen)
+
+    def _tokens(self, number: int) -> int:
+        return len(self.train_pairs[number].chosen.ids) + len(self.train_pairs[number].rejected.ids)
+
+    def _shortest(self) -> int:
+        return min(range(len(self.train_pairs)), key=self._tokens)
 
     def _evaluate(self) -> None:
         """Validation loss decides which weights are kept; ties among people count in it, not in accuracy."""
-        delta = pair_differences(self.model, self.validation_pairs, self.pad_id, self.config.score_tokens)
+        budget = self.config.score_tokens
+        delta = pair_differences(self.model, self.validation_pairs, self.pad_id, budget, self.world)
         p = np.array([pair.p_chosen for pair in self.validation_pairs])
         ties = [pair.p_tie for pair in self.validation_pairs]
         loss = log_loss(delta, p, 1.0, p_tie=ties, tie_threshold=self.objective.tie_threshold)
@@ -227,21 +233,16 @@ class Loop:
             self.progress.best_loss, self.progress.best_accuracy = loss, accuracy
             self.progress.best_step, self.progress.bad = self.progress.step, 0
             parts = trained_parts(self.model, self.objective)
-            save_weights(parts, best_folder(self.work, self.progress.step))
+            save_weights(parts, best_folder(self.work, self.progress.step), write=self.world.is_first)
         else:
             self.progress.bad += 1
 
 
 def pair_differences(
-    model: nn.Module, pairs: Sequence[EncodedPair], pad_id: int, budget: int
+    model: nn.Module, pairs: Sequence[EncodedPair], pad_id: int, budget: int, world: World = ALONE
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """``chosen - rejected`` (N,) of encoded pairs, without gradients."""
-    scores = score_rows(model, [row for p in pairs for row in (p.chosen, p.rejected)], pad_id, budget)
+    scores = score_rows(
+        model, [row for p in pairs for row in (p.chosen, p.rejected)], pad_id, budget, world=world
+    )
     return scores[0::2].astype(np.float64) - scores[1::2]
-
-
-def peak_memory_mb() -> float:
-    """Peak memory: of the GPU where one is used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -8,27 +8,32 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from ..calibration import fit_temperature
+from ..calibration import NOTHING, Calibration, calibrate
 from ..config import TransformerConfig, config_to_dict
-from ..errors import CorruptModelError, DataError
+from ..draws import pair_draws
+from ..errors import ConfigError, CorruptModelError, DataError
 from ..folder import FORMAT, MODEL_CARD, atomic_folder, read_json, remove_leftovers, verify, write_json
-from ..metrics import credit, log_loss
 from ..types import Callbacks, Pair, TrainResult
+from .adapters import Adapter, merge_adapters, read_adapter
 from .batches import EncodedPair, encode_pairs
-from .build import build_model, build_tokenizer, locate, pick_device
-from .checkpoint import Progress, best_folder, load_latest, load_weights
+from .build import build_model, build_tokenizer, compile_layers, locate, position_limit
+from .checkpoint import Progress, base_mark, best_folder, load_latest, load_weights
+from .distributed import Silent, World, joined
+from .heads import save_heads
 from .loop import Loop, make_optimizer, pair_differences, trained_parts
 from .objective import Objective, save_aspects
 from .packed import layout_of, use_trees
 from .plan import VERSION as PLAN_VERSION
 from .pooling import has_decoder_head, state_width
+from .sharding import shard, unshard
 from .template import ConversationEncoder
 
 log = logging.getLogger(__name__)
@@ -63,7 +68,8 @@ def sort_pairs(pairs: Iterable[Pair]) -> Splits:
 
 def fingerprint(splits: Splits, config: TransformerConfig) -> str:
     """Hash of settings and data: a checkpoint of another run is never continued."""
-    digest = hashlib.sha256(json.dumps(config_to_dict(config), sort_keys=True).encode())
+    settings = config_to_dict(replace(config, sequence_parallel=1))  # a run may go on over other processes
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for pair in (*splits.train, *splits.validation):
         said = [
             pair.messages,
@@ -76,6 +82,7 @@ def fingerprint(splits: Splits, config: TransformerConfig) -> str:
             pair.p_tie,
             sorted(pair.ratings_chosen.items()),
             sorted(pair.ratings_rejected.items()),
+            pair.group_key,
         ]
         digest.update(json.dumps(said, ensure_ascii=True).encode())
     return digest.hexdigest()[:32]
@@ -101,12 +108,22 @@ def prepare_tokenizer(
     return AutoTokenizer.from_pretrained(str(base))
 
 
-def length_limit(model: nn.Module, wanted: int) -> int:
-    """``wanted``, or what the model's positions allow. Encoders of the RoBERTa kind start counting at 2."""
-    config: Any = model.config
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or wanted
-    offset = 2 if str(getattr(config, "model_type", "")).endswith("roberta") else 0
-    return min(wanted, positions - offset)
+def length_limit(model: Any, wanted: int) -> int:
+    """``wanted``, or what the model's positions allow."""
+    return position_limit(model.config, wanted)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A run that is ready to go: its loop, all that is trained as one module, and, where that is sharded, the first
+    process's whole ``copy`` of it. ``padded_because`` says why rows are not packed."""
+
+    loop: Loop
+    parts: nn.ModuleDict
+    copy: nn.ModuleDict | None
+    tokenizer: Any
+    encoder: ConversationEncoder
+    padded_because: str
 
 
 def train_transformer(
@@ -119,29 +136,49 @@ def train_transformer(
 ) -> TrainResult:
     """Train, keep the best weights by validation loss, write ``out``, remove ``work``. See ``api.train``."""
     told, splits = callbacks or Callbacks(), sort_pairs(pairs)
+    with joined(config) as (world, device):
+        told = told if world.is_first else Silent(told)
+        run = _prepare(splits, config, work, told, world, device)
+        run.loop.run()
+        world.wait()  # the first process has written the best weights
+        metrics = _finish(run, splits, out)
+        world.wait()
+    progress, seconds = run.loop.progress, time.monotonic() - run.loop.started
+    return TrainResult(out, metrics, progress.best_step or progress.step, seconds, splits.counts)
+
+
+def _prepare(
+    splits: Splits, config: TransformerConfig, work: Path, told: Callbacks, world: World, device: torch.device
+) -> Prepared:
     mark = fingerprint(splits, config)
-    work.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(work)
+    if len(set(world.everyone(mark))) > 1:
+        raise DataError("the processes of this run were given different pairs or settings")
     told.progress(0, 1, "prepare")
-    source = locate(config)
-    tokenizer = prepare_tokenizer(work, mark, config, source, splits.train)
-    model = build_model(config, source, tokenizer).to(pick_device(config.device))
+    with world.first_alone():
+        if world.is_first:
+            work.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(work)
+        source = locate(config)
+        tokenizer = prepare_tokenizer(work, mark, config, source, splits.train)
+    model = build_model(config, source, tokenizer).to(device)
     encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
     padded_because = use_trees(model, encoder.max_length)
+    if config.torch_compile:
+        compile_layers(model)
+    if padded_because and world.sequence > 1:
+        raise ConfigError(f"sequence_parallel needs packed rows: {padded_because}")
     log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
-    train_rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale, config.aspects)
-    validation_rows, overlong_too = encode_pairs(
-        splits.validation, encoder, config.margin_scale, config.aspects
-    )
-    splits.counts["overlong"] = overlong + overlong_too
+    train_rows, validation_rows = _encode(splits, config, encoder)
     objective = Objective(config, state_width(model))
     objective.start_from(train_rows)
     objective.adopt(Path(source))
-    objective.to(next(model.parameters()).device)
+    objective.ensemble(model, Path(source))
+    objective.to(device)
     parts = trained_parts(model, objective)
+    # A checkpoint's place means something under the same plan, and its weights over the same base, alone.
+    place = f"{mark}-{layout_of(model)}{PLAN_VERSION}{base_mark(model)}"
+    copy = shard(parts, world) if world.size > 1 else None
     optimizer = make_optimizer(model, objective, config)
-    # A checkpoint's place means something under the same plan alone.
-    place = f"{mark}-{layout_of(model)}{PLAN_VERSION}"
     found, skipped = load_latest(work, place, parts, optimizer)
     for line in skipped:
         log.warning("checkpoint skipped: %s", line)
@@ -156,23 +193,57 @@ def train_transformer(
         pad_id=tokenizer.pad_token_id,
         work=work,
         told=told,
+        world=world,
     )
-    loop.run()
+    return Prepared(loop, parts, copy, tokenizer, encoder, padded_because)
+
+
+def _encode(
+    splits: Splits, config: TransformerConfig, encoder: ConversationEncoder
+) -> tuple[list[EncodedPair], list[EncodedPair]]:
+    """The pairs of both splits as tokens; those cut are counted."""
+    (train_rows, cut), (validation_rows, cut_too) = (
+        encode_pairs(pairs, encoder, config.margin_scale, config.aspects)
+        for pairs in (splits.train, splits.validation)
+    )
+    splits.counts["overlong"] = cut + cut_too
+    draws = pair_draws(splits.train, config.heads, config.seed)  # (N, K)
+    train_rows = [replace(row, draws=tuple(drawn)) for row, drawn in zip(train_rows, draws, strict=True)]
+    return train_rows, validation_rows
+
+
+def _finish(run: Prepared, splits: Splits, out: Path) -> dict[str, float]:
+    """Write the best weights' folder and give their figures. All processes measure a sharded model; then the first
+    takes it back, merges and writes."""
+    loop, parts = run.loop, run.parts
+    world, config = loop.world, loop.config
     if loop.progress.best_step:
-        load_weights(parts, best_folder(work, loop.progress.best_step))
-    temperature, metrics = _final_figures(loop, validation_rows)
-    card = _card(loop, encoder, temperature, metrics, splits.counts) | {"padded_because": padded_because}
-    write_model(out, model, tokenizer, card, objective.aspects)
-    shutil.rmtree(work, ignore_errors=True)
-    told.metric(loop.progress.step, metrics)
-    seconds = time.monotonic() - loop.started
-    return TrainResult(out, metrics, card["best_step"], seconds, splits.counts)
+        load_weights(parts, best_folder(loop.work, loop.progress.best_step))
+    groups = [pair.group_key for pair in splits.validation]
+    measured = _final_figures(loop, groups) if world.size > 1 else None
+    if world.size > 1:
+        unshard(parts, run.copy)
+        parts = run.copy or parts
+    model: Any = parts["model"]
+    objective: Any = parts["objective"]
+    if world.is_first:
+        adapter = read_adapter(model, config.base) if config.lora_rank else None
+        if adapter is not None:
+            merge_adapters(model)
+        measured = measured or _final_figures(loop, groups)
+        card = _card(loop, run.encoder, *measured, splits.counts) | {"padded_because": run.padded_because}
+        heads = {"aspects": objective.aspects, "heads": objective.heads}
+        write_model(out, model, run.tokenizer, card, **heads, adapter=adapter)
+        shutil.rmtree(loop.work, ignore_errors=True)
+        loop.told.metric(loop.progress.step, measured[1])
+    assert measured is not None
+    return measured[1]
 
 
 def _card(
     loop: Loop,
     encoder: ConversationEncoder,
-    temperature: float,
+    calibration: Calibration,
     metrics: dict[str, float],
     counts: dict[str, int],
 ) -> dict[str, Any]:
@@ -183,7 +254,9 @@ def _card(
         "base": loop.config.base,
         "template_hash": encoder.template_hash,
         "max_length": encoder.max_length,
-        "temperature": temperature,
+        "temperature": calibration.temperature,
+        "calibration": calibration.source,
+        "heads": loop.config.heads,
         "tie_threshold": loop.objective.tie_threshold,
         "tie_temperature": metrics.get("tie_temperature"),
         "aspects": list(loop.config.aspects),
@@ -197,8 +270,9 @@ def _card(
     }
 
 
-def _final_figures(loop: Loop, rows: list[EncodedPair]) -> tuple[float, dict[str, float]]:
-    """Temperature and figures of the kept weights on the validation split."""
+def _final_figures(loop: Loop, groups: list[str]) -> tuple[Calibration, dict[str, float]]:
+    """Temperature and figures of the kept weights on the validation split, whose pairs have these ``groups``."""
+    rows = loop.validation_pairs
     metrics = {
         "steps": float(loop.progress.step),
         "parameters": float(sum(p.numel() for p in loop.model.parameters())),
@@ -207,28 +281,27 @@ def _final_figures(loop: Loop, rows: list[EncodedPair]) -> tuple[float, dict[str
     if threshold is not None:
         metrics |= {"tie_threshold": threshold, "tie_temperature": 1.0}
     if not rows:
-        return 1.0, metrics
-    delta = pair_differences(loop.model, rows, loop.pad_id, loop.config.score_tokens)
-    p = np.array([row.p_chosen for row in rows])
-    weight, ties = np.array([row.weight for row in rows]), np.array([row.p_tie for row in rows])
-    temperature = fit_temperature(delta, p, weight)
-    if threshold is not None:
-        found = fit_temperature(delta, p, weight, p_tie=ties, tie_threshold=threshold)
-        metrics["tie_temperature"] = found
-        metrics["validation_outcome_log_loss"] = log_loss(
-            delta, p, found, p_tie=ties, tie_threshold=threshold
-        )
-    decided = p != 0.5
-    metrics["temperature"] = temperature
-    metrics["validation_log_loss"] = log_loss(delta, p, temperature)
-    metrics["validation_accuracy"] = float(credit(delta, p)[decided].mean()) if decided.any() else 0.5
-    return temperature, metrics
+        return NOTHING, metrics
+    delta = pair_differences(loop.model, rows, loop.pad_id, loop.config.score_tokens, loop.world)
+    p, weight, ties = (
+        np.array([getattr(row, name) for row in rows]) for name in ("p_chosen", "weight", "p_tie")
+    )
+    found = calibrate(delta, p, weight, groups, seed=loop.config.seed, p_tie=ties, tie_threshold=threshold)
+    return found, metrics | found.figures
 
 
 def write_model(
-    out: Path, model: Any, tokenizer: Any, card: dict[str, Any], aspects: nn.Linear | None = None
+    out: Path,
+    model: Any,
+    tokenizer: Any,
+    card: dict[str, Any],
+    *,
+    aspects: nn.Linear | None = None,
+    heads: nn.Linear | None = None,
+    adapter: Adapter | None = None,
 ) -> None:
-    """A plain Hugging Face folder plus card, manifest and, in a folder of their own, the aspect heads.
+    """A plain Hugging Face folder plus card, manifest and, in folders of their own, aspects, an ensemble's heads and
+    an adapter (the model is then the merged one).
 
     ``problem_type`` = regression tells pipelines and vLLM that the one logit is the score itself, not
     something to put through a sigmoid.
@@ -240,3 +313,7 @@ def write_model(
         write_json(folder / MODEL_CARD, card)
         if aspects is not None:
             save_aspects(folder, aspects)
+        if heads is not None:
+            save_heads(folder, heads)
+        if adapter is not None:
+            adapter.save(folder)
