@@ -140,30 +140,6 @@ def test_aspect_regression_has_its_hand_computed_values_and_leaves_missing_ratin
     torch.testing.assert_close(predicted.grad, torch.tensor([[-4.0, 0.0], [0.0, 0.0], [1.0, -3.0]]))
 
 
-def test_margin_and_score_must_have_one_shape():
-    flat, tall = t(1.0, 2.0), t(1.0, 2.0)[:, None]
-    with pytest.raises(ValueError, match=r"margin must have shape \(2,\), got \(2, 1\)"):
-        bradley_terry(flat, tall, flat)
-    with pytest.raises(ValueError, match="delta"):
-        bradley_terry(tall, flat, flat)
-    with pytest.raises(ValueError, match="p_chosen"):
-        bradley_terry(flat, flat, tall)
-    with pytest.raises(ValueError, match="p_tie"):
-        rao_kupper(flat, flat, flat, tall, torch.tensor(0.5))
-    with pytest.raises(ValueError, match="log_threshold"):
-        rao_kupper(flat, flat, flat, flat, t(0.5))
-    with pytest.raises(ValueError, match="rejected"):
-        centering(flat, tall)
-    with pytest.raises(ValueError, match="score"):
-        log_barrier(tall, 5.0)
-    with pytest.raises(ValueError, match="ratings"):
-        aspect_regression(tall, flat)
-    with pytest.raises(ValueError, match="predicted"):
-        aspect_regression(flat, flat)
-    with pytest.raises(ValueError, match=r"delta must have shape \(1,\)"):
-        bradley_terry(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1.0))
-
-
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 3.5])
 def test_gradcheck_of_the_ranking_losses(gamma):
     delta, margin = d(0.3, -1.2, 4.0, 0.9, grad=True), d(0.1, 0.0, -0.3, 1.0, grad=True)

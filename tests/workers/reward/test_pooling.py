@@ -51,33 +51,6 @@ def test_batch_size_changes_no_score(built):
     torch.testing.assert_close(many, single.repeat(13), atol=1e-5, rtol=1e-5)
 
 
-@torch.no_grad()
-def test_the_padding_side_changes_no_score():
-    model, tokenizer = tiny_model()
-    encoder = ConversationEncoder(tokenizer, 100)
-    rows = [encoder.encode(prompt("why?"), text).ids for text in TEXTS]
-    right = reward_scores(model, *pad(rows, tokenizer.pad_token_id))
-    left = reward_scores(model, *pad(rows, tokenizer.pad_token_id, left=True))
-    torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_padding_with_the_end_token_pools_no_wrong_token():
-    model, tokenizer = tiny_model()
-    encoder = ConversationEncoder(tokenizer, 100)
-    rows = [encoder.encode(prompt("why?"), text).ids for text in TEXTS]
-    by_end = reward_scores(model, *pad(rows, tokenizer.eos_token_id))
-    torch.testing.assert_close(by_end, torch.tensor(alone(model, rows)), atol=1e-5, rtol=1e-5)
-
-
-@torch.no_grad()
-def test_our_pooling_equals_the_model_classes_own(built):
-    model, tokenizer, rows = built
-    ids, mask = pad(rows, tokenizer.pad_token_id)
-    theirs = model(input_ids=ids, attention_mask=mask).logits[:, 0]
-    torch.testing.assert_close(reward_scores(model, ids, mask), theirs.float(), atol=1e-5, rtol=1e-5)
-
-
 def test_batch_scoring_keeps_the_order_and_equals_one_by_one(built):
     model, tokenizer, rows = built
     model.train()

@@ -212,17 +212,6 @@ def test_folds_and_bootstrap_draws_keep_groups_whole():
         assert (np.ptp(drawn[:, groups == g], axis=1) == 0).all()
 
 
-def test_validation_and_test_pairs_are_never_trained_on(tmp_path):
-    pairs = planted_pairs(80, validation=0.25)
-    poison = [dataclasses.replace(p, chosen=p.rejected, rejected=p.chosen, split="test") for p in pairs]
-    train("starter", pairs, SMALL, tmp_path / "clean")
-    result = train("starter", pairs + poison, SMALL, tmp_path / "poisoned")
-    assert result.counts["test_ignored"] == 80
-    texts = items([p.chosen for p in pairs])
-    clean, poisoned = (open_reward_model(tmp_path / n).score(texts).value for n in ("clean", "poisoned"))
-    np.testing.assert_array_equal(clean, poisoned)
-
-
 def test_it_stops_when_asked(tmp_path):
     class Stop(Callbacks):
         def should_stop(self) -> bool:

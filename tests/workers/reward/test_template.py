@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import pytest
 
 from workers.reward import DataError, Message, Pair
 from workers.reward.transformer.batches import encode_pairs
-from workers.reward.transformer.template import DECODER_TEMPLATE, ConversationEncoder, truncate
+from workers.reward.transformer.template import ConversationEncoder, truncate
 
 from .builders import planted_pairs, prompt
 from .transformers_small import ENCODER, TINY, tiny_model
@@ -29,24 +28,6 @@ def test_the_chat_template_is_applied_once(decoder):
     ids = ConversationEncoder(decoder, 500).encode(prompt("the question"), "the answer").ids
     text = decoder.decode(ids)
     assert text == "<|im_start|>user\nthe question<|im_end|><|im_start|>assistant\nthe answer<|im_end|>"
-
-
-def test_special_tokens_are_never_doubled(tokenizer):
-    ids = ConversationEncoder(tokenizer, 500).encode(prompt("the people"), "the law").ids
-    special = set(tokenizer.all_special_ids)
-    assert special & set(ids)
-    assert not any(a == b and a in special for a, b in itertools.pairwise(ids))
-    if tokenizer.cls_token_id is not None:
-        assert ids.count(tokenizer.cls_token_id) == 1
-
-
-def test_a_tokenizer_that_adds_bos_does_not_double_the_templates_bos():
-    tokenizer = tiny_model()[1]
-    tokenizer.add_special_tokens({"bos_token": "<s>"})
-    tokenizer.chat_template = DECODER_TEMPLATE
-    ids = ConversationEncoder(tokenizer, 500).encode(prompt("q"), "a").ids
-    assert ids[0] == tokenizer.bos_token_id
-    assert ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_the_prompt_is_cut_from_the_left_first(decoder):

@@ -23,14 +23,12 @@ from workers.reward import (
     train,
 )
 from workers.reward.transformer.batches import EncodedPair
-from workers.reward.transformer.build import build_model
 from workers.reward.transformer.checkpoint import checkpoints
 from workers.reward.transformer.loop import learning_rate, steps_in_all
-from workers.reward.transformer.pooling import head_of
 from workers.reward.transformer.template import Encoded
 
 from .builders import items, planted_pairs
-from .transformers_small import CALM, ENCODER, TINY, tiny_model
+from .transformers_small import CALM, ENCODER, TINY
 
 PAIRS = planted_pairs(64, validation=0.25)
 
@@ -130,16 +128,6 @@ def test_the_saved_folder_is_a_plain_hugging_face_model(finished):
             assert model(**inputs).logits[0, 0].item() == pytest.approx(float(ours), abs=1e-5)
 
 
-def test_the_raw_score_is_served_not_a_sigmoid(finished):
-    scorer = open_reward_model(finished[0])
-    scores = scorer.score(items([p.rejected for p in PAIRS] + [p.chosen for p in PAIRS]))
-    assert scores.value.min() < 0.0
-    assert scores.value.dtype == np.float32
-    assert scores.heads.shape == (128, 1)
-    assert (scores.n_tokens > 0).all()
-    assert not scores.truncated.any()
-
-
 def test_scoring_flags_what_was_cut(finished):
     scores = open_reward_model(finished[0]).score(items(["money " * 500, "", "😀 \ud800"]))
     assert scores.truncated.tolist() == [True, False, False]
@@ -196,49 +184,6 @@ def test_checkpoints_of_other_data_are_not_continued(finished, tmp_path):
         train("transformer", planted_pairs(64, seed=5), TINY, tmp_path / "m", callbacks=Recorder(die_at=8))
     train("transformer", PAIRS, TINY, tmp_path / "m")
     assert_equal_weights(tmp_path / "m", finished[0])
-
-
-def test_the_seed_decides_the_head_whatever_was_drawn_before(finished, tmp_path):
-    tokenizer = tiny_model()[1]
-    torch.manual_seed(99)
-    one = build_model(TINY, "tiny", tokenizer)
-    torch.rand(1000)
-    two = build_model(TINY, "tiny", tokenizer)
-    other = build_model(dataclasses.replace(TINY, seed=1), "tiny", tokenizer)
-    assert torch.equal(head_of(one).weight, head_of(two).weight)
-    assert not torch.equal(head_of(one).weight, head_of(other).weight)
-    wide = dataclasses.replace(TINY, tiny_hidden=256)
-    assert head_of(build_model(wide, "tiny", tokenizer)).weight.std().item() == pytest.approx(
-        257**-0.5, rel=0.15
-    )
-
-
-def test_continuing_from_a_reward_model_keeps_its_head(finished, tmp_path):
-    folder, _, _ = finished
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    again = build_model(dataclasses.replace(TINY, base=str(folder)), str(folder), tokenizer)
-    assert torch.equal(head_of(again).weight.detach(), weights(folder)["score.weight"])
-    config = dataclasses.replace(TINY, base=str(folder), max_steps=1, learning_rate=1e-12)
-    train("transformer", PAIRS, config, tmp_path / "m")
-    before, after = (
-        open_reward_model(f).score(items(["the law", "lol"])).value for f in (folder, tmp_path / "m")
-    )
-    np.testing.assert_allclose(before, after, atol=1e-5)
-
-
-def test_a_language_model_becomes_a_reward_model_with_its_own_padding_token(tmp_path):
-    from transformers import Qwen2ForCausalLM
-
-    model, tokenizer = tiny_model()
-    causal = Qwen2ForCausalLM(model.config)
-    causal.save_pretrained(tmp_path / "base")
-    tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.save_pretrained(tmp_path / "base")
-    config = dataclasses.replace(TINY, base=str(tmp_path / "base"), max_steps=2)
-    train("transformer", PAIRS, config, tmp_path / "m")
-    saved = AutoTokenizer.from_pretrained(tmp_path / "m")
-    assert saved.pad_token_id != saved.eos_token_id
-    assert AutoConfig.from_pretrained(tmp_path / "m").num_labels == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_clear_word(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..types import Pair
 from .template import ENCODER_TEMPLATE, clean
 
 PAD, START, END, TEXT = "<|pad|>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+MOST_LETTERS = 1000
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -64,6 +66,16 @@ def _learn(
     if isinstance(model, models.BPE):  # every byte is in the vocabulary: no text is unknown, in any script
         trainer: Any = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **options)
     else:
+        texts = [raw.normalizer.normalize_str(text) for text in texts]
+        counts = Counter(
+            c for text in texts for word, _ in raw.pre_tokenizer.pre_tokenize_str(text) for c in word
+        )
+        kept = sorted(sorted(counts, key=lambda c: (-counts[c], c))[:MOST_LETTERS])
+        rare = {ord(c): None for c in counts.keys() - set(kept)}
+        texts = [text.translate(rare) for text in texts]
+        # The trainer itself would number a word's later letters, and choose among rare ones, by the order of a hash
+        # table: other ids, and so other weights, every time.
+        options["special_tokens"] = [*special, *(f"##{c}" for c in kept)]
         trainer = trainers.WordPieceTrainer(**options)
     raw.train_from_iterator(texts, trainer)
     found: dict[str, Any] = json.loads(raw.to_str())["model"]
