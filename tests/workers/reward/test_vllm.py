@@ -19,6 +19,7 @@ from workers.reward import (
     open_reward_model,
     train,
 )
+from workers.reward.cli.main import main
 from workers.reward.folder import MODEL_CARD, read_json
 from workers.reward.transformer.inference import score_rows
 from workers.reward.transformer.scorer import load_scorer
@@ -116,6 +117,17 @@ def test_scores_of_a_server_equal_ours(folder, server):
     assert theirs.n_tokens.tolist() == ours.n_tokens.tolist()
     assert theirs.heads.shape == (len(TEXTS), 1)
     assert theirs.value.dtype == np.float32
+
+
+def test_the_command_line_scores_a_file_by_a_server(folder, server, tmp_path):
+    rows = [{"prompt": "Question?", "response": text} for text in ("lol", "because the evidence")]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    asked = ["score", folder, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--engine", server.address]
+    assert main([str(part) for part in asked]) == 0
+    found = [json.loads(line)["score"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert sum(len(body["input"]) for body in server.requests) == len(PROBES) + 2
+    ours = server.scorer.score(items([row["response"] for row in rows])).value
+    np.testing.assert_allclose(found, ours, atol=1e-4)
 
 
 def test_equal_rows_are_sent_once_in_calls_of_bounded_size(folder, server):

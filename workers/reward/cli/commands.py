@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..api import open_reward_model
+from ..api import preview as preview_of
 from ..api import train as train_model
 from ..compare import gate
 from ..config import TransformerConfig
@@ -46,13 +47,13 @@ class Opened:
     identity: str
 
 
-def _open(name: str) -> Opened:
+def _open(name: str, *, engine: str = "transformers") -> Opened:
     """A model folder, a scorer's file or a word. A file that stands in the folder by that name goes first."""
     place = Path(name)
     if place.is_dir():
         if not (place / MODEL_CARD).is_file():
             raise ConfigError(f"{name} holds no {MODEL_CARD}: it is no folder that this library wrote")
-        scorer = open_written(place) or open_reward_model(place)
+        scorer = open_written(place) or open_reward_model(place, engine=engine)
         return Opened(scorer, place, hash_file(place / MANIFEST))
     if place.is_file():
         spec = read_spec(place)
@@ -135,7 +136,7 @@ def score(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Score a file of responses."""
     from ..scoring import score_file
 
-    opened = _open(asked.model)
+    opened = _open(asked.model, engine=asked.engine)
     if not isinstance(opened.scorer, RewardScorer):
         raise ConfigError(f"a {opened.scorer.kind} scorer compares pairs; it has no score for one response")
     done = score_file(
@@ -217,36 +218,25 @@ def plan(asked: argparse.Namespace, told: Callbacks) -> Result:
 
 
 def preview(asked: argparse.Namespace, told: Callbacks) -> Result:
-    """Text and tokens of the first pairs, as a model reads them."""
-    encoder, own = _encoder_of(asked)
-    paths = asked.data
-    pairs = (pair for path in paths for pair in read_pairs(path)) if paths else own
-    shown, texts = [], []
-    for _number, pair in zip(range(max(1, asked.n)), pairs, strict=False):
+    """Text and tokens of the first pairs, as a model reads them. No weights are read."""
+    place = Path(asked.source)
+    source: Any = place
+    paths: list[Any] = asked.data
+    if not place.is_dir():
+        settings = read_settings(place)
+        source, paths = settings.config, paths or [part.path for part in settings.data]
+        if isinstance(source, ScorerSpec):
+            source = source.model
+    if not paths:
+        raise ConfigError("preview of a model folder needs a file of pairs")
+    pairs = (pair for path in paths for pair in read_pairs(path))
+    shown: list[dict[str, Any]] = []
+    texts = []
+    for pair in itertools.islice(pairs, max(1, asked.n)):
         for side in ("chosen", "rejected"):
-            found = encoder.preview(pair.messages, getattr(pair, side))
+            found = preview_of(source, pair.messages, getattr(pair, side))
             shown.append({"pair": pair.pair_id, "side": side, **found.as_dict()})
-            texts.append(f"── {pair.pair_id}, {side}\n{found}")
+            texts.append(f"{pair.pair_id}, {side}\n{found}")
     if not shown:
         raise DataError("there is no pair to preview")
     return Result("\n\n".join(texts), {"previews": shown})
-
-
-def _encoder_of(asked: argparse.Namespace) -> tuple[Any, Iterator[Pair]]:
-    place = Path(asked.source)
-    if place.is_dir():
-        scorer = open_reward_model(place)
-        encoder = getattr(scorer, "encoder", None)
-        if encoder is None:
-            raise ConfigError(f"a {scorer.kind} reads no tokens")
-        if not asked.data:
-            raise ConfigError("preview of a model folder needs a file of pairs")
-        return encoder, iter(())
-    settings = read_settings(place)
-    config = _needs_transformer(settings)
-    from ..transformer.build import build_tokenizer, locate
-    from ..transformer.template import ConversationEncoder
-
-    pairs = list(settings.pairs())
-    tokenizer = build_tokenizer(config, locate(config), pairs)
-    return ConversationEncoder(tokenizer, config.max_length), iter(pairs)

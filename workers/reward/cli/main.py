@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--on-error", choices=["stop", "skip"], default="stop", help="at a row that cannot be used"
     )
+    made.add_argument(
+        "--engine", default="transformers", help="transformers, vllm, or the address of a vLLM server"
+    )
     made = command("preview", "the exact text and tokens that a model reads of the first pairs")
     made.add_argument("source", help="a run's file (.yaml) or a model folder")
     made.add_argument("data", nargs="*", help="files of pairs; the run's own where left out")
