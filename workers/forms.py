@@ -10,7 +10,7 @@ from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext_lazy as _
 
 from workers.models import ModelKind
-from workers.reward.config import config_from_dict, config_to_dict
+from workers.reward.scorers import SCORER_KINDS, settings_from_dict, settings_to_dict
 
 NAMES = {
     ModelKind.STARTER: ("heads", "seed"),
@@ -30,6 +30,11 @@ NAMES = {
         "heads",
         "seed",
     ),
+    ModelKind.DPO: ("model", "reference", "beta", "reduction"),
+    ModelKind.PERPLEXITY: ("model",),
+    ModelKind.PAIR: ("model", "architecture", "template"),
+    ModelKind.LONGEST: (),
+    ModelKind.RANDOM: ("seed",),
 }
 
 
@@ -136,13 +141,50 @@ class KindForm(forms.Form):
         max_value=10,
         help_text=_("0 is off; 0.01 keeps scores between -5 and 5."),
     )
+    model = forms.CharField(
+        label=_("Model"),
+        required=False,
+        max_length=300,
+        help_text=_(
+            "A local folder or a hub id. Nothing of it is trained: the run fits its temperature, evaluates it, and "
+            "the gate judges it like any candidate. In production a folder must lie in one of those listed in the "
+            "setting CHOSEN_MODEL_DIRS."
+        ),
+    )
+    reference = forms.CharField(
+        label=_("Reference model"),
+        required=False,
+        max_length=300,
+        help_text=_("What the policy was trained from. Left empty, the policy's own log-probability counts."),
+    )
+    beta = forms.FloatField(label=_("Beta"), required=False, min_value=1e-9, max_value=1e6)
+    reduction = forms.ChoiceField(
+        label=_("Over the tokens of an answer"),
+        required=False,
+        choices=[("sum", _("sum")), ("avg", _("mean")), ("norm", _("minus the norm"))],
+    )
+    architecture = forms.ChoiceField(
+        label=_("How it answers"),
+        required=False,
+        choices=[("classifier", _("by a score")), ("seq2seq", _("by writing A or B"))],
+        help_text=_("It is asked in both orders, so that what it prefers by position cancels."),
+    )
+    template = forms.CharField(
+        label=_("Template"),
+        required=False,
+        max_length=4000,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("With {prompt}, {first} and {second}, in this order."),
+    )
     seed = forms.IntegerField(label=_("Seed"), required=False, min_value=0, max_value=2**31 - 1)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         defaults: dict[str, set[str]] = {}
         for kind, names in NAMES.items():
-            values = config_to_dict(config_from_dict(kind, {}))
+            # Scorers share their defaults; only some can do without a model.
+            values = settings_to_dict(settings_from_dict("longest" if kind in SCORER_KINDS else kind, {}))
             for name in names:
                 defaults.setdefault(name, set()).add(str(values[name]))
         for name, found in defaults.items():

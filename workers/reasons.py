@@ -150,6 +150,9 @@ WORDS: dict[str, Callable[[Numbers], str]] = {
     "by_hand": _by_hand,
     "rolled_back": _rolled_back,
     "crowned_meanwhile": lambda _r: _("Somebody had already made it champion by hand."),
+    "baseline": lambda _r: _(
+        "A baseline is there to be beaten; only somebody can make it champion, by hand."
+    ),
     "champion_unreadable": lambda _r: _("The champion's files could not be read, so there was none to beat."),
     "champion_data_unreadable": lambda _r: _(
         "The champion's training data could not be read, so it may have seen some of these pairs."

@@ -19,6 +19,12 @@ class ModelKind(models.TextChoices):
     STARTER = "starter", _("starter (linear, n-grams)")
     EMBEDDING = "embedding", _("head on a frozen base model")
     TRANSFORMER = "transformer", _("transformer")
+    # Scorers whose weights are given: a run fits their temperature and nothing else.
+    DPO = "dpo", _("DPO policy")
+    PERPLEXITY = "perplexity", _("perplexity of a language model")
+    PAIR = "pair", _("pair model")
+    LONGEST = "longest", _("longest wins")
+    RANDOM = "random", _("random")
 
 
 class ModelState(models.TextChoices):

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from workers.models import ModelKind
 from workers.reward.compare import GateRules
+from workers.reward.scorers import SCORER_KINDS
 
 # Under this many settled comparisons a tenth would be too few to test on.
 FEW_LABELS = 2000
 SMALL_FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
 # The first model only has to be better than chance on a few pairs, since any order of the queue beats none. A later
-# one replaces something that works: it has to meet the defaults of `GateRules`.
+# one replaces something that works: it has to meet the defaults of `GateRules`. So has a scorer, which learned nothing
+# from the project's labels.
 FIRST_RULES: dict[str, Any] = {"minimum_pairs": 5, "first_champion_free": True}
+# There to be beaten: never promoted but by hand.
+BASELINES = (ModelKind.RANDOM, ModelKind.LONGEST)
 
 
 def snapshot_config_for(config: Mapping[str, Any], *, settled: int) -> dict[str, Any]:
@@ -24,6 +29,8 @@ def snapshot_config_for(config: Mapping[str, Any], *, settled: int) -> dict[str,
     return {**config, "fractions": SMALL_FRACTIONS}
 
 
-def gate_rules_for(rules: Mapping[str, Any], *, has_champion: bool) -> GateRules:
-    """The rules of a run. Raises ConfigError for values out of bounds, TypeError for unknown names."""
-    return GateRules(**{**({} if has_champion else FIRST_RULES), **rules})
+def gate_rules_for(rules: Mapping[str, Any], *, has_champion: bool, kind: str = "") -> GateRules:
+    """The rules of a run that makes a model of `kind`. Raises ConfigError for values out of bounds, TypeError for
+    unknown names."""
+    is_first = not has_champion and kind not in SCORER_KINDS
+    return GateRules(**{**(FIRST_RULES if is_first else {}), **rules})

@@ -20,6 +20,7 @@ from workers.models import HELD_OUT, Evaluation, EvaluationScores, RewardModel
 from workers.reward.compare import PairScores
 from workers.reward.evaluate import Evaluation as Report
 from workers.reward.evaluate import evaluate
+from workers.reward.measure import write_report
 from workers.reward.types import RewardScorer
 from workers.services.callbacks import JobCallbacks
 from workers.services.folders import model_open
@@ -86,6 +87,11 @@ def _columns(measured: Measured) -> dict[str, bytes]:
     }
 
 
+def keep_report(model: RewardModel, snapshot: Snapshot, report: Report) -> None:
+    """Write the figures beside the model's folder too, for whoever reads files (workers.reward.measure)."""
+    write_report(model.folder, f"snapshot {snapshot.number}, {HELD_OUT}", report.as_dict())
+
+
 def evaluation_start(*, model: RewardModel, snapshot: Snapshot, created_by: User | None = None) -> Job:
     """Enqueue the evaluation of a model on a snapshot; a job that does this already is returned instead."""
     params = {"model_id": model.pk, "snapshot_id": snapshot.pk}
@@ -136,4 +142,6 @@ def evaluate_on(context: JobContext, model: RewardModel, snapshot: Snapshot) -> 
     measured = measure(context, model_open(model), snapshot, without=seen)
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
-        return store_evaluation(model, snapshot, report, measured)
+        evaluation = store_evaluation(model, snapshot, report, measured)
+    keep_report(model, snapshot, report)
+    return evaluation

@@ -20,7 +20,7 @@ from labeling.snapshots import SnapshotError, read_snapshot
 from workers.models import RewardModel
 from workers.pairs import row_to_pair
 from workers.reward.compare import PairScores
-from workers.reward.types import Callbacks, Item, Pair, RewardScorer
+from workers.reward.types import Callbacks, Item, Pair, PairScorer, RewardScorer
 
 # Responses, or characters of them, that are scored at a time.
 SCORE_ITEMS = 2048
@@ -115,7 +115,12 @@ def seen_by_champion(snapshot: Snapshot, champion: RewardModel) -> tuple[set[str
 def score_pairs(
     scorer: RewardScorer, pairs: Iterable[Pair], *, callbacks: Callbacks | None = None
 ) -> PairScores:
-    """Scores of both sides, each (N,). A response that stands in many pairs is scored once."""
+    """Scores of both sides, each (N,). A response that stands in many pairs is scored once.
+
+    A scorer that compares is asked about each pair: the difference stands for `chosen`, 0 for `rejected`.
+    """
+    if isinstance(scorer, PairScorer):
+        return _compare_pairs(scorer, pairs, callbacks=callbacks)
     places: dict[bytes, int] = {}
     value, chosen, rejected = array("d"), array("q"), array("q")
     waiting: list[Item] = []
@@ -145,3 +150,19 @@ def score_pairs(
         scores[np.array(rejected, dtype=np.int64)],
         scorer.temperature,
     )
+
+
+def _compare_pairs(scorer: PairScorer, pairs: Iterable[Pair], *, callbacks: Callbacks | None) -> PairScores:
+    found = array("d")
+    waiting: list[Pair] = []
+    characters = 0
+    for pair in pairs:
+        waiting.append(pair)
+        characters += len(pair.chosen) + len(pair.rejected)
+        if 2 * len(waiting) >= SCORE_ITEMS or characters >= SCORE_CHARACTERS:
+            found.extend(scorer.difference(waiting, callbacks=callbacks))
+            waiting, characters = [], 0
+    if waiting:
+        found.extend(scorer.difference(waiting, callbacks=callbacks))
+    difference = np.array(found, dtype=np.float64)
+    return PairScores(difference, np.zeros(len(difference)), scorer.temperature)

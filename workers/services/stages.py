@@ -20,15 +20,15 @@ from workers.models import GateDecision, RewardModel, TrainingRun
 from workers.pairs import rows_to_pairs
 from workers.reward.api import train
 from workers.reward.compare import compare, gate
-from workers.reward.config import config_from_dict
 from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
-from workers.reward.folder import MODEL_CARD, read_json
+from workers.reward.folder import MODEL_CARD, manifest_hash, read_json
+from workers.reward.scorers import settings_from_dict
 from workers.reward.types import RewardScorer
 from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
-from workers.services.defaults import gate_rules_for, snapshot_config_for
-from workers.services.evaluating import measure, report_of, store_evaluation
-from workers.services.folders import embeddings_folder, manifest_hash, model_open, model_path, place_model
+from workers.services.defaults import BASELINES, gate_rules_for, snapshot_config_for
+from workers.services.evaluating import keep_report, measure, report_of, store_evaluation
+from workers.services.folders import embeddings_folder, model_open, model_path, place_model
 from workers.services.gate import gate_apply
 from workers.services.held_out import held_out, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
@@ -88,7 +88,7 @@ def train_model(context: JobContext, run: TrainingRun) -> None:
 
 
 def _train_into(context: JobContext, run: TrainingRun, trained: Path) -> None:
-    config = config_from_dict(run.kind, run.config)
+    config = settings_from_dict(run.kind, run.config)
     work = context.checkpoint_dir / "work"
     _adopt_work(context, work)
     callbacks = RunCallbacks(context, run)
@@ -155,6 +155,7 @@ def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
         store_evaluation(model, snapshot, report, measured)
+    keep_report(model, snapshot, report)
 
 
 def gate_model(context: JobContext, run: TrainingRun) -> None:
@@ -187,15 +188,22 @@ def _decide(
     theirs = None if opponent is None else measure(context, opponent, snapshot, without=seen)
     pairs = held_out(snapshot, without=seen)
     comparison = compare(ours.scores, theirs.scores if theirs else None, pairs)
-    result = gate(comparison, gate_rules_for(run.gate_rules, has_champion=theirs is not None))
+    rules = gate_rules_for(run.gate_rules, has_champion=theirs is not None, kind=run.kind)
+    result, is_baseline = gate(comparison, rules), run.kind in BASELINES
     reasons = [
         {"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons
     ] + notes
+    if is_baseline:
+        reasons.append({"code": "baseline", "passed": False})
     with context.guarded():
         if comparison.champion is not None and champion is not None and theirs is not None:
             store_evaluation(champion, snapshot, comparison.champion, theirs)
         return gate_apply(
-            run=run, candidate=candidate, champion=champion, promote=result.promote, reasons=reasons
+            run=run,
+            candidate=candidate,
+            champion=champion,
+            promote=result.promote and not is_baseline,
+            reasons=reasons,
         )
 
 

@@ -22,14 +22,16 @@ from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
 from workers.errors import BadTrainingConfig, NotEnoughLabels, TrainingBusy
 from workers.models import ModelKind, RunState, RunTrigger, TrainingRun
-from workers.reward.config import config_from_dict, config_to_dict
 from workers.reward.errors import ConfigError
+from workers.reward.scorers import settings_from_dict, settings_to_dict
 from workers.services.defaults import gate_rules_for
 
 # Below this a split by group leaves nothing to test on.
 MIN_SETTLED = 10
 # `name` or `owner/name`, as the hubs write it; anything else is taken for a path.
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+# Settings that may name a folder: a base, a scorer's model, its reference, a file of verdicts.
+FOLDER_SETTINGS = ("base", "model", "reference", "verdicts")
 _ENDED = {
     JobState.FAILED: RunState.FAILED,
     JobState.CANCELLED: RunState.CANCELLED,
@@ -40,24 +42,26 @@ _ENDED = {
 def resolve_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The complete settings as plain JSON. Raises BadTrainingConfig with the library's sentence."""
     try:
-        return config_to_dict(config_from_dict(kind, config))
+        return settings_to_dict(settings_from_dict(kind, config))
     except ConfigError as error:
         raise BadTrainingConfig(str(error)) from error
 
 
 def check_base(project: Project, config: dict[str, Any]) -> None:
-    """In production a local backbone lies in an allowed folder or is this project's own model.
+    """In production a local backbone, or model of a scorer, lies in an allowed folder or is this project's own.
 
     A path elsewhere would let a manager read another project's weights. Raises BadTrainingConfig.
     """
-    base = str(config.get("base", ""))
-    if settings.EMBEDDED or not base or (HUB_ID.fullmatch(base) and not Path(base).exists()):
-        return
     roots = [Path(settings.DATA_DIR) / "models" / str(project.pk), *map(Path, settings.MODEL_DIRS)]
-    if not any(Path(base).resolve().is_relative_to(root.resolve()) for root in roots):
-        raise BadTrainingConfig(
-            _("base: a local folder must lie in CHOSEN_MODEL_DIRS or be a model of this project.")
-        )
+    for key in FOLDER_SETTINGS:
+        name = str(config.get(key, ""))
+        if settings.EMBEDDED or not name or (HUB_ID.fullmatch(name) and not Path(name).exists()):
+            continue
+        if not any(Path(name).resolve().is_relative_to(root.resolve()) for root in roots):
+            raise BadTrainingConfig(
+                _("%(setting)s: a local folder must lie in CHOSEN_MODEL_DIRS or be a model of this project.")
+                % {"setting": key}
+            )
 
 
 def check_snapshot_config(config: dict[str, Any]) -> None:

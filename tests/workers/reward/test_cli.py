@@ -184,6 +184,25 @@ def test_a_plan_is_printed_and_nothing_trained(place, capsys):
     assert "steps an epoch" in capsys.readouterr().out
 
 
+def test_a_preview_shows_what_is_read_of_the_first_pairs(place, capsys):
+    assert "reads text and no tokens" in complaint(capsys, "preview", place / "run.yaml")
+    (place / "run.yaml").write_text(
+        CONFIG.split("model:")[0].replace("starter", "transformer") + "model: {tiny_vocabulary: 320}\n"
+    )
+    found = run(capsys, "preview", place / "run.yaml", "-n", 2)["previews"]
+    assert [(one["pair"], one["side"]) for one in found] == [
+        ("p0", "chosen"),
+        ("p0", "rejected"),
+        ("p1", "chosen"),
+        ("p1", "rejected"),
+    ]
+    first = rows(1)[0]
+    assert first["prompt"] in found[0]["text"]
+    assert found[0]["text"].count(first["chosen"]) == 1
+    assert "".join(text for _id, text, _prompt, _special in found[0]["tokens"]).startswith("<|im_start|>")
+    assert "needs a file of pairs" in complaint(capsys, "preview", place)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

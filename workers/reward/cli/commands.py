@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ from ..rewardbench import read_rewardbench, score_questions
 from ..rewardbench import rewardbench as benchmark
 from ..scorers import ScorerSpec, open_scorer, spec_to_dict
 from ..scorers.folder import open_written
+from ..tensorboard import TensorBoard
 from ..types import Callbacks, Pair, RewardScorer
 from .console import comparison_text, evaluation_text, rewardbench_text
 from .settings import RunSettings, read_settings, read_spec
 
 WORDS = ("random", "longest")
+# Of the processes that a launcher started, one evaluates and reports.
+IS_FIRST = os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ def _options(asked: argparse.Namespace) -> dict[str, Any]:
 def train(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Train, then evaluate on the test split where there is one, and keep the report beside the folder."""
     settings = read_settings(asked.config)
+    if asked.tensorboard and IS_FIRST:
+        told = TensorBoard(asked.tensorboard, told)
     result = train_model(settings.kind, settings.pairs(), settings.config, settings.out, callbacks=told)
     values: dict[str, Any] = {"kind": settings.kind, **result.as_dict(), "evaluation": None}
+    if not IS_FIRST:
+        return Result("", values)
     counts = ", ".join(f"{name} {count:,}" for name, count in result.counts.items())
     text = f"{settings.kind} in {settings.out} after {result.seconds:.1f} s ({counts})"
     held_out = [pair for pair in settings.pairs() if pair.split == "test"]

@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command("train", "train the model that a file describes, and evaluate it on its test split")
     made.add_argument("config", help="the run's file (.yaml)")
+    made.add_argument(
+        "--tensorboard", metavar="FOLDER", help="write live figures there as TensorBoard events"
+    )
     made = command("evaluate", "accuracy, calibration and slices on labeled pairs, beside two baselines")
     model(made, "model")
     pairs(made)
@@ -92,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     told.done()
-    _print(result, as_json=asked.json)
+    if commands.IS_FIRST:
+        _print(result, as_json=asked.json)
     return 0
 
 

@@ -72,6 +72,6 @@ def fingerprint(name: str) -> str | None:
     if not folder.is_dir():
         return None
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in READ):
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in READ):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
