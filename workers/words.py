@@ -9,8 +9,11 @@ from workers.reward.errors import (
     ConfigError,
     CorruptModelError,
     DataError,
+    ModelUnavailableError,
     NotFiniteError,
+    PeerError,
     RewardError,
+    ScoresExplodedError,
     UntrustedModelError,
 )
 
@@ -33,8 +36,11 @@ ERRORS: dict[type[RewardError], str] = {
     ConfigError: gettext_noop("The training settings are refused: %(detail)s"),
     DataError: gettext_noop("The data cannot be used: %(detail)s"),
     CorruptModelError: gettext_noop("The files of a model are damaged: %(detail)s"),
+    ModelUnavailableError: gettext_noop("A model could not be read or fetched: %(detail)s"),
     UntrustedModelError: gettext_noop("A model is refused for what its folder holds: %(detail)s"),
     NotFiniteError: gettext_noop("Training ran into numbers that are not finite: %(detail)s"),
+    ScoresExplodedError: gettext_noop("The scores grew beyond every useful range: %(detail)s"),
+    PeerError: gettext_noop("Another process of the training failed: %(detail)s"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def train(
     fitted and its folder written. Raises ``RewardError``s.
     """
     out = Path(out_dir)
+    if kind != "transformer" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"a {kind} trains in one process: start the command without a launcher")
     if kind == "starter" and isinstance(config, StarterConfig):
         from .starter.train import train_starter
 

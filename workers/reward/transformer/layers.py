@@ -104,9 +104,8 @@ def _attend(attn: Any, states: Tensor, ends: Tensor | None, *, tree: Pack, **opt
         attended: Tensor = attn(hidden_states=states, tree=tree, **options)[0]
         return attended if ends is None else attended[:, ends]
     is_shared = callable(options["kernel"])  # the tokens of one pack, dealt to several processes
-    if ends is not None and (
-        is_shared or len(ends) * FEW > states.shape[1]
-    ):  # a mask over many would cost more
+    # A mask over many would cost more.
+    if ends is not None and (is_shared or len(ends) * FEW > states.shape[1]):
         return _attend(attn, states, None, tree=tree, **options)[:, ends]
     asking = states if ends is None else states[:, ends]
     query, key = (
