@@ -17,6 +17,15 @@ def model_for(user: AnyUser, slug: str, number: int, capability: Capability = Ca
     return within(queryset, number=number)
 
 
+def models_for(
+    user: AnyUser, slug: str, first: int, second: int, capability: Capability = Capability.VIEW
+) -> tuple[RewardModel, RewardModel]:
+    """Two models of one project, to be held against each other."""
+    project = project_for(user, slug, capability)
+    queryset = RewardModel.objects.filter(project=project).select_related("project", "snapshot")
+    return within(queryset, number=first), within(queryset, number=second)
+
+
 def run_for(user: AnyUser, slug: str, pk: int, capability: Capability = Capability.VIEW) -> TrainingRun:
     project = project_for(user, slug, capability)
     queryset = TrainingRun.objects.filter(project=project).select_related(

@@ -53,3 +53,7 @@ class ChampionMoved(WorkersError):  # noqa: N818
 
 class PromotionRefused(WorkersError):  # noqa: N818
     """This model cannot become champion now; the message says why."""
+
+
+class ReadsNoTokens(WorkersError):  # noqa: N818
+    """The model reads plain text: there is neither a template nor a token to show."""

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from workers.models import RewardModel
-from workers.selectors.evaluations import SliceRow
+from workers.selectors.evaluations import People, SliceRow
 
 Figures = Mapping[str, Any]
 
@@ -33,14 +33,14 @@ def hundredths(share: float) -> int:
     return round(100 * share)
 
 
-def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), ceiling: float | None = None) -> list[Said]:
+def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), people: People | None = None) -> list[Said]:
     """The sentences of one evaluation, the most important first; empty without a pair to judge by."""
     value = report["accuracy"]["value"] if report.get("n") else None
     if value is None:
         return []
     found = [_accuracy(report), _longest(report)]
-    if ceiling is not None:
-        found.append(_ceiling(value, ceiling))
+    if people is not None and people.everybody is not None and people.ceiling.value is not None:
+        found.append(_ceiling(people.everybody, people.ceiling.value))
     if report.get("ece") is not None:
         found.append(_calibration(report))
     if (correlation := report.get("length_correlation")) is not None:
@@ -103,19 +103,23 @@ def _longest(report: Figures) -> Said:
     )
 
 
-def _ceiling(value: float, ceiling: float) -> Said:
-    values = {"people": hundredths(ceiling), "gap": hundredths(ceiling - value)}
-    if value >= ceiling - NEAR_CEILING:
+def _ceiling(everybody: float, ceiling: float) -> Said:
+    values = {"people": hundredths(ceiling), "model": hundredths(everybody)}
+    values["gap"] = values["people"] - values["model"]
+    if everybody >= ceiling - NEAR_CEILING:
         return Said(
             _(
-                "Two people agree with each other in %(people)d of 100: it agrees with people about as often as they "
-                "do among themselves, so more labels of this kind will hardly raise the figure."
+                "It says what a person said in %(model)d of 100 votes. Two people agree with each other in %(people)d: "
+                "there is little to gain that people agree on."
             )
             % values,
             "ok",
         )
     return Said(
-        _("Two people agree with each other in %(people)d of 100: there are up to %(gap)d points to gain.")
+        _(
+            "It says what a person said in %(model)d of 100 votes. Two people agree with each other in %(people)d: up "
+            "to %(gap)d points may be gained."
+        )
         % values
     )
 

@@ -313,8 +313,17 @@ def reliability_chart(bins: Sequence[Bin], *, title: str, lowest: float = 0.0) -
     across = nice_ticks(lowest, 1.0, 5)
     names = format_html_join(
         "",
-        '<text x="{}" y="{}" text-anchor="middle">{}</text>',
-        ((_n(frame.x(t)), HEIGHT - 8, f"{t:.1f}") for t in across if lowest <= t <= 1.0),
+        '<text x="{}" y="{}" text-anchor="{}">{}</text>',
+        (
+            (
+                _n(frame.x(t)),
+                HEIGHT - 8,
+                "start" if t == lowest else "end" if t == 1.0 else "middle",
+                f"{t:.1f}",
+            )
+            for t in across
+            if lowest <= t <= 1.0
+        ),
     )
     diagonal = format_html(
         '<line class="ref" x1="{}" y1="{}" x2="{}" y2="{}"/>',

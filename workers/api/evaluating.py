@@ -17,10 +17,10 @@ from rest_framework.views import APIView
 from labeling.access import Capability, comparison_for, project_for, snapshot_for
 from labeling.models import Snapshot, SnapshotState
 from webapp.api.errors import Conflict
-from workers.access import model_for, preview_for, report_for
+from workers.access import model_for, models_for, preview_for, report_for
 from workers.api.serializers import CompareSerializer, EvaluateSerializer, PreviewSerializer
 from workers.api.views import asked_number, person
-from workers.errors import BadTrainingConfig
+from workers.errors import BadTrainingConfig, ReadsNoTokens
 from workers.models import RewardModel
 from workers.selectors.evaluations import (
     comparison_of,
@@ -116,8 +116,7 @@ class CompareView(APIView):
         """Both models. Raises Http404, and ValidationError for one and the same."""
         if numbers["a"] == numbers["b"]:
             raise serializers.ValidationError({"b": [_("Choose two different models.")]})
-        first, second = (model_for(person(request), slug, numbers[name], capability) for name in ("a", "b"))
-        return first, second
+        return models_for(person(request), slug, numbers["a"], numbers["b"], capability)
 
     @staticmethod
     def head(first: RewardModel, second: RewardModel, snapshot: Snapshot) -> dict[str, Any]:
@@ -143,6 +142,8 @@ class PreviewView(APIView):
             job = preview_start(project=project, reader=reader, reading=reading, created_by=person(request))
         except BadTrainingConfig as error:
             raise serializers.ValidationError({"config": [str(error)]}) from error
+        except ReadsNoTokens as error:
+            raise serializers.ValidationError({"kind": [_("A starter reads text and no tokens.")]}) from error
         return Response({"job": str(job.uid), "preview": str(job.uid)}, status=status.HTTP_202_ACCEPTED)
 
 

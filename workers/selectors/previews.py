@@ -37,6 +37,9 @@ class Shown:
     text: str
     text_cut: bool
     truncated: bool
+    cut_prompt: int
+    cut_answer: int
+    max_length: int
     template_hash: str
     warnings: list[str]
 
@@ -75,6 +78,9 @@ def shown(found: dict[str, Any]) -> Shown:
         text=found["text"][:CHARACTERS_SHOWN],
         text_cut=len(found["text"]) > CHARACTERS_SHOWN,
         truncated=bool(found["truncated"]),
+        cut_prompt=found.get("cut_prompt", 0),
+        cut_answer=found.get("cut_answer", 0),
+        max_length=found.get("max_length", 0),
         template_hash=str(found["template_hash"]),
         warnings=[str(line) for line in found["warnings"]],
         **counts,

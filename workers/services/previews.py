@@ -19,17 +19,20 @@ from webapp.jobs.messages import message
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
-from workers.models import RewardModel
+from workers.errors import ReadsNoTokens
+from workers.models import ModelKind, RewardModel
 from workers.pairs import to_messages
 from workers.reward.config import config_from_dict
+from workers.reward.errors import ModelUnavailableError
 from workers.reward.types import Message
 from workers.services.training import check_base, resolve_config
-from workers.words import step_words
+from workers.words import error_words, step_words
 
 if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
 
 KIND = "reward.preview"
+READ_TOKENS = (ModelKind.EMBEDDING, ModelKind.TRANSFORMER)
 FILE = "preview.json"
 
 
@@ -55,7 +58,9 @@ class Reading:
 def preview_start(
     *, project: Project, reader: Reader, reading: Reading, created_by: User | None = None
 ) -> Job:
-    """Enqueue a preview. Raises BadTrainingConfig for settings that no training would take."""
+    """Enqueue a preview. Raises BadTrainingConfig for settings that no training would take, and ReadsNoTokens."""
+    if (reader.model.kind if reader.model else reader.kind) not in READ_TOKENS:
+        raise ReadsNoTokens
     params: dict[str, Any] = {"project_id": project.pk}
     if reader.model is not None:
         params["model_id"] = reader.model.pk
@@ -82,7 +87,10 @@ def run_preview(context: JobContext) -> dict[str, Any]:
 
     context.progress(0, 1, step_words("preview"))
     messages, answer = _text(context.params)
-    found = asdict(preview(_source(context.params), messages, answer))
+    try:
+        found = asdict(preview(_source(context.params), messages, answer))
+    except ModelUnavailableError as error:  # somebody waits: the hub is not asked again
+        raise PermanentJobError(error_words(error)) from error
     target = context.checkpoint_dir / FILE
     beside = target.with_suffix(".tmp")
     beside.write_text(json.dumps(found), encoding="utf-8")

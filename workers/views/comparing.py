@@ -19,7 +19,7 @@ from labeling.pages import project_context
 from labeling.selectors.reveals import responses_in_hand
 from webapp.ui.tracks import gap_scale, interval_track
 from webapp.users.models import User
-from workers.access import model_for
+from workers.access import models_for
 from workers.meaning import comparison_meaning
 from workers.models import ModelComparison, RewardModel
 from workers.selectors.disagreements import disagreement_rows
@@ -52,12 +52,13 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     if posted:
         return _start(request, project, pair, snapshot)
     row = comparison_of(*pair, snapshot) if pair and snapshot else None
+    models = list(RewardModel.objects.filter(project=project).order_by("-number")[:MODELS_SHOWN])
     context = project_context(request, project, "models") | {
-        "models": list(RewardModel.objects.filter(project=project).order_by("-number")[:MODELS_SHOWN]),
+        "models": models,
         "snapshots": snapshots_to_evaluate(project),
         "snapshot": snapshot,
         "pair": pair,
-        "chosen": _chosen(project, values),
+        "chosen": _chosen(models, values),
         "same": number_asked(values, "a") is not None
         and number_asked(values, "a") == number_asked(values, "b"),
         "row": row,
@@ -75,21 +76,22 @@ def _pair_asked(request: HttpRequest, slug: str, values: QueryDict) -> Pair | No
     a, b = number_asked(values, "a"), number_asked(values, "b")
     if a is None or b is None or a == b:
         return None
-    return model_for(request.user, slug, a), model_for(request.user, slug, b)
+    return models_for(request.user, slug, a, b)
 
 
 def _snapshot_of(pair: Pair) -> Snapshot:
     return max((model.snapshot for model in pair), key=lambda snapshot: snapshot.number)
 
 
-def _chosen(project: Project, values: QueryDict) -> dict[str, int | None]:
+def _chosen(models: list[RewardModel], values: QueryDict) -> dict[str, int | None]:
     """What the two lists of the form say: what was asked for, else the newest version and the one to beat."""
-    numbers = RewardModel.objects.filter(project=project).order_by("-number")
-    newest = numbers.values_list("number", "state")[:MODELS_SHOWN]
-    first = newest[0][0] if newest else None
-    champion = next((number for number, state in newest if state == "champion" and number != first), None)
-    second = champion or next((number for number, _state in newest if number != first), None)
-    return {"a": number_asked(values, "a") or first, "b": number_asked(values, "b") or second}
+    first = models[0] if models else None
+    others = models[1:]
+    second = next((model for model in others if model.is_champion), others[0] if others else None)
+    return {
+        "a": number_asked(values, "a") or (first.number if first else None),
+        "b": number_asked(values, "b") or (second.number if second else None),
+    }
 
 
 def _start(

@@ -97,7 +97,7 @@ def _figures(request: HttpRequest, model: RewardModel, found: Evaluation) -> dic
         "champion": champion if other else None,
         "other": honest(other.accuracy, other.low, other.high, other.n) if other else None,
         "ceiling": ceiling,
-        "said": meaning(report, slices=slices, ceiling=ceiling) if report else [],
+        "said": meaning(report, slices=slices, people=people) if report else [],
         "reliability": reliability(report),
         "fitted": temperature_fitted(model),
         "people": people,

@@ -22,7 +22,7 @@ from workers.meaning import meaning
 from workers.models import RewardModel
 from workers.reasons import sentences, why_not
 from workers.selectors.ceiling import human_ceiling
-from workers.selectors.evaluations import evaluations_of, slice_rows
+from workers.selectors.evaluations import evaluations_of, people_of, slice_rows
 from workers.selectors.models import champion_of, rollback_target, version_rows
 from workers.selectors.panels import newest_run
 from workers.selectors.runs import runs
@@ -68,7 +68,7 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "workers/model_list.html", project_context(request, project, "models") | context)
 
 
-def evaluation_context(model: RewardModel, ceiling: float | None) -> dict[str, Any]:
+def evaluation_context(model: RewardModel) -> dict[str, Any]:
     """The newest evaluation in short; its own page has the rest."""
     evaluation = evaluations_of(model).first()
     report: dict[str, Any] = evaluation.report if evaluation else {}
@@ -78,7 +78,7 @@ def evaluation_context(model: RewardModel, ceiling: float | None) -> dict[str, A
         "report": report,
         "longest": baselines.get("longest") or {},
         "random": baselines.get("random") or {},
-        "said": meaning(report, slices=slice_rows(report), ceiling=ceiling) if report else [],
+        "said": meaning(report, slices=slice_rows(report), people=people_of(report)) if report else [],
     }
 
 
@@ -89,14 +89,14 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     bins = score_bins(model)
     counted = model.scores.aggregate(n=Count("pk"), truncated=Count("pk", filter=Q(is_truncated=True)))
     decisions = model.gate_decisions.select_related("previous_champion", "user", "run").order_by("-pk")
-    champion, ceiling = champion_of(model.project), human_ceiling(model.project)
+    champion = champion_of(model.project)
     context = {
         "model": model,
         "run": getattr(model, "run", None),
         "decisions": [{"decision": d, "sentences": sentences(d.reasons)} for d in decisions],
         "children": model.children.order_by("number"),
         "champion": champion,
-        "ceiling": ceiling,
+        "ceiling": human_ceiling(model.project),
         "score_chart": score_histogram(bins),
         "score_bins": bins,
         "score_count": counted["n"],
@@ -104,8 +104,7 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "rollback_to": rollback_target(model.project) if model.is_champion else None,
         "has_files": (model.folder / "manifest.json").is_file(),
     }
-    page = project_context(request, model.project, "models") | evaluation_context(model, ceiling)
-    page |= context
+    page = project_context(request, model.project, "models") | evaluation_context(model) | context
     return render(request, "workers/model_detail.html", page)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,7 +17,7 @@ from labeling.access import Capability, comparison_for, project_for
 from labeling.models import Comparison, Project
 from labeling.pages import project_context
 from workers.access import model_for, preview_for
-from workers.errors import BadTrainingConfig
+from workers.errors import BadTrainingConfig, ReadsNoTokens
 from workers.forms import KindForm
 from workers.models import RewardModel
 from workers.selectors.previews import preview_page
@@ -41,10 +41,16 @@ class TextForm(forms.Form):
         label=_("Response"), required=False, choices=[("a", _("Response A")), ("b", _("Response B"))]
     )
     prompt = forms.CharField(
-        label=_("Or a prompt of your own"), required=False, max_length=MOST_CHARACTERS, widget=forms.Textarea
+        label=_("Or a prompt of your own"),
+        required=False,
+        max_length=MOST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
     answer = forms.CharField(
-        label=_("and a response to it"), required=False, max_length=MOST_CHARACTERS, widget=forms.Textarea
+        label=_("and a response to it"),
+        required=False,
+        max_length=MOST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -59,45 +65,47 @@ class TextForm(forms.Form):
 def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
     """Choose what reads and what is read. A POST names a `model`, or the settings of a training as its form has them;
     asked for by htmx it answers with the live part alone."""
+    posted = request.method == "POST"
     project = project_for(request.user, slug, Capability.MANAGE)
-    values = request.POST if request.method == "POST" else request.GET
+    values = request.POST if posted else request.GET
     number = number_asked(values, "model")
     model = model_for(request.user, slug, number, Capability.MANAGE) if number else None
     text = TextForm(request.POST or None, initial={"comparison": number_asked(values, "comparison")})
-    kind = KindForm(request.POST if request.method == "POST" and not model else None)
-    problems: list[str] = []
-    if request.method == "POST" and text.is_valid() and (model or kind.is_valid()):
-        reading = _reading(request, project, text)
-        if reading is None:
-            problems = [str(_("This project has no comparison yet: write a prompt and a response."))]
+    told: dict[str, Any] = {}
+    if posted and text.is_valid():
+        try:
+            reading = _reading(request, project, text)
+            reader = Reader(model=model) if model else _settings_sent(request)
+            job = preview_start(project=project, reader=reader, reading=reading, created_by=person(request))
+        except BadTrainingConfig as error:
+            told = {"problems": [str(error)]}
+        except ReadsNoTokens:
+            told = {"reads_text": True}
         else:
-            try:
-                job = preview_start(
-                    project=project,
-                    reader=_reader(model, kind),
-                    reading=reading,
-                    created_by=person(request),
-                )
-            except BadTrainingConfig as error:
-                problems = [str(error)]
-            else:
-                return redirect("workers:preview-detail", slug, job.uid)
-    elif request.method == "POST" and not model:
-        problems = [
-            f"{kind[name].label}: {said[0]}" for name, said in kind.errors.items() if name in kind.fields
-        ]
+            return redirect("workers:preview-detail", slug, job.uid)
     context = (
         project_context(request, project, "models")
         | _choices(project)
         | {
             "text": text,
             "chosen": model.number if model else None,
-            "settings": settings_again(request.POST) if request.method == "POST" and not model else [],
-            "problems": problems,
+            "settings": settings_again(request.POST) if posted and not model else [],
         }
     )
     live = request.htmx  # type: ignore[attr-defined]
-    return render(request, "workers/_preview_problems.html" if live else "workers/preview.html", context)
+    template = "workers/_preview_problems.html" if live else "workers/preview.html"
+    return render(request, template, context | told)
+
+
+def _settings_sent(request: HttpRequest) -> Reader:
+    """The settings of a training, from its form. Raises BadTrainingConfig with what is wrong with each field."""
+    form = KindForm(request.POST)
+    if not form.is_valid():
+        fields = [
+            f"{form[name].label}: {said[0]}" for name, said in form.errors.items() if name in form.fields
+        ]
+        raise BadTrainingConfig(" ".join([*fields, *form.non_field_errors()]))
+    return Reader(kind=form.cleaned_data["kind"], config=form.config())
 
 
 def _choices(project: Project) -> dict[str, Any]:
@@ -111,23 +119,22 @@ def settings_again(sent: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, "on" if value is True else str(value)) for name, value in plain.items()]
 
 
-def _reader(model: RewardModel | None, kind: KindForm) -> Reader:
-    if model is not None:
-        return Reader(model=model)
-    return Reader(kind=kind.cleaned_data["kind"], config=kind.config())
-
-
-def _reading(request: HttpRequest, project: Project, text: TextForm) -> Reading | None:
-    """The text that is meant: a text of one's own before a comparison, the newest comparison where nothing is named."""
+def _reading(request: HttpRequest, project: Project, text: TextForm) -> Reading:
+    """The text that is meant: one's own before a comparison, the newest comparison where nothing is named."""
     data = text.cleaned_data
     if data["answer"]:
         return Reading(prompt=data["prompt"], answer=data["answer"])
     if data["comparison"]:
-        found: Comparison | None = comparison_for(request.user, project.slug, data["comparison"])
+        try:
+            found: Comparison | None = comparison_for(request.user, project.slug, data["comparison"])
+        except Http404:
+            raise BadTrainingConfig(
+                _("This project has no comparison #%(number)d.") % {"number": data["comparison"]}
+            ) from None
     else:
         found = Comparison.objects.filter(project=project).order_by("-pk").first()
     if found is None:
-        return None
+        raise BadTrainingConfig(_("This project has no comparison yet: write a prompt and a response."))
     return Reading(comparison=found, side=data["side"] or "a")
 
 
