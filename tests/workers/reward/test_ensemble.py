@@ -207,6 +207,23 @@ def test_going_on_from_an_ensemble_keeps_its_heads_and_from_one_head_starts_all_
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("config", [TINY, ENCODER], ids=["decoder", "encoder"])
+def test_heads_train_beside_low_rank_adapters(tmp_path, config):
+    model, tokenizer = tiny_model(config)
+    model.base_model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    settings = dataclasses.replace(config, base=str(tmp_path / "base"), lora_rank=2, heads=3, max_steps=4)
+    train("transformer", PAIRS, settings, tmp_path / "m")
+    scores = open_reward_model(tmp_path / "m").score(items(TEXTS))
+    np.testing.assert_allclose(scores.heads.mean(axis=1), scores.value, atol=1e-5)
+    assert (scores.heads.std(axis=1) > 0).all()
+    adapter = load_file(tmp_path / "m" / "adapter" / "adapter_model.safetensors")
+    head = next(
+        value for name, value in adapter.items() if name.endswith(("score.weight", "classifier.weight"))
+    )
+    torch.testing.assert_close(head[0], load_file(tmp_path / "m" / HEADS)["weight"].mean(dim=0))
+
+
 @pytest.mark.parametrize("damage", ["missing", "other"])
 def test_heads_that_do_not_fit_are_refused(finished, tmp_path, damage):
     folder = tmp_path / "m"
