@@ -141,20 +141,36 @@ def score_questions(
 ) -> list[Array]:
     """One score for each answer of each question.
 
-    A pair scorer alone is asked about questions of two answers only; others raise ``DataError``.
+    A scorer that compares is asked about two answers as a pair, and about more among themselves; one that cannot
+    score a response raises ``DataError`` for more.
     """
-    if isinstance(scorer, RewardScorer):
-        items = [
-            Item(f"{q.question_id}/{i}", q.messages, text)
-            for q in questions
-            for i, text in enumerate(q.answers)
-        ]
-        values = np.asarray(scorer.score(items, callbacks=callbacks).value, np.float64)
-        return list(np.split(values, np.cumsum([len(q.answers) for q in questions])[:-1]))
-    if any(len(q.answers) != 2 for q in questions):
+    if isinstance(scorer, PairScorer):
+        return _compared(scorer, questions, callbacks)
+    values = np.asarray(
+        scorer.score([i for q in questions for i in _items(q)], callbacks=callbacks).value, np.float64
+    )
+    return list(np.split(values, np.cumsum([len(q.answers) for q in questions])[:-1]))
+
+
+def _items(question: Question) -> list[Item]:
+    return [
+        Item(f"{question.question_id}/{i}", question.messages, text)
+        for i, text in enumerate(question.answers)
+    ]
+
+
+def _compared(scorer: PairScorer, questions: Sequence[Question], callbacks: Callbacks | None) -> list[Array]:
+    two = [q for q in questions if len(q.answers) == 2]
+    if len(two) < len(questions) and not isinstance(scorer, RewardScorer):
         raise DataError(f"a {scorer.kind} scorer compares two answers; some questions have more")
-    pairs = [Pair(q.question_id, q.messages, q.answers[0], q.answers[1]) for q in questions]
-    return [np.array([gap, 0.0]) for gap in scorer.difference(pairs, callbacks=callbacks)]
+    pairs = [Pair(q.question_id, q.messages, q.answers[0], q.answers[1]) for q in two]
+    gaps = iter(scorer.difference(pairs, callbacks=callbacks) if pairs else ())
+    return [
+        np.array([next(gaps), 0.0])
+        if len(q.answers) == 2
+        else np.asarray(scorer.score(_items(q)).value, np.float64)  # type: ignore[attr-defined]
+        for q in questions
+    ]
 
 
 def rewardbench(questions: Sequence[Question], scores: Sequence[Array]) -> RewardBenchScore:

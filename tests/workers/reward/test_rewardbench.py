@@ -213,3 +213,14 @@ def test_a_pair_scorer_answers_questions_of_two_answers_only():
     assert score_questions(Alphabet(), [two])[0].tolist() == [0.5, 0.0]
     with pytest.raises(DataError, match="compares two answers"):
         score_questions(Alphabet(), [two, question("Math", "2", 4)])
+
+
+class Both(Lengths, Alphabet):
+    kind = "pair"
+
+
+def test_a_scorer_that_can_do_both_compares_two_answers_and_scores_more_among_themselves():
+    four = Question("2", "Math", prompt("q"), ("aa", "b", "ccc", "d"), 1)
+    two = Question("1", "shp", prompt("q"), ("a", "b"), 1)
+    found = score_questions(Both(), [four, two])
+    assert [row.tolist() for row in found] == [[2, 1, 3, 1], [0.5, 0.0]]
