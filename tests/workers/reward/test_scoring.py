@@ -247,6 +247,8 @@ def test_another_source_is_refused_before_and_after_the_end(tmp_path):
     write_lines(source, some_rows(8))
     with pytest.raises(DataError, match=r"new\.parquet was made with source"):
         run(source, tmp_path / "new.parquet")
+    (tmp_path / "new.parquet").unlink()  # as the error says
+    assert run(source, tmp_path / "new.parquet").scored == 8
     (tmp_path / "mine.parquet").write_bytes(b"mine")
     with pytest.raises(DataError, match="was not made by this"):
         run(source, tmp_path / "mine.parquet")

@@ -82,10 +82,10 @@ def llama_base(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.fixture(scope="module", params=["qwen2", "llama"])
+@pytest.fixture(scope="module", params=["qwen2", "llama", "bert"])
 def folder(request, tmp_path_factory):
     place = tmp_path_factory.mktemp(request.param)
-    base = "tiny" if request.param == "qwen2" else llama_base(place / "base")
+    base = {"qwen2": "tiny", "bert": "tiny-encoder"}.get(request.param) or llama_base(place / "base")
     train("transformer", PAIRS, dataclasses.replace(SMALL, base=base), place / "model")
     assert read_json(place / "model" / "config.json")["model_type"] == request.param
     return place / "model"

@@ -103,6 +103,7 @@ def score_file(
         elif place.exists():
             raise DataError(f"{place} exists, and was not made by this; delete it, or name another target")
         else:
+            _receipt(place).unlink(missing_ok=True)  # of a target that was deleted
             with atomic_file(work / STATE) as temporary:
                 write_json(temporary, identity)
         run = _Run(scorer, origin, work, named, on_error, callbacks or Callbacks(), window, chunk)
@@ -113,7 +114,10 @@ class _Stoppable(Callbacks):
     """Passes the wish to stop on to a scorer, and not what the scorer tells of its own progress."""
 
     def __init__(self, told: Callbacks) -> None:
-        self.should_stop = told.should_stop  # type: ignore[method-assign]
+        self._told = told
+
+    def should_stop(self) -> bool:
+        return self._told.should_stop()
 
 
 @dataclass(slots=True)
