@@ -23,6 +23,7 @@ from workers.models import Evaluation, ModelState
 from workers.selectors.models import VersionRow
 
 VERSIONS_SHOWN = 12
+SMALL_POINTS = 120
 MARKS = {ModelState.CHAMPION: " ★", ModelState.REJECTED: " ✕"}
 STYLES = {ModelState.CHAMPION: "champion", ModelState.REJECTED: "rejected"}
 LOSSES = ("loss", "validation_loss", "cv_log_loss", "validation_log_loss")
@@ -39,6 +40,9 @@ def series_names() -> dict[str, str]:
         "validation_accuracy": _("validation"),
         "cv_accuracy": _("cross-validation"),
         "train_accuracy": _("training"),
+        "score_max": _("highest"),
+        "score_mean": _("mean"),
+        "score_min": _("lowest"),
     }
 
 
@@ -87,7 +91,7 @@ def curves(metrics: Sequence[tuple[int, dict[str, Any]]], names: Sequence[str]) 
     for name in names:
         points = [(float(step), float(values[name])) for step, values in metrics if name in values]
         if points:
-            out.append(Series(words[name], points))
+            out.append(Series(words.get(name, ""), points))
     return out
 
 
@@ -99,6 +103,39 @@ def run_charts(metrics: Sequence[tuple[int, dict[str, Any]]]) -> list[tuple[str,
         if found:
             charts.append((title, line_chart(found, title=title)))
     return charts
+
+
+def small_charts(metrics: Sequence[tuple[int, dict[str, Any]]]) -> list[tuple[str, SafeString]]:
+    """(title, drawing) of what else a step tells, each by itself; at most `SMALL_POINTS` points a curve."""
+    thinned = metrics[:: max(1, -(-len(metrics) // SMALL_POINTS))]
+    terms = {name for _step, values in thinned for name in values if name.startswith("loss_")}
+    charts = []
+    for names, title, y_format in _small():
+        if names[0] in terms and len(terms) == 1:
+            continue  # the whole loss, drawn already
+        found = [series for series in curves(thinned, names) if len(series.points) > 1]
+        if found:
+            charts.append((title, line_chart(found, title=title, y_format=y_format)))
+    return charts
+
+
+def _small() -> list[tuple[tuple[str, ...], str, str]]:
+    """Figures that share a small drawing, its title, and how its levels are written."""
+    return [
+        (("loss_ranking",), _("Loss: ranking"), "{:.3g}"),
+        (("loss_centering",), _("Loss: centering"), "{:.3g}"),
+        (("loss_barrier",), _("Loss: barrier"), "{:.3g}"),
+        (("loss_aspects",), _("Loss: aspects"), "{:.3g}"),
+        (("margin",), _("Margin, chosen over rejected"), "{:.3g}"),
+        (("score_max", "score_mean", "score_min"), _("Range of scores"), "{:.3g}"),
+        (("tie_threshold",), _("Tie threshold"), "{:.3g}"),
+        (("grad_norm",), _("Gradient norm"), "{:.3g}"),
+        (("learning_rate",), _("Learning rate"), "{:.1e}"),
+        (("pairs_per_second",), _("Pairs a second"), "{:,.4g}"),
+        (("tokens_per_second",), _("Tokens a second"), "{:,.0f}"),
+        (("padding_avoided",), _("Padding avoided"), "{:.0%}"),
+        (("memory_mb",), _("Peak memory, MB"), "{:,.0f}"),
+    ]
 
 
 def reliability(report: dict[str, Any]) -> SafeString | None:

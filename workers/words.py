@@ -11,7 +11,6 @@ from workers.reward.errors import (
     DataError,
     ModelUnavailableError,
     NotFiniteError,
-    PeerError,
     RewardError,
     ScoresExplodedError,
     UntrustedModelError,
@@ -40,7 +39,6 @@ ERRORS: dict[type[RewardError], str] = {
     UntrustedModelError: gettext_noop("A model is refused for what its folder holds: %(detail)s"),
     NotFiniteError: gettext_noop("Training ran into numbers that are not finite: %(detail)s"),
     ScoresExplodedError: gettext_noop("The scores grew beyond every useful range: %(detail)s"),
-    PeerError: gettext_noop("Another process of the training failed: %(detail)s"),
 }
 
 

@@ -201,7 +201,8 @@ def _is_crowded(reference: Reference, references: Sequence[Reference], frame: _F
 def line_chart(
     series: Sequence[Series], *, title: str, y_format: str = "{:.2f}", references: Sequence[Reference] = ()
 ) -> SafeString:
-    """Curves over steps. Points that are not finite are left out; series without points draw nothing."""
+    """Curves over steps. Points that are not finite are left out; series without points draw nothing. A series
+    without a name, alone in its drawing, needs no legend."""
     kept = [Series(s.name, [(x, y) for x, y in s.points if math.isfinite(y)]) for s in series]
     xs = [x for s in kept for x, _y in s.points]
     ys = [y for s in kept for _x, y in s.points] + [r.value for r in references]
@@ -213,7 +214,7 @@ def line_chart(
         "",
         '<polyline class="line s{}" points="{}"><title>{}</title></polyline>',
         (
-            (i, " ".join(f"{_n(frame.x(x))},{_n(frame.y(y))}" for x, y in s.points), s.name)
+            (i, " ".join(f"{_n(frame.x(x))},{_n(frame.y(y))}" for x, y in s.points), s.name or title)
             for i, s in enumerate(kept)
         ),
     )
@@ -249,6 +250,7 @@ def line_chart(
                 s.name,
             )
             for i, (s, start) in enumerate(zip(kept, starts, strict=False))
+            if s.name
         ),
     )
     last_x = format_html(

@@ -15,7 +15,7 @@ from labeling.models import Resolution
 from labeling.pages import project_context
 from webapp.users.models import User
 from workers.access import run_for
-from workers.charts import run_charts
+from workers.charts import run_charts, small_charts
 from workers.errors import BadTrainingConfig, NotEnoughLabels, TrainingBusy
 from workers.forms import KindForm
 from workers.models import RunState, TrainingRun
@@ -64,6 +64,7 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
         "is_active": state == RunState.ACTIVE,
         "stages": stage_lines(run, state),
         "charts": run_charts(metrics),
+        "small_charts": small_charts(metrics),
         "latest": metrics[-1][1] if metrics else {},
         "rows": metrics[-30:],
         "pairs_per_second": pairs_per_second(run),

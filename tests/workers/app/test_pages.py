@@ -12,8 +12,10 @@ from labeling.models import Assignment, Comparison
 from tests.workers.app.conftest import Trained
 from tests.workers.app.world import make_world
 from webapp.jobs.models import Job
-from workers.models import GateDecision, ModelState, RetrainPolicy, RewardModel, TrainingRun
+from workers.charts import SMALL_POINTS, small_charts
+from workers.models import GateDecision, ModelState, RetrainPolicy, RewardModel, RunMetric, TrainingRun
 from workers.reasons import sentences
+from workers.selectors.runs import run_metrics
 from workers.services.gate import model_promote
 from workers.services.training import training_start
 
@@ -140,6 +142,36 @@ def test_the_live_part_is_the_page_less_its_frame(trained: Trained) -> None:
     assert 'data-state="done"' in part
     assert "hx-trigger" not in part  # a finished run is not polled
     assert 'class="line s0"' in part
+
+
+def test_a_runs_page_draws_what_every_step_tells(trained: Trained) -> None:
+    """A small drawing for each figure that came at least twice, in both languages; a lone loss term is the loss."""
+    RunMetric.objects.filter(run=trained.run).delete()
+    for step in range(1, 5):
+        told = {
+            "loss": 0.7, "loss_ranking": 0.6, "loss_centering": 0.1, "accuracy": 0.5, "margin": 0.1 * step,
+            "score_min": -1.0 * step, "score_mean": 0.1, "score_max": 2.0 * step, "grad_norm": 1.5,
+            "learning_rate": 1e-4 / step, "pairs_per_second": 30.0, "tokens_per_second": 4000.0,
+            "padding_avoided": 0.4, "memory_mb": 900.0,
+        }  # fmt: skip
+        told |= {"loss_barrier": 0.1} if step == 1 else {}  # came once: no curve
+        RunMetric.objects.create(run=trained.run, step=step, values=told)
+    shown = page(trained, f"models/runs/{trained.run.pk}/")
+    titles = re.findall(r'<h3 class="small">([^<]+)</h3>', shown)
+    assert titles == [
+        "Loss: ranking", "Loss: centering", "Margin, chosen over rejected", "Range of scores", "Gradient norm",
+        "Learning rate", "Pairs a second", "Tokens a second", "Padding avoided", "Peak memory, MB",
+    ]  # fmt: skip
+    for words in ("highest", "mean", "lowest", "1.0e-04", "4,000", "40%"):
+        assert words in shown, words
+    with translation.override("zh-hans"):
+        drawn = dict(small_charts(run_metrics(trained.run)))
+        assert "分数范围" in drawn
+        assert "梯度范数" in drawn
+    alone = [(step, {"loss": 0.5, "loss_ranking": 0.5}) for step in range(3)]
+    assert small_charts(alone) == []
+    long = [(step, {"grad_norm": float(step)}) for step in range(400)]
+    assert small_charts(long)[0][1].count(",") < 2 * SMALL_POINTS
 
 
 def test_a_run_whose_job_was_cancelled_is_shown_as_such(trained: Trained) -> None:
