@@ -163,11 +163,22 @@ def messages_of(value: Any, row: Row, key: str) -> tuple[Message, ...]:
     for part in value:
         role = part.get("role", part.get("from")) if isinstance(part, Mapping) else None
         content = part.get("content", part.get("value")) if isinstance(part, Mapping) else None
-        role = ANY_ROLE.get(str(role), role)
+        role, content = ANY_ROLE.get(str(role), role), _text_of(content)
         if role not in ROLES or not isinstance(content, str):
             raise row.error(key, f"holds a message without role ({', '.join(ROLES)}) and text: {part!r:.80}")
         out.append(Message(str(role), content))
     return tuple(out)
+
+
+def _text_of(content: Any) -> Any:
+    """The text of a message whose content is a list of parts, where all of them are text."""
+    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+        texts = [
+            part.get("text", part.get("value")) for part in content if part.get("type", "text") == "text"
+        ]
+        if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
+            return "".join(texts)
+    return content
 
 
 def response_of(value: Any, row: Row, key: str) -> str:

@@ -281,10 +281,22 @@ def test_implicit_and_whole_conversation_layouts_are_read(place, capsys):
         {"prompt": "q", "chosen": whole[0], "rejected": whole[1]},
         {"prompt": [turn], "chosen": whole[0][1:], "rejected": whole[1][1:]},
         {"prompt": "q", "chosen": "long answer", "rejected": "no"},
+        {"prompt": [turn | {"content": [{"type": "text", "text": "q"}]}], "chosen": "long one", "rejected": "no"},
         {"prompt": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "long one"}, "rejected": "no"},
     ]  # fmt: skip
     found = run(capsys, "evaluate", "longest", write(place / "shapes.jsonl", shapes))
-    assert (found["n"], found["clusters"], found["accuracy"]["value"]) == (5, 1, 1.0)
+    assert (found["n"], found["clusters"], found["accuracy"]["value"]) == (6, 1, 1.0)
+    other = [{"question": "q", "better": "long answer", "rejected": "no"}]
+    keys = ["--key", "prompt=question", "--key", "chosen=better"]
+    found = run(capsys, "evaluate", "longest", write(place / "other.jsonl", other), *keys)
+    assert found["n"] == 1
+    assert "--key needs two names" in complaint(
+        capsys, "evaluate", "longest", place / "other.jsonl", "--key", "x"
+    )
+    image = [{"prompt": [{"role": "user", "content": [{"type": "image"}]}], "chosen": "a", "rejected": "b"}]
+    assert "message without role" in complaint(
+        capsys, "evaluate", "longest", write(place / "image.jsonl", image)
+    )
 
 
 def test_scorers_are_described_by_files_with_lines(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 
 import numpy as np
 import pytest
@@ -167,6 +168,30 @@ def test_scores_are_the_same_alone_in_a_batch_and_in_small_batches(policy):
     scorer.budget = 30
     np.testing.assert_allclose(scorer.score(ITEMS[::-1]).value[::-1], together, atol=1e-5)
     np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_shared_prompts_empty_prompts_and_empty_answers_read_like_rows_by_themselves(policy):
+    model = transformers.AutoModelForCausalLM.from_pretrained(policy).eval()
+    reader = LanguageModel(model, 128)
+    assert reader.padded_because == ""
+    rng = random.Random(0)
+    for _trial in range(5):
+        rows = []
+        for _prompt in range(3):
+            prompt_ids = tuple(rng.randrange(300) for _ in range(rng.choice([0, 1, 5, 30])))
+            for length in rng.choices([0, 1, 2, 9, 25], k=rng.randint(1, 4)):
+                ids = prompt_ids + tuple(rng.randrange(300) for _ in range(length))
+                if ids:
+                    rows.append(Encoded(ids, len(ids), len(prompt_ids)))
+        found = reader.log_likelihoods(rows, rng.choice([20, 60, 500]))
+        plain = transformers.AutoModelForCausalLM.from_pretrained(policy).eval()
+        for row, (count, total, squares) in zip(rows, found, strict=True):
+            with torch.no_grad():
+                logs = torch.log_softmax(plain(torch.tensor([row.ids])).logits[0].double(), -1)
+            values = [float(logs[i - 1, row.ids[i]]) for i in range(max(row.prompt, 1), len(row.ids))]
+            assert count == len(values)
+            assert total == pytest.approx(math.fsum(values), abs=1e-4, rel=1e-5)
+            assert squares == pytest.approx(math.fsum(v * v for v in values), abs=1e-3, rel=1e-5)
 
 
 def test_logits_are_made_of_a_few_places_at_a_time(policy, monkeypatch):

@@ -70,10 +70,13 @@ def _open(name: str, *, engine: str = "transformers") -> Opened:
 
 
 def _pairs(asked: argparse.Namespace) -> list[Pair]:
+    keys = dict(given.partition("=")[::2] for given in asked.key)
+    if not all(keys.values()):
+        raise ConfigError("--key needs two names: --key prompt=question")
     found = [
         pair
         for path in asked.data
-        for pair in read_pairs(path)
+        for pair in read_pairs(path, keys=keys)
         if asked.split is None or pair.split == asked.split
     ]
     if not found:

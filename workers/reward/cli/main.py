@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
 
     def pairs(made: argparse.ArgumentParser) -> None:
         made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
+        made.add_argument(
+            "--key",
+            action="append",
+            default=[],
+            metavar="OURS=THEIRS",
+            help="what the files call one of our keys",
+        )
         made.add_argument("--split", choices=["train", "validation", "test"], help="only rows of this split")
         made.add_argument(
             "--cluster-by", choices=["prompt", "group"], default="prompt", help="what is resampled"
