@@ -147,7 +147,7 @@ class EmbeddingConfig:
     seed: int = 0
     heads: int = 8
     folds: int = 5
-    regularisation: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
+    regularisation: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
     default_c: float = 0.1
     margin_scale: float = 1.0
     max_length: int = 512
