@@ -11,7 +11,6 @@ from django.conf import settings
 from workers.models import RewardModel
 from workers.reward.api import open_reward_model
 from workers.reward.folder import MANIFEST
-from workers.reward.folder import manifest_hash as manifest_hash
 from workers.reward.types import RewardScorer
 
 
