@@ -166,7 +166,7 @@ class KindForm(forms.Form):
     architecture = forms.ChoiceField(
         label=_("How it answers"),
         required=False,
-        choices=[("classifier", _("by a score")), ("seq2seq", _("by writing A or B"))],
+        choices=[("classifier", _("by a score")), ("seq2seq", _("by writing A or B")), ("pairrm", "PairRM")],
         help_text=_("It is asked in both orders, so that what it prefers by position cancels."),
     )
     template = forms.CharField(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from workers.reward import Item, Message, Pair, open_reward_model, train
 from workers.reward.errors import ConfigError, CorruptModelError, DataError, UntrustedModelError
@@ -23,6 +24,7 @@ from workers.reward.scorers import (
     write_scorer,
 )
 from workers.reward.scorers.language import LanguageModel
+from workers.reward.scorers.pairrm import PairRM
 from workers.reward.scorers.pairs import PairTemplate, ring
 from workers.reward.scorers.verdicts import Verdict
 from workers.reward.transformer.template import Encoded
@@ -284,6 +286,55 @@ def test_a_pair_classifier_is_asked_in_both_orders(tmp_path, labels):
     np.testing.assert_allclose(scorer.difference(PAIRS), wanted, atol=1e-4)
     swapped = [dataclasses.replace(p, chosen=p.rejected, rejected=p.chosen) for p in PAIRS]
     np.testing.assert_allclose(scorer.difference(swapped), -np.array(wanted), atol=1e-4)
+
+
+def test_pairrm_is_read_by_its_marks_and_its_own_head(tmp_path):
+    tokens = tokenizer(encoder=True)
+    marks = ["<|source|>", "<|candidate1|>", "<|candidate2|>"]
+    tokens.add_special_tokens({"additional_special_tokens": marks})
+    ids = tokens.convert_tokens_to_ids(marks)
+    config = transformers.DebertaV2Config(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=128, n_tasks=2, source_prefix_id=ids[0], cand1_prefix_id=ids[1],
+        cand2_prefix_id=ids[2],
+    )  # fmt: skip
+    torch.manual_seed(0)
+    whole = PairRM(config).eval()
+    with torch.no_grad():
+        for weight in whole.parameters():
+            weight.add_(torch.randn_like(weight) * 0.15)
+    save_file(dict(whole.state_dict()), tmp_path / "model.safetensors")
+    config.save_pretrained(tmp_path)
+    tokens.save_pretrained(tmp_path)
+    spec = ScorerSpec("pair", str(tmp_path), architecture="pairrm", max_length=128, device="cpu")
+    scorer = open_scorer(spec)
+
+    def s(question: str, first: str, second: str) -> float:
+        def part(mark: str, text: str) -> list[int]:
+            return tokens(f"[CLS]{mark}{text}[SEP]", add_special_tokens=False)["input_ids"]
+
+        row = part(marks[0], question) + part(marks[1], first) + part(marks[2], second)
+        assert [row.count(mark) for mark in ids] == [1, 1, 1]
+        with torch.no_grad():
+            states = whole.pretrained_model(torch.tensor([row])).last_hidden_state[0]
+            source, one, two = (states[row.index(mark)] for mark in ids)
+            dense, out = whole.head_layer[1], whole.head_layer[4]
+            left, right = (out(torch.tanh(dense(torch.cat([source, x])))) for x in (one, two))
+        return float((left - right).mean())
+
+    wanted = [
+        s(p.messages[0].content, p.chosen, p.rejected) - s(p.messages[0].content, p.rejected, p.chosen)
+        for p in PAIRS
+    ]
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(scorer.difference(PAIRS), wanted, atol=1e-4)
+    weights = dict(whole.state_dict())
+    del weights["head_layer.4.weight"]
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(CorruptModelError, match=r"lacks weights: head_layer\.4\.weight"):
+        open_scorer(spec)
+    with pytest.raises(CorruptModelError, match="is no PairRM"):
+        open_scorer(dataclasses.replace(spec, model=write_classifier(tmp_path / "other", 1)))
 
 
 def test_a_response_scores_its_mean_difference_against_its_siblings(tmp_path):

@@ -21,10 +21,10 @@ def load_tokenizer(name: str, spec: ScorerSpec) -> Any:
     """A tokenizer with a chat template, its own or ours. Raises ``ModelUnavailableError``."""
     from transformers import AutoTokenizer
 
-    _check(name)
+    refuse_code(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=_revision(name, spec), trust_remote_code=is_trusted(name)
+            name, revision=revision_of(name, spec), trust_remote_code=is_trusted(name)
         )
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no tokenizer at {name}: {error}") from error
@@ -39,11 +39,11 @@ def load_model(auto_class: Any, name: str, spec: ScorerSpec, *, need_all: bool =
     Raises ``ModelUnavailableError``, ``UntrustedModelError`` for one that brings code, and ``CorruptModelError``
     where it lacks weights (a head that would be drawn at random, say).
     """
-    _check(name)
+    refuse_code(name)
     try:
         model, info = auto_class.from_pretrained(
             name,
-            revision=_revision(name, spec),
+            revision=revision_of(name, spec),
             dtype=getattr(torch, spec.dtype),
             use_safetensors=True,
             trust_remote_code=is_trusted(name),
@@ -56,12 +56,13 @@ def load_model(auto_class: Any, name: str, spec: ScorerSpec, *, need_all: bool =
     return model.to(pick_device(spec.device)).eval().requires_grad_(False)
 
 
-def _revision(name: str, spec: ScorerSpec) -> str | None:
+def revision_of(name: str, spec: ScorerSpec) -> str | None:
     """The revision is the model's; a reference is read at its newest."""
     return spec.revision if name == spec.model else None
 
 
-def _check(name: str) -> None:
+def refuse_code(name: str) -> None:
+    """Raise ``UntrustedModelError`` for a local folder whose settings name their own code."""
     if Path(name).is_dir() and not is_trusted(name):
         _refuse_code(Path(name))
 

@@ -26,6 +26,8 @@ from ..transformer.plan import by_budget
 from ..transformer.template import clean
 from ..types import Callbacks, Item, Message, Pair, Scores
 from .loading import load_model, load_tokenizer
+from .pairrm import TEMPLATE as PAIRRM_TEMPLATE
+from .pairrm import load_pairrm
 from .spec import FIELDS, ScorerSpec
 
 # Share of the token limit that the prompt may take: PairRM's 1224 of 2048.
@@ -48,6 +50,7 @@ class PairTemplate:
     tokenizer: Any
     template: str
     max_length: int
+    is_whole: bool = False  # the template writes every special token itself
 
     @property
     def template_hash(self) -> str:
@@ -64,7 +67,7 @@ class PairTemplate:
         words = [self._tokens(text) for text in (before, between, middle, after)]
         texts = (conversation_text(messages), first, second)
         prompt, a, b = (self._tokens(clean(text), plain=True) for text in texts)
-        opening, closing = self._around()
+        opening, closing = ([], []) if self.is_whole else self._around()
         room = self.max_length - len(opening) - len(closing) - sum(map(len, words))
         if room < 3:
             raise ConfigError(
@@ -196,15 +199,18 @@ def open_pair_model(spec: ScorerSpec) -> PairModelScorer:
 
     tokenizer = load_tokenizer(spec.model, spec)
     template = PairTemplate(tokenizer, spec.template, spec.max_length)
-    is_classifier = spec.architecture == "classifier"
-    model = load_model(
-        AutoModelForSequenceClassification if is_classifier else AutoModelForSeq2SeqLM, spec.model, spec
-    )
+    if spec.architecture == "pairrm":
+        model: Any = load_pairrm(spec.model, spec)
+        template, read = PairTemplate(tokenizer, PAIRRM_TEMPLATE, spec.max_length, is_whole=True), model
+    elif spec.architecture == "seq2seq":
+        model = load_model(AutoModelForSeq2SeqLM, spec.model, spec)
+        read = _first_token(model, tokenizer, spec.answers)
+    else:
+        model = load_model(AutoModelForSequenceClassification, spec.model, spec)
+        read = _classifier(model, spec.positive)
     return PairModelScorer(
         template=template,
-        read=_classifier(model, spec.positive)
-        if is_classifier
-        else _first_token(model, tokenizer, spec.answers),
+        read=read,
         pad_id=tokenizer.pad_token_id or 0,
         device=next(model.parameters()).device,
         opponents=spec.opponents,

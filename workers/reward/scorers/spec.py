@@ -38,9 +38,10 @@ class ScorerSpec:
       sums wherever there is a reference.
     * ``perplexity``: the mean of ``ln π`` over the completion's tokens, so that a lower perplexity scores higher.
     * ``pair``: a model that reads two responses, in both orders (PairRM). ``architecture`` is ``classifier`` (one
-      logit, or two of which ``positive`` says that the first response is better) or ``seq2seq`` (SteamSHP: which of
-      ``answers`` it would write first). ``template`` has the fields ``{prompt}``, ``{first}`` and ``{second}`` in
-      this order. A response by itself scores the mean difference against at most ``opponents`` others.
+      logit, or two of which ``positive`` says that the first response is better), ``seq2seq`` (SteamSHP: which of
+      ``answers`` it would write first) or ``pairrm`` (PairRM's own head and template). ``template`` has the fields
+      ``{prompt}``, ``{first}`` and ``{second}`` in this order. A response by itself scores the mean difference
+      against at most ``opponents`` others.
     * ``generative``: verdicts of judges, given to ``open_scorer`` or read from the file ``verdicts``.
     * ``random``: by a hash of ``seed``, prompt and response. ``longest``: characters.
     """
@@ -51,7 +52,7 @@ class ScorerSpec:
     revision: str | None = None
     beta: float = 0.1
     reduction: Literal["sum", "avg", "norm"] = "sum"
-    architecture: Literal["classifier", "seq2seq"] = "classifier"
+    architecture: Literal["classifier", "seq2seq", "pairrm"] = "classifier"
     template: str = PAIR_TEMPLATE
     positive: int = 1
     answers: tuple[str, ...] = ("A", "B")
