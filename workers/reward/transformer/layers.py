@@ -191,13 +191,14 @@ class _RMSNorm(torch.autograd.Function):
 
 def _feed(mlp: Any, x: Tensor) -> Tensor:
     """A feed-forward half's own forward pass, or the same gated one in blocks."""
-    parts = [getattr(mlp, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    parts: list[Any] = [getattr(mlp, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
     activation = _ACTIVATIONS.get(type(getattr(mlp, "act_fn", None)).__name__)
     plain = all(type(part) is nn.Linear and part.bias is None for part in parts)
     if activation is None or not plain or not _is_plain(x):
         fed: Tensor = mlp(x)
         return fed
-    return gated(x, *(part.weight for part in parts if part is not None), activation)
+    gate, up, down = (part.weight for part in parts)
+    return gated(x, gate, up, down, activation)
 
 
 def gated(x: Tensor, gate: Tensor, up: Tensor, down: Tensor, activation: _Activation) -> Tensor:
