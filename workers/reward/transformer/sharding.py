@@ -27,7 +27,8 @@ def shard(parts: nn.ModuleDict, world: World) -> nn.ModuleDict | None:
     process a whole copy in main memory, for ``unshard``.
 
     On CUDA weights are kept and gradients summed in float32, and computed in the type that the model had; on a CPU
-    everything stays in that type. Raises ``ConfigError`` for weights that cannot be cut, such as 4-bit ones.
+    everything stays in that type, or goes to float32 where there are several (adapters on a bfloat16 base). Raises
+    ``ConfigError`` for weights that cannot be cut, such as 4-bit ones.
     """
     model: Any = parts["model"]
     device, backbone = next(model.parameters()).device, backbone_of(model)
@@ -38,8 +39,9 @@ def shard(parts: nn.ModuleDict, world: World) -> nn.ModuleDict | None:
     copy = deepcopy(parts) if world.is_first else None
     policy = MixedPrecisionPolicy()
     if device.type == "cuda":
-        parts.float()  # still in main memory: the GPU never holds the whole model in float32
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    if device.type == "cuda" or len({p.dtype for p in backbone.parameters()}) > 1:
+        parts.float()  # still in main memory: the GPU never holds the whole model in float32
     mesh = world.mesh._flatten("all")
     wholes = set(getattr(model, "_no_split_modules", None) or ())
     for part in [m for m in backbone.modules() if type(m).__name__ in wholes]:
