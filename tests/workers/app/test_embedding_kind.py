@@ -12,7 +12,7 @@ from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job, JobState
 from workers.forms import NAMES, KindForm
 from workers.models import ModelKind, Score, TrainingRun
-from workers.reward.config import config_from_dict, config_to_dict
+from workers.reward.config import KINDS, config_from_dict, config_to_dict
 from workers.selectors.scores import comparison_opinions
 from workers.services.folders import embeddings_folder
 from workers.services.training import training_start
@@ -105,6 +105,6 @@ def test_the_form_shows_defaults_where_all_kinds_agree_and_says_the_others() -> 
     assert set(NAMES) == set(ModelKind)
     assert form.fields["max_length"].widget.attrs["placeholder"] == "512"
     assert "placeholder" not in form.fields["heads"].widget.attrs
-    heads = {kind: config_to_dict(config_from_dict(kind, {}))["heads"] for kind in NAMES}
+    heads = {kind: config_to_dict(config_from_dict(kind, {}))["heads"] for kind in KINDS}
     assert heads == {"starter": 8, "embedding": 8, "transformer": 1}
     assert "8, or 1 for a transformer" in str(form.fields["heads"].help_text)

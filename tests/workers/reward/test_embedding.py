@@ -232,6 +232,23 @@ def test_one_head_is_the_fit_itself(config, tmp_path):
     np.testing.assert_array_equal(scores.heads[:, 0], scores.value)
 
 
+@pytest.mark.parametrize(("kind", "pool"), [("decoder", "last"), ("encoder", "pooler"), ("decoder", "mean")])
+def test_a_transformer_goes_on_from_the_heads_unless_they_read_other_states(
+    bases, config, tmp_path, kind, pool
+):
+    settings = dataclasses.replace(config, base=str(bases[kind]), pool=pool)
+    train("embedding", PAIRS, settings, tmp_path / "m", cache_dir=tmp_path / "cache")
+    still = dataclasses.replace(
+        TINY, base=str(tmp_path / "m"), heads=4, max_steps=1, learning_rate=1e-12, weight_decay=0.0
+    )
+    train("transformer", PAIRS, still, tmp_path / "t")
+    before, after = (load_file(tmp_path / name / HEADS)["weight"] for name in "mt")
+    assert torch.allclose(before, after, atol=1e-6) is (pool != "mean")
+    if pool != "mean":
+        ours, theirs = (open_reward_model(tmp_path / name).score(items(TEXTS)).heads for name in "tm")
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("kind", "pool", "words"),
     [

@@ -90,7 +90,10 @@ class EmbeddingModel:
             backbone_of(model).save_pretrained(str(folder))
         backbone.encoder.tokenizer.save_pretrained(str(folder))
         (folder / HEADS).parent.mkdir()
-        save_file({"weight": self.heads}, folder / HEADS)
+        tensors = {"weight": self.heads}
+        if backbone.is_classifier and own_layer(model).bias is not None:
+            tensors["bias"] = np.zeros(len(self.heads), dtype=np.float32)
+        save_file(tensors, folder / HEADS)
         card = {
             "format": FORMAT,
             "kind": self.kind,

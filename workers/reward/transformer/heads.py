@@ -41,10 +41,10 @@ def start_heads(heads: nn.Linear, model: Any, base: Path | None, seed: int) -> N
     own = own_layer(model)
     card = read_json(base / MODEL_CARD) if base and (base / MODEL_CARD).is_file() else {}
     with torch.no_grad():
-        if base and card.get("heads") == heads.out_features:
-            load_heads(base, heads)
-        elif getattr(model, "has_new_head", False):
+        if model.has_new_head:
             _draw(heads, seed)
+        elif base and card.get("heads") == heads.out_features:
+            load_heads(base, heads)
         else:
             heads.weight.copy_(own.weight.expand_as(heads.weight))
             if heads.bias is not None:
