@@ -8,12 +8,13 @@ import json
 import numpy as np
 import pytest
 import torch
+import transformers
 from peft import PeftModel
 from safetensors.torch import load_file
 
 from workers.reward import open_reward_model, train
-from workers.reward.transformer.build import build_model
-from workers.reward.transformer.pooling import head_of
+from workers.reward.transformer.build import build_model, position_limit
+from workers.reward.transformer.pooling import head_of, reward_scores
 
 from .builders import items, planted_pairs
 from .families import DECODERS, ENCODERS, language_model, reloaded, scores_by_transformers, tokenizer_for
@@ -78,3 +79,19 @@ def test_lora_saves_a_merged_model_and_an_adapter_for_peft(trained, tmp_path):
     np.testing.assert_allclose(
         ours, scores_by_transformers(adapted.merge_and_unload(), base, TEXTS), atol=1e-4, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    "family", ["Bert", "Roberta", "RobertaPreLayerNorm", "XLMRobertaXL", "Camembert", "MPNet", "Data2VecText"]
+)
+def test_the_longest_row_finds_its_positions(family):
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=34, num_labels=1, pad_token_id=1,
+    )  # fmt: skip
+    model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
+    longest = position_limit(config, 1000)
+    assert longest == (34 if family == "Bert" else 32)
+    row = torch.full((1, longest), 7)
+    with torch.no_grad():
+        assert reward_scores(model, row, torch.ones_like(row)).isfinite().all()

@@ -21,6 +21,7 @@ from .template import DECODER_TEMPLATE, ENCODER_TEMPLATE
 from .tiny import distinct_texts, tiny_config, train_tokenizer
 
 log = logging.getLogger(__name__)
+LIKE_ROBERTA = ("camembert", "data2vec-text", "longformer", "mpnet", "xmod")
 PAD_TOKEN = "<|pad|>"  # noqa: S105 - a vocabulary entry
 
 
@@ -101,7 +102,8 @@ def position_limit(config: Any, wanted: int) -> int:
     """``wanted`` tokens, or what the positions of a model of this transformers ``config`` allow. Encoders of the
     RoBERTa kind start counting at 2."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None) or wanted
-    offset = 2 if str(getattr(config, "model_type", "")).endswith("roberta") else 0
+    kind = str(getattr(config, "model_type", ""))
+    offset = 2 if "roberta" in kind or kind in LIKE_ROBERTA else 0
     return min(wanted, int(positions) - offset)
 
 
