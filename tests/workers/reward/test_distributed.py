@@ -197,6 +197,18 @@ def test_scoring_gives_every_process_as_many_batches():
     assert World(rank=3, size=4, sequence=2).even([1, 2, 3]) == [2, 3]
 
 
+def test_a_share_draws_the_same_numbers_again_and_others_draw_others():
+    def drawn(rank, step):
+        World(rank=rank, size=4, sequence=2).seed(7, step)
+        return torch.rand(3).tolist()
+
+    assert drawn(0, 5) == drawn(0, 5) == drawn(1, 5)  # who shares a sequence drops the same states
+    assert len({tuple(drawn(rank, step)) for rank in (0, 2) for step in (5, 6)}) == 4
+    before = torch.get_rng_state()
+    ALONE.seed(7, 5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_parts_of_a_pack_hold_every_token_once_and_see_what_the_pack_sees(count):
     packed = pack(rows_of([(5, [3, 7, 2]), (1, [4]), (9, [1, 6])], seed=count))

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -37,6 +37,8 @@ T = TypeVar("T")
 # whether another has failed, and how long a failed one waits until all have seen it.
 COLLECTIVE = timedelta(minutes=30)
 LOOK_S, SEEN_S = 0.25, 10.0
+# What all processes raise at the same step.
+AGREED = (Stopped, NotFiniteError, ScoresExplodedError)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def joined(config: TransformerConfig) -> Iterator[tuple[World, torch.device]]:
     if not dist.is_initialized():  # once in a process: a second start over the same store may wait for ever
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=COLLECTIVE)
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     alarm = _Alarm(dist.get_rank(), size)
     try:
         mesh = dist.device_mesh.init_device_mesh(
@@ -196,6 +198,11 @@ def joined(config: TransformerConfig) -> Iterator[tuple[World, torch.device]]:
         raise raised from error
     finally:
         alarm.close()
+
+
+def _leave() -> None:
+    with suppress(RuntimeError, ValueError, AssertionError):  # a group that was broken off has nothing to end
+        dist.destroy_process_group()
 
 
 def _own_device(device: torch.device) -> torch.device:
@@ -232,8 +239,9 @@ class _Alarm:
         while not self.closed.wait(LOOK_S):
             if words := self._heard():
                 log.error("the run ends here, too: %s", words)
-                if dist.is_initialized() and "nccl" in dist.get_backend():
-                    dist.distributed_c10d._abort_process_group()  # else it would wait for the one that failed
+                if torch.cuda.is_available():  # NCCL would wait for the one that failed
+                    with suppress(RuntimeError):
+                        dist.distributed_c10d._abort_process_group()
                 return
 
     def _heard(self) -> str:
@@ -250,9 +258,8 @@ class _Alarm:
     def raised(self, error: BaseException) -> BaseException:
         """What this process raises for ``error``: itself where it was the first, else ``PeerError``. Comes back when
         all have seen it, or after a while."""
-        if isinstance(
-            error, Stopped | NotFiniteError | ScoresExplodedError
-        ):  # all agreed on it at the same step
+        self.closed.set()
+        if isinstance(error, AGREED):
             return error
         if words := self._heard():
             return error if isinstance(error, RewardError) else PeerError(words)

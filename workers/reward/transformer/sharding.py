@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -42,7 +43,7 @@ def shard(parts: nn.ModuleDict, world: World) -> nn.ModuleDict | None:
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     if device.type == "cuda" or len({p.dtype for p in backbone.parameters()}) > 1:
         parts.float()  # still in main memory: the GPU never holds the whole model in float32
-    mesh = world.mesh._flatten("all")
+    mesh = init_device_mesh(device.type, (world.size,))
     wholes = set(getattr(model, "_no_split_modules", None) or ())
     for part in [m for m in backbone.modules() if type(m).__name__ in wholes]:
         fully_shard(part, mesh=mesh, mp_policy=policy)
