@@ -299,7 +299,10 @@ def test_long_jobs_of_judges_and_models_leave_imports_and_snapshots_a_worker_of_
     assert {queue for queues in served for queue in queues} == {
         kind["queue"] for kind in settings.JOB_KINDS.values()
     }
-    assert {kind["queue"] for kind in settings.JOB_KINDS.values() if kind.get("isolated")} == {"judge", "gpu"}
+    isolated = {name: kind["queue"] for name, kind in settings.JOB_KINDS.items() if kind.get("isolated")}
+    # A preview loads no weights and takes seconds, and somebody waits for it.
+    assert {name for name, queue in isolated.items() if queue == "default"} == {"reward.preview"}
+    assert set(isolated.values()) == {"judge", "gpu", "default"}
 
 
 def test_honcho_starts_web_workers_and_beat_and_ctrl_c_ends_them_all(tmp_path):
