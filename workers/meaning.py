@@ -91,7 +91,7 @@ def _longest(report: Figures) -> Said:
         return Said(
             _(
                 "Always choosing the longer response is right in %(longest)d of 100. The model does better here, but "
-                "so few pairs do not prove it."
+                "not by enough to be sure."
             )
             % values,
             "warn",
@@ -109,16 +109,16 @@ def _ceiling(everybody: float, ceiling: float) -> Said:
     if everybody >= ceiling - NEAR_CEILING:
         return Said(
             _(
-                "It says what a person said in %(model)d of 100 votes. Two people agree with each other in %(people)d: "
-                "there is little to gain that people agree on."
+                "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d: "
+                "about as far as such labels can take it."
             )
             % values,
             "ok",
         )
     return Said(
         _(
-            "It says what a person said in %(model)d of 100 votes. Two people agree with each other in %(people)d: up "
-            "to %(gap)d points may be gained."
+            "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d: up to "
+            "%(gap)d points may be gained."
         )
         % values
     )

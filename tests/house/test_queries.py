@@ -28,6 +28,8 @@ LISTS = {
     "projects/<slug:slug>/judges/": 13,
     "projects/<slug:slug>/judges/<uuid:uid>/": 20,
     "projects/<slug:slug>/models/": 14,
+    "projects/<slug:slug>/models/<int:number>/evaluation/": 13,
+    "projects/<slug:slug>/models/compare/": 8,
     "projects/<slug:slug>/models/<int:number>/": 16,
     "projects/<slug:slug>/panels/judges/": 9,
     "projects/<slug:slug>/panels/accuracy/": 9,

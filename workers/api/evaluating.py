@@ -87,7 +87,7 @@ class CompareView(APIView):
         missing = [name for name, number in numbers.items() if number is None]
         if len(missing) == len(numbers):
             rows = comparisons_of(project)
-            return Response({"results": [self.head(r.model_a, r.model_b, r.snapshot) for r in rows]})
+            return Response({"results": [self.named(r.model_a, r.model_b, r.snapshot) for r in rows]})
         if missing:
             raise serializers.ValidationError({name: [_("Write a whole number.")] for name in missing})
         first, second = self.pair(request, slug, numbers, Capability.VIEW)
@@ -95,7 +95,7 @@ class CompareView(APIView):
         found = comparison_of(first, second, snapshot)
         if found is None or not found.report:
             raise NotFound(_("These models have not been compared on this snapshot yet."))
-        return Response(self.head(first, second, snapshot) | found.report)
+        return Response(self.named(first, second, snapshot) | found.report)
 
     @extend_schema(request=CompareSerializer, responses={202: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> Response:
@@ -106,7 +106,7 @@ class CompareView(APIView):
         first, second = self.pair(request, slug, reader.validated_data, Capability.MANAGE)
         snapshot = ready_snapshot(request, slug, reader.validated_data["snapshot"])
         row = comparison_start(model_a=first, model_b=second, snapshot=snapshot, created_by=person(request))
-        data = self.head(first, second, snapshot) | {"job": str(row.job_uid), "done": bool(row.report)}
+        data = self.named(first, second, snapshot) | {"job": str(row.job_uid), "done": bool(row.report)}
         return Response(data, status=status.HTTP_202_ACCEPTED)
 
     @staticmethod
@@ -119,7 +119,7 @@ class CompareView(APIView):
         return models_for(person(request), slug, numbers["a"], numbers["b"], capability)
 
     @staticmethod
-    def head(first: RewardModel, second: RewardModel, snapshot: Snapshot) -> dict[str, Any]:
+    def named(first: RewardModel, second: RewardModel, snapshot: Snapshot) -> dict[str, Any]:
         return {"model_a": first.number, "model_b": second.number, "snapshot": snapshot.number}
 
 
