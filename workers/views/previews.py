@@ -80,7 +80,7 @@ def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
         except BadTrainingConfig as error:
             told = {"problems": [str(error)]}
         except ReadsNoTokens:
-            told = {"reads_text": True}
+            told = {"reads_text": model.kind if model else request.POST.get("kind", "")}
         else:
             return redirect("workers:preview-detail", slug, job.uid)
     context = (
