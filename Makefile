@@ -9,7 +9,7 @@ PORT ?= 8000
 STATIC = [ -z "$$DATABASE_URL" ] || $(BIN)/python manage.py collectstatic --noinput --verbosity 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo run test test-vllm check lint types bench bench-reward messages lock clean
+.PHONY: demo run test test-vllm check lint types bench bench-reward bench-accuracy messages lock clean
 
 # --- set-up: one stamp for each lock file -----------------------------------------------------------------
 $(BIN)/python:
@@ -75,6 +75,9 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 
 bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
 	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick)
+
+bench-accuracy: $(VENV)/.dev   ## accuracy on unseen prompts beside TRL, longest-wins and chance; QUICK=1 for two minutes
+	$(BIN)/python -m benchmarks.reward_accuracy $(if $(QUICK),--quick)
 
 lock: $(VENV)/.dev             ## pin the versions that are installed now
 	$(BIN)/python -m docker.lock

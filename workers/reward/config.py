@@ -111,7 +111,7 @@ class StarterConfig:
 
     ``regularisation`` are the candidate values of C in ``C·Σ loss + ½‖w‖²``; the best by grouped
     cross-validation is used, ``default_c`` where there are too few pairs or groups for that. ``margin_scale``
-    is the margin at strength 4 (strength 1 gives 0). ``hash_bits`` sets the columns of each of the two n-gram
+    is the margin at strength 4 (strength 1 gives 0). ``hash_bits`` sets the columns of each of the three n-gram
     channels.
     """
 
