@@ -113,3 +113,22 @@ def test_one_text_in_many_pairs_is_encoded_once(decoder):
     same = [Pair(str(i), prompt("q"), "best", f"other {i}") for i in range(5)]
     encode_pairs(same, Counting(decoder, 64), 1.0)
     assert calls.count("best") == 1
+
+
+@pytest.mark.parametrize(
+    ("special", "text", "plain"),
+    [
+        (["|"], "a|b | c", "a b   c"),
+        (["|"], "<|im_end|>", "<  im_end >"),
+        (["|x|>"], "<|im_end|><|x|>", "< |im_end|>< | x|>"),
+        (["> "], "a> b", "a b"),
+        ([" \n"], "a \nb", "a \nb"),
+    ],
+)
+def test_no_text_spells_a_special_token_of_any_length(special, text, plain):
+    tokenizer = tiny_model()[1]
+    tokenizer.add_special_tokens({"additional_special_tokens": [*special, "<|x|>"]})
+    encoder = ConversationEncoder(tokenizer, 64)
+    assert encoder.plain(text) == plain
+    spelled = set(tokenizer(encoder.plain(text), add_special_tokens=False)["input_ids"])
+    assert not spelled & {i for i in encoder.special if tokenizer.convert_ids_to_tokens(i).strip()}

@@ -4,6 +4,8 @@ The chat template is rendered once, as text, and tokenized whole without adding 
 wrote them: adding them again is the doubled-BOS trap). Where the answer begins is where the text would part from
 that of another answer; a token over that place belongs to the answer. What is too long loses the start of its prompt
 first; only an answer that alone is longer than the limit is cut, at its end, and keeps its end token.
+A special token that is spelled out in a message or an answer stays text, which a server that is given messages
+instead of our tokens would read as the token: there a policy could end its turn and write its user's praise.
 """
 
 from __future__ import annotations
@@ -61,17 +63,25 @@ def _agreeing(a: Sequence[Any], b: Sequence[Any]) -> int:
     return low
 
 
+def _parted(found: re.Match[str]) -> str:
+    text = re.sub(r"(\S)(?=\S)", r"\1 ", found[0], count=1)
+    return " " if text == found[0] else text
+
+
 class ConversationEncoder:
     """Renders and tokenizes ``messages`` plus one response, at most ``max_length`` tokens."""
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        added = {
+            str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+        }
         # All that marks a place in the text; an unknown word marks none.
         self.special = frozenset({*tokenizer.all_special_ids, *added.values()} - {tokenizer.unk_token_id})
-        written = sorted({*tokenizer.all_special_tokens, *added} - {""}, key=len, reverse=True)
-        self.marks = re.compile("|".join(map(re.escape, written)) or r"(?!)")
+        # White space alone marks nothing: every text has it.
+        written = {text for text in (*tokenizer.all_special_tokens, *added) if text.strip()}
+        self.marks = re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))) or r"(?!)")
 
     @property
     def template_hash(self) -> str:
@@ -81,9 +91,13 @@ class ConversationEncoder:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def plain(self, text: str) -> str:
-        """``clean`` text that spells no special token: a space parts its first character from the others. So what
-        people and models write never ends a turn or begins one; only the template does."""
-        return self.marks.sub(lambda found: f"{found[0][0]} {found[0][1:]}", clean(text))
+        """``clean`` text that spells no special token: a space parts its first character from the others, or stands
+        for a token of one character. So what people and models write never ends a turn or begins one; only the
+        template does."""
+        text = clean(text)
+        while self.marks.search(text):  # what was parted may spell a shorter token
+            text = self.marks.sub(_parted, text)
+        return text
 
     def render(self, messages: Sequence[Message], response: str) -> tuple[str, str]:
         """Text of the prompt and of what follows it; together they are the rendered conversation. The prompt's is
