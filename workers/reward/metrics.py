@@ -26,13 +26,17 @@ def log_loss(
     p_chosen: ArrayLike,
     temperature: float,
     *,
+    weight: ArrayLike | None = None,
     p_tie: ArrayLike | None = None,
     tie_threshold: float | None = None,
 ) -> float:
     """Mean ``-[p·ln σ(Δ/T) + (1-p)·ln σ(-Δ/T)]`` in nats, or that over win, tie and lose where a tie threshold
-    is given; NaN for no pairs."""
+    is given, each pair counting ``weight`` times; NaN for no pairs."""
     d = np.asarray(delta, dtype=np.float64) / temperature
-    return float(np.mean(label_loss(d, p_chosen, p_tie, tie_threshold))) if d.size else float("nan")
+    if not d.size:
+        return float("nan")
+    weights = None if weight is None else np.asarray(weight, dtype=np.float64)
+    return float(np.average(label_loss(d, p_chosen, p_tie, tie_threshold), weights=weights))
 
 
 def brier(delta: ArrayLike, p_chosen: ArrayLike, temperature: float) -> float:

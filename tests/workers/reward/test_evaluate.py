@@ -117,3 +117,10 @@ def test_two_thousand_resamples_of_eight_thousand_prompts_are_quick():
     started = time.monotonic()
     evaluate(rng.normal(size=8000), rng.normal(size=8000), pairs)
     assert time.monotonic() - started < 20
+
+
+def test_a_pair_of_twice_the_weight_counts_twice_in_the_log_loss():
+    delta, p = [1.0, -2.0], [1.0, 1.0]
+    assert log_loss(delta, p, 1.0, weight=[2.0, 1.0]) == pytest.approx(
+        log_loss([1.0, 1.0, -2.0], [1.0, 1.0, 1.0], 1.0)
+    )

@@ -25,6 +25,7 @@ from workers.reward import (
 from workers.reward.transformer.batches import EncodedPair
 from workers.reward.transformer.checkpoint import checkpoints
 from workers.reward.transformer.loop import learning_rate, steps_in_all
+from workers.reward.transformer.plan import Shapes
 from workers.reward.transformer.template import Encoded
 
 from .builders import items, planted_pairs
@@ -231,10 +232,11 @@ def test_the_schedule_warms_up_and_falls():
     assert rates[99] < 0.001
     assert rates[9:] == sorted(rates[9:], reverse=True)
     rows = [EncodedPair(Encoded((i,) * 10, 10), Encoded((i,) * 9, 9), 0.0, 1.0, 1.0) for i in range(64)]
+    shapes = Shapes.of_pairs(rows)
     for layout, whole in (("padded", 3), ("tree", 3)):
-        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=0.5), layout) == 2
-        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=1), layout) == whole
-        assert steps_in_all(rows, dataclasses.replace(TINY, epochs=2, accumulate=2), layout) == 4
+        assert steps_in_all(shapes, dataclasses.replace(TINY, epochs=0.5), layout) == 2
+        assert steps_in_all(shapes, dataclasses.replace(TINY, epochs=1), layout) == whole
+        assert steps_in_all(shapes, dataclasses.replace(TINY, epochs=2, accumulate=2), layout) == 4
 
 
 def test_bases_that_are_missing_or_bring_code_are_refused(tmp_path, monkeypatch):

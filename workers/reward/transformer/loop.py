@@ -28,7 +28,7 @@ from .inference import score_rows
 from .objective import Objective
 from .optimizer import CompensatedAdamW
 from .packed import layout_of
-from .plan import Layout, Plan, plan_pairs
+from .plan import Layout, Plan, Shapes, plan_pairs
 from .sequence import reader_of
 from .sharding import add_gradients, clip
 from .trees import prompt_of
@@ -77,11 +77,11 @@ def learning_rate(step: int, total: int, config: TransformerConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
 
-def steps_in_all(pairs: Sequence[EncodedPair], config: TransformerConfig, layout: Layout) -> int:
+def steps_in_all(shapes: Shapes, config: TransformerConfig, layout: Layout) -> int:
     """Steps of the whole run; a last part of an epoch is rounded up."""
     total, left, epoch = 0.0, config.epochs, 0
     while left > 0 and not (config.max_steps and total >= config.max_steps):
-        batches = len(plan_pairs(pairs, config.batch_tokens, config.seed, epoch, layout).batches)
+        batches = len(plan_pairs(shapes, config.batch_tokens, config.seed, epoch, layout).batches)
         total += min(1.0, left) * math.ceil(batches / config.accumulate)
         left, epoch = left - 1, epoch + 1
     whole = max(1, math.ceil(total - 1e-9))
@@ -105,12 +105,15 @@ class Loop:
     world: World = ALONE
     total: int = 0
     started: float = 0.0
+    written: int = -1  # the step of the newest checkpoint of this process
+    shortest: EncodedPair | None = None
 
     def run(self) -> None:
         """Train to the end or to early stopping. Raises ``Stopped`` (checkpointed), ``NotFiniteError`` or
         ``ScoresExplodedError``."""
         layout = layout_of(self.model)
-        self.total = steps_in_all(self.train_pairs, self.config, layout)
+        shapes = Shapes.of_pairs(self.train_pairs)
+        self.total = steps_in_all(shapes, self.config, layout)
         self.started = time.monotonic() - self.progress.seconds
         self.model.train()
         plan: Plan | None = None
@@ -121,9 +124,7 @@ class Loop:
                 raise Stopped(f"stopped at step {self.progress.step} of {self.total}")
             if plan is None or planned != self.progress.epoch:
                 planned = self.progress.epoch
-                plan = plan_pairs(
-                    self.train_pairs, self.config.batch_tokens, self.config.seed, planned, layout
-                )
+                plan = plan_pairs(shapes, self.config.batch_tokens, self.config.seed, planned, layout)
                 log.info("epoch %d: %s", planned, plan)
             at = self.progress.batch
             self._step(plan.batches[at : at + self.config.accumulate])
@@ -146,12 +147,15 @@ class Loop:
         self.told.progress(p.step, self.total, "train")
 
     def _checkpoint(self) -> None:
+        if self.written == self.progress.step:
+            return
         folder = step_folder(self.work, self.progress.step)
         self.progress.seconds = time.monotonic() - self.started
         parts = trained_parts(self.model, self.objective)
         save_checkpoint(folder, parts, self.optimizer, self.progress, write=self.world.is_first)
         if self.world.is_first:
             prune(self.work, self.config.keep_checkpoints)
+        self.written = self.progress.step
         self.told.checkpointed()
 
     def _step(self, batches: Sequence[Sequence[int]]) -> None:
@@ -195,7 +199,7 @@ class Loop:
     def _backward(self, share: Sequence[int], count: int, figures: StepFigures) -> None:
         """Add the gradients of these pairs, of ``count`` in the step. Without any, a pass with loss 0 keeps in step
         with the other processes."""
-        pairs = [self.train_pairs[i] for i in share or [self._shortest()]]
+        pairs = [self.train_pairs[i] for i in share] or [self._shortest()]
         device = next(self.model.parameters()).device
         batch = collate(pairs, layout_of(self.model), self.pad_id).to(device)
         scores, states = reader_of(self.world)(self.model, batch.rows, dropout=self.config.dropout)
@@ -216,8 +220,11 @@ class Loop:
     def _tokens(self, number: int) -> int:
         return len(self.train_pairs[number].chosen.ids) + len(self.train_pairs[number].rejected.ids)
 
-    def _shortest(self) -> int:
-        return min(range(len(self.train_pairs)), key=self._tokens)
+    def _shortest(self) -> EncodedPair:
+        """Something to pass over where there is nothing to train on."""
+        if self.shortest is None:
+            self.shortest = self.train_pairs[min(range(len(self.train_pairs)), key=self._tokens)]
+        return self.shortest
 
     def _evaluate(self) -> None:
         """Validation loss decides which weights are kept; ties among people count in it, not in accuracy."""
@@ -225,7 +232,9 @@ class Loop:
         delta = pair_differences(self.model, self.validation_pairs, self.pad_id, budget, self.world)
         p = np.array([pair.p_chosen for pair in self.validation_pairs])
         ties = [pair.p_tie for pair in self.validation_pairs]
-        loss = log_loss(delta, p, 1.0, p_tie=ties, tie_threshold=self.objective.tie_threshold)
+        weight = [pair.weight for pair in self.validation_pairs]
+        threshold = self.objective.tie_threshold
+        loss = log_loss(delta, p, 1.0, weight=weight, p_tie=ties, tie_threshold=threshold)
         decided = p != 0.5
         accuracy = float(credit(delta, p)[decided].mean()) if decided.any() else 0.5
         self.told.metric(self.progress.step, {"validation_loss": loss, "validation_accuracy": accuracy})

@@ -17,7 +17,7 @@ from ..errors import DataError
 from .trees import TokenRow, prompt_of
 
 # Raise it whenever the same data would be planned otherwise: a checkpoint's place is a place in the plan.
-VERSION = 2
+VERSION = 3
 Layout = Literal["tree", "padded"]
 # A prompt with at most this many pairs (ten ranked answers) that fit one batch keeps them together; the pairs of one
 # with more are spread over many batches.
@@ -60,33 +60,77 @@ class Plan:
         return 1.0 - self.computed / self.padded if self.padded else 0.0
 
 
-def plan_pairs(pairs: Sequence[RowPair], budget: int, seed: int, epoch: int, layout: Layout) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What a plan needs to know of its entries (pairs or rows): which rows they have, how long these are, and which
+    share a prompt. Made once, it holds no token.
+
+    ``rows[i]`` are the numbers of entry i's rows, equal rows having one number; ``length`` and ``prompt`` (its
+    number) are of each row, ``prompt_length`` of each prompt.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    length: tuple[int, ...]
+    prompt: tuple[int, ...]
+    prompt_length: tuple[int, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[Sequence[TokenRow]]) -> Shapes:
+        """The shapes of entries of one row or more each."""
+        number: dict[TokenRow, int] = {}
+        rows = tuple(tuple(number.setdefault(row, len(number)) for row in entry) for entry in entries)
+        prompts: dict[tuple[int, ...], int] = {}
+        prompt = tuple(prompts.setdefault(prompt_of(row), len(prompts)) for row in number)
+        return cls(rows, tuple(len(row.ids) for row in number), prompt, tuple(map(len, prompts)))
+
+    @classmethod
+    def of_pairs(cls, pairs: Sequence[RowPair]) -> Shapes:
+        """The shapes of pairs."""
+        return cls.of((pair.chosen, pair.rejected) for pair in pairs)
+
+    def longest(self, entry: int) -> int:
+        """Tokens of the entry's longest row."""
+        return max(self.length[row] for row in self.rows[entry])
+
+    def tree_size(self, rows: Iterable[int]) -> int:
+        """Tokens of the trees of these distinct rows."""
+        members = list(rows)
+        prompts = {self.prompt[row] for row in members}
+        own = sum(self.length[row] - self.prompt_length[self.prompt[row]] for row in members)
+        return own + sum(self.prompt_length[prompt] for prompt in prompts)
+
+
+def plan_pairs(pairs: Sequence[RowPair] | Shapes, budget: int, seed: int, epoch: int, layout: Layout) -> Plan:
     """Batches of pairs for one epoch, at most ``budget`` computed tokens each; a pair that alone has more gets a
     batch of its own. Raises ``DataError`` where there is no pair."""
-    if not pairs:
+    shapes = pairs if isinstance(pairs, Shapes) else Shapes.of_pairs(pairs)
+    if not shapes.rows:
         raise DataError("there is no pair to train on")
     rng = np.random.default_rng([seed, epoch])
-    rows = [(pair.chosen, pair.rejected) for pair in pairs]
     if layout == "tree":
-        units = _whole_prompts(pairs, budget)
-        return _measured(layout, rows, _fill(rows, [units[i] for i in rng.permutation(len(units))], budget))
+        units = _whole_prompts(shapes, budget)
+        return _measured(
+            layout, shapes, _fill(shapes, [units[i] for i in rng.permutation(len(units))], budget)
+        )
     # A little noise in the order, so that the same pairs do not meet at every epoch.
-    lengths = [max(len(a.ids), len(b.ids)) for a, b in rows]
+    lengths = [shapes.longest(i) for i in range(len(shapes.rows))]
     noisy = np.asarray(lengths, dtype=np.float64) * rng.uniform(0.9, 1.1, len(lengths))
     batches = by_budget(np.argsort(noisy, kind="stable").tolist(), lengths, budget, rows=2)
-    return _measured(layout, rows, [batches[i] for i in rng.permutation(len(batches))])
+    return _measured(layout, shapes, [batches[i] for i in rng.permutation(len(batches))])
 
 
 def plan_rows(rows: Sequence[TokenRow], budget: int, layout: Layout) -> Plan:
-    """Batches of distinct rows to score, at most ``budget`` computed tokens each; a longer row gets its own."""
-    alone = [(row,) for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), rows[i].ids))
+    """Batches of rows to score, at most ``budget`` computed tokens each; a longer row gets its own. Answers to one
+    prompt stand together, short ones first."""
+    shapes = Shapes.of((row,) for row in rows)
+    lengths = [shapes.longest(i) for i in range(len(rows))]
+    order = sorted(range(len(rows)), key=lengths.__getitem__)
     if layout == "padded":
-        return _measured(layout, alone, by_budget(order, [len(row.ids) for row in rows], budget))
-    units: dict[tuple[int, ...], list[int]] = {}
-    for number in order:
-        units.setdefault(prompt_of(rows[number]), []).append(number)
-    return _measured(layout, alone, _fill(alone, list(units.values()), budget))
+        return _measured(layout, shapes, by_budget(order, lengths, budget))
+    units: dict[int, list[int]] = {}
+    for entry in order:
+        units.setdefault(shapes.prompt[shapes.rows[entry][0]], []).append(entry)
+    return _measured(layout, shapes, _fill(shapes, list(units.values()), budget))
 
 
 def by_budget(order: Sequence[int], cost: Sequence[int], budget: int, rows: int = 1) -> list[list[int]]:
@@ -104,62 +148,57 @@ def by_budget(order: Sequence[int], cost: Sequence[int], budget: int, rows: int 
     return out
 
 
-def _whole_prompts(pairs: Sequence[RowPair], most: int) -> list[list[int]]:
+def _whole_prompts(shapes: Shapes, most: int) -> list[list[int]]:
     """Pairs in units that stay together: all pairs of a prompt whose tree has at most ``most`` tokens, so that
     N ranked answers are read once for their N(N-1)/2 pairs; where it has more tokens or pairs than one batch
     should, every pair by itself."""
-    members: dict[tuple[int, ...], list[int]] = {}
-    for number, pair in enumerate(pairs):
-        members.setdefault(prompt_of(pair.chosen), []).append(number)
+    members: dict[int, list[int]] = {}
+    for number, rows in enumerate(shapes.rows):
+        members.setdefault(shapes.prompt[rows[0]], []).append(number)
     units: list[list[int]] = []
-    for prompt, numbers in members.items():
-        answers = {row for i in numbers for row in (pairs[i].chosen, pairs[i].rejected)}
-        size = len(prompt) + sum(len(row.ids) - len(prompt) for row in answers)
-        whole = size <= most and len(numbers) <= WHOLE_PROMPT_PAIRS
+    for numbers in members.values():
+        few = len(numbers) <= WHOLE_PROMPT_PAIRS
+        whole = few and shapes.tree_size({row for i in numbers for row in shapes.rows[i]}) <= most
         units += [numbers] if whole else [[number] for number in numbers]
     return units
 
 
-def _fill(rows: Sequence[Sequence[TokenRow]], units: Iterable[Sequence[int]], budget: int) -> list[list[int]]:
+def _fill(shapes: Shapes, units: Iterable[Sequence[int]], budget: int) -> list[list[int]]:
     """Put units into batches in the order given, counting each prompt and each row of a batch once. A unit over
     the budget is cut."""
     batches: list[list[int]] = []
-    prompts: set[tuple[int, ...]] = set()
-    known: set[TokenRow] = set()
+    prompts: set[int] = set()
+    known: set[int] = set()
     size = 0
 
-    def cost(numbers: Sequence[int]) -> int:
-        new = {row for i in numbers for row in rows[i]} - known
-        forks = {prompt_of(row) for row in new}
-        return sum(len(row.ids) - len(prompt_of(row)) for row in new) + sum(map(len, forks - prompts))
+    def added(numbers: Iterable[int]) -> tuple[int, set[int]]:
+        """Tokens that entries bring into the batch, and their rows."""
+        new = {row for i in numbers for row in shapes.rows[i]} - known
+        shared = {shapes.prompt[row] for row in new} & prompts
+        return shapes.tree_size(new) - sum(shapes.prompt_length[prompt] for prompt in shared), new
 
     for unit in units:
-        whole = cost(unit)
+        whole = shapes.tree_size({row for i in unit for row in shapes.rows[i]})
         for part in [unit] if whole <= budget else [[i] for i in unit]:
-            added = cost(part)
-            if not batches or size + added > budget:
+            cost, new = added(part)
+            if not batches or size + cost > budget:
                 batches.append([])
                 prompts, known, size = set(), set(), 0
-                added = cost(part)
+                cost, new = added(part)
             batches[-1] += part
-            fresh = {row for i in part for row in rows[i]} - known
-            prompts |= {prompt_of(row) for row in fresh}
-            known |= fresh
-            size += added
+            prompts |= {shapes.prompt[row] for row in new}
+            known |= new
+            size += cost
     return batches
 
 
-def _measured(layout: Layout, rows: Sequence[Sequence[TokenRow]], batches: Sequence[Sequence[int]]) -> Plan:
+def _measured(layout: Layout, shapes: Shapes, batches: Sequence[Sequence[int]]) -> Plan:
     computed = read = padded = 0
     for batch in batches:
-        sides = [row for i in batch for row in rows[i]]
+        sides = [row for i in batch for row in shapes.rows[i]]
         distinct = set(sides)
-        longest = max(len(row.ids) for row in sides)
-        read += sum(len(row.ids) for row in sides)
+        longest = max(shapes.length[row] for row in sides)
+        read += sum(shapes.length[row] for row in sides)
         padded += len(sides) * longest
-        if layout == "tree":
-            prompts = {prompt_of(row) for row in distinct}
-            computed += sum(map(len, prompts)) + sum(len(row.ids) - len(prompt_of(row)) for row in distinct)
-        else:
-            computed += len(distinct) * longest
+        computed += shapes.tree_size(distinct) if layout == "tree" else len(distinct) * longest
     return Plan(layout, tuple(tuple(batch) for batch in batches), computed, read, padded)
