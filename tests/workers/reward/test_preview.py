@@ -70,7 +70,7 @@ def test_it_shows_what_is_cut_of_the_prompt_first_and_keeps_the_answers_end_toke
     assert long.cut_prompt > 0
     assert long.cut_answer > 0
     assert long.tokens[-1].text == "<|im_end|>"
-    assert not any(t.is_prompt for t in long.tokens)
+    assert [t.text for t in long.tokens if t.is_prompt] == ["<|im_start|>"]
 
 
 def test_the_length_is_at_most_what_the_base_has_positions_for(base):
@@ -203,5 +203,5 @@ def test_a_preview_is_plain_data_and_readable(base):
     text = str(found)
     assert text.startswith(found.text)
     assert f"16 tokens of at most 16, template {found.template_hash}" in text
-    assert f"prompt, 0 tokens ({found.cut_prompt} cut): " in text
+    assert f"prompt, 1 tokens ({found.cut_prompt} cut): <>'<|im_start|>':" in text
     assert text.endswith(f"<>'<|im_end|>':{found.tokens[-1].id}")

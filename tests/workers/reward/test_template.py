@@ -55,16 +55,30 @@ def test_the_answers_end_token_is_kept_after_truncation(decoder):
         ([9, 1, 2, 3], [4, 5, 8], 5, [9, 3, 4, 5, 8]),
         ([9, 1, 2, 3], [4, 5, 8], 4, [9, 4, 5, 8]),
         ([1, 2, 3], [4, 5, 8], 4, [3, 4, 5, 8]),
-        ([9, 1], [4, 5, 6, 8], 4, [4, 5, 6, 8]),
-        ([9, 1], [4, 5, 6, 8], 3, [4, 5, 8]),
-        ([9, 1], [4, 5, 6, 8, 7], 3, [4, 8, 7]),  # a newline after the end mark belongs to it
+        ([9, 1], [4, 5, 6, 8], 4, [9, 4, 5, 8]),
+        ([9, 1], [4, 5, 6, 8], 3, [9, 4, 8]),
+        ([9, 1], [4, 5, 6, 8, 7], 4, [9, 4, 8, 7]),  # a newline after the end mark belongs to it
+        ([1, 2], [4, 5, 6, 8], 4, [4, 5, 6, 8]),
+        ([1, 2], [4, 5, 6, 8], 3, [4, 5, 8]),
         ([], [4, 5, 6], 2, [4, 5]),
     ],
 )
 def test_truncation_token_by_token(prompt_ids, answer, limit, expected):
     kept, rest = truncate(prompt_ids, answer, limit, frozenset({8, 9}))
     assert kept + rest == expected
-    assert len(rest) == min(len(answer), limit)
+    assert len(expected) == min(len(prompt_ids + answer), limit)
+
+
+def test_the_first_token_stays_whatever_the_limit_and_the_answers_length(tokenizer):
+    """Encoders are pooled at it, and decoders have learned with it in front."""
+    first = ConversationEncoder(tokenizer, 500).encode(prompt("question"), "law").ids[0]
+    for limit in range(8, 40):
+        encoder = ConversationEncoder(tokenizer, limit)
+        for words in (0, 1, 4, 40):
+            row = encoder.encode(prompt("question " * 3), "law money " * words)
+            assert row.ids[0] == first
+            assert len(row.ids) == min(row.full_length, limit)
+            assert row.ids[-1] == tokenizer.eos_token_id or tokenizer.sep_token_id == row.ids[-1]
 
 
 def test_overlong_pairs_are_counted_and_kept(tokenizer):
@@ -96,10 +110,12 @@ def test_a_template_that_refuses_says_so(decoder):
         ConversationEncoder(tokenizer, 64).encode(prompt("q"), "a")
 
 
-def test_the_template_hash_follows_template_and_limit(decoder):
+def test_the_template_hash_follows_template_limit_and_rules(decoder, monkeypatch):
     base = ConversationEncoder(decoder, 64).template_hash
     assert base == ConversationEncoder(decoder, 64).template_hash
     assert base != ConversationEncoder(decoder, 65).template_hash
+    monkeypatch.setattr("workers.reward.transformer.template.RULES", 0)
+    assert base != ConversationEncoder(decoder, 64).template_hash
 
 
 def test_one_text_in_many_pairs_is_encoded_once(decoder):

@@ -3,7 +3,8 @@
 The chat template is rendered once, as text, and tokenized whole without adding special tokens (the template already
 wrote them: adding them again is the doubled-BOS trap). Where the answer begins is where the text would part from
 that of another answer; a token over that place belongs to the answer. What is too long loses the start of its prompt
-first; only an answer that alone is longer than the limit is cut, at its end, and keeps its end token.
+first, all but a first special token (BOS, CLS), which encoders are pooled at; only an answer that is longer than the
+rest of the limit is cut, at its end, and keeps its end token.
 A special token that is spelled out in a message or an answer stays text, which a server that is given messages
 instead of our tokens would read as the token: there a policy could end its turn and write its user's praise.
 """
@@ -29,6 +30,9 @@ DECODER_TEMPLATE = (
     "{% if add_generation_prompt %}assistant:\n{% endif %}"
 )
 ENCODER_TEMPLATE = "{{ cls_token }}{% for m in messages %}{{ m['content'] }}{{ sep_token }}{% endfor %}"
+
+# Raised whenever a conversation becomes other text or tokens than before: it is part of the template's hash.
+RULES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,9 @@ class ConversationEncoder:
 
     @property
     def template_hash(self) -> str:
-        """Hash of template, special tokens and limit."""
+        """Hash of template, special tokens, limit and this module's rules."""
         special = {k: str(v) for k, v in sorted(self.tokenizer.special_tokens_map.items())}
-        text = json.dumps([self.tokenizer.chat_template, special, self.max_length], sort_keys=True)
+        text = json.dumps([self.tokenizer.chat_template, special, self.max_length, RULES], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def plain(self, text: str) -> str:
@@ -161,8 +165,8 @@ def truncate(
     """What stays of prompt and answer, at most ``limit`` tokens: the prompt's end and the whole answer, or the
     answer's start and its end mark.
 
-    A first special token of the prompt (BOS, CLS) stays in front when any of the prompt stays. The end mark
-    runs from the answer's last special token to its end (``<|im_end|>`` and a newline, say).
+    A first special token of the prompt (BOS, CLS) always stays in front. The end mark runs from the answer's last
+    special token to its end (``<|im_end|>`` and a newline, say).
     """
     ids = prompt + answer
     kept, rest = places(ids, len(prompt), limit, special)
@@ -174,14 +178,15 @@ def places(ids: list[int], fork: int, limit: int, special: frozenset[int]) -> tu
     end = len(ids)
     if end <= limit:
         return [*range(fork)], [*range(fork, end)]
-    room = limit - (end - fork)
-    if room > 0:
-        start = [0] if fork and ids[0] in special else []
-        return [*start, *range(fork - room + len(start), fork)], [*range(fork, end)]
     # An answer without a prompt keeps its first special token by keeping its start.
+    start = [0] if fork and ids[0] in special else []
+    limit -= len(start)
+    room = limit - (end - fork)
+    if room >= 0:
+        return [*start, *range(fork - room, fork)], [*range(fork, end)]
     marks = [i for i in range(fork, end) if ids[i] in special]
     mark = [*range(marks[-1], end)] if marks and end - marks[-1] <= 4 else []
-    return [], [*range(fork, fork + limit - len(mark)), *mark]
+    return start, [*range(fork, fork + limit - len(mark)), *mark]
 
 
 def load_encoder(folder: Path, card: Mapping[str, Any]) -> ConversationEncoder:
@@ -197,5 +202,8 @@ def load_encoder(folder: Path, card: Mapping[str, Any]) -> ConversationEncoder:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CorruptModelError(f"the tokenizer cannot be read: {error}") from error
     if encoder.template_hash != named:
-        raise CorruptModelError("the tokenizer renders other text than the model was trained on")
+        raise CorruptModelError(
+            "the tokenizer, or this version of the library, renders other text than the model was trained on; train "
+            "it again"
+        )
     return encoder
