@@ -153,6 +153,13 @@ def test_a_scorers_file_stands_for_a_model(place, capsys):
     assert "compares pairs" in complaint(
         capsys, "score", place / "judge.yaml", place / "pairs.jsonl.gz", place / "out.jsonl"
     )
+    (place / "run.yaml").write_text(
+        "kind: generative\nout: judge\ndata: pairs.jsonl.gz\nmodel: {verdicts: said.jsonl}\nsplit: {test: 0.3}\n"
+    )
+    write(place / "said.jsonl", [{"pair": f"p{i}", "outcome": "chosen"} for i in range(80)])
+    trained = run(capsys, "train", place / "run.yaml")
+    assert trained["evaluation"]["n"] == trained["counts"]["test_ignored"] > 5
+    assert trained["evaluation"]["accuracy"]["value"] == 1.0
     (place / "bad.yaml").write_text("kind: dpo\nmodel: x\nbeta: 0\n")
     assert complaint(capsys, "evaluate", place / "bad.yaml", place / "pairs.jsonl.gz").startswith(
         "error: bad.yaml, line 3: dpo: beta must lie in"

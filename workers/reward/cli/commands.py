@@ -105,7 +105,7 @@ def train(asked: argparse.Namespace, told: Callbacks) -> Result:
     held_out = [pair for pair in settings.pairs() if pair.split == "test"]
     if not held_out:
         return Result(text + "\n\nno test split: nothing was evaluated", values)
-    found = measure(open_reward_model(settings.out), held_out, callbacks=told)
+    found = measure(_open(str(settings.out)).scorer, held_out, callbacks=told)
     report = evaluate_measured(found, held_out)
     kept = write_report(settings.out, "test split", report.as_dict())
     values |= {"evaluation": report.as_dict(), "evaluation_path": str(kept)}
