@@ -30,7 +30,7 @@ def world(db) -> Filled:
 def everything_sent(response: HttpResponseBase) -> str:
     """Body, status line, headers and cookies."""
     content = b"".join(response.streaming_content) if response.streaming else response.content
-    parts = [content.decode(), response.reason_phrase, *map(str, response.cookies.values())]
+    parts = [content.decode(errors="replace"), response.reason_phrase, *map(str, response.cookies.values())]
     return "\n".join(parts + [f"{name}: {value}" for name, value in response.headers.items()])
 
 
