@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from workers.reward import open_reward_model, score_file
+from workers.reward.cli.console import Progress
 from workers.reward.cli.main import main
 from workers.reward.cli.settings import Document, read_settings, read_spec
 from workers.reward.errors import ConfigError
+from workers.reward.transformer.figures import StepFigures
 
 from .builders import ROOT, planted_pairs
 
@@ -189,6 +191,14 @@ def test_a_plan_is_printed_and_nothing_trained(place, capsys):
     assert not (place / "models").exists()
     assert main(["plan", str(place / "run.yaml"), "--quiet"]) == 0
     assert "steps an epoch" in capsys.readouterr().out
+
+
+def test_progress_shows_a_steps_loss_accuracy_and_speed(capsys):
+    step = StepFigures(pairs=8, tokens=90, padded=100, terms={"total": 4.0}, right=6.0, decided=8)
+    told = Progress()
+    told.metric(1, step.values(2.0))
+    told.progress(1, 1, "train")
+    assert capsys.readouterr().err == "train 1/1 · loss 0.5 · accuracy 0.75 · pairs/s 4\n"
 
 
 def test_a_preview_shows_what_is_read_of_the_first_pairs(place, capsys):

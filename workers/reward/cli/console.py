@@ -13,6 +13,8 @@ from ..rewardbench import RewardBenchScore
 from ..types import Callbacks
 
 EVERY_S = 0.5
+# Of a step's figures (``transformer.figures``), those that fit a line.
+SHOWN = {"loss": "loss", "accuracy": "accuracy", "pairs_per_second": "pairs/s"}
 
 
 class Progress(Callbacks):
@@ -38,9 +40,7 @@ class Progress(Callbacks):
 
     def metric(self, step: int, values: dict[str, float]) -> None:
         """See ``Callbacks``."""
-        shown = [
-            f"{name} {values[name]:.4g}" for name in ("loss", "accuracy", "pairs_per_s") if name in values
-        ]
+        shown = [f"{word} {values[name]:.4g}" for name, word in SHOWN.items() if name in values]
         self._figures = "".join(f" · {part}" for part in shown)
 
     def should_stop(self) -> bool:
