@@ -7,7 +7,10 @@ after its manifest was written. It names the manifest it was measured on; one of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,17 +106,30 @@ def report_path(folder: Path | str) -> Path:
 def write_report(folder: Path | str, data: str, report: dict[str, Any]) -> Path:
     """Keep a report on ``data`` (the name of what was evaluated on) beside a sealed folder; a repeat replaces it.
 
-    The file appears whole or not at all. Raises ``CorruptModelError`` for a folder without a manifest.
+    The file appears whole or not at all, and two writers at once keep both reports. Raises ``CorruptModelError`` for
+    a folder without a manifest.
     """
     manifest = Path(folder) / MANIFEST
     if not manifest.is_file():
         raise CorruptModelError(f"{Path(folder).name} has no {MANIFEST}")
     mark, path = hash_file(manifest), report_path(folder)
-    known = read_reports(folder)
-    value = {"format": FORMAT, "manifest_sha256": mark, "evaluations": known | {data: report}}
-    with atomic_file(path) as temporary:
-        write_json(temporary, value)
+    with _alone_in(path.parent):
+        known = read_reports(folder)
+        value = {"format": FORMAT, "manifest_sha256": mark, "evaluations": known | {data: report}}
+        with atomic_file(path) as temporary:
+            write_json(temporary, value)
     return path
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait for other processes and threads that write reports here; leaves no file behind."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_reports(folder: Path | str) -> dict[str, Any]:

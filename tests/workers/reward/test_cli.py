@@ -17,6 +17,7 @@ from workers.reward.cli.console import Progress
 from workers.reward.cli.main import main
 from workers.reward.cli.settings import Document, read_settings, read_spec
 from workers.reward.errors import ConfigError
+from workers.reward.folder import hash_file
 from workers.reward.transformer.figures import StepFigures
 
 from .builders import ROOT, planted_pairs
@@ -110,7 +111,12 @@ def test_a_model_is_trained_evaluated_compared_and_scored_with(place, capsys):
     assert found["cluster_by"] == "group"
     assert {part["key"] for part in found["slices"]} == {"script", "turns", "length", "strength"}
     kept = json.loads(Path(found["evaluation_path"]).read_text())
-    assert set(kept["evaluations"]) == {"test split", "pairs.jsonl.gz"}
+    mark = hash_file(place / "pairs.jsonl.gz")[:8]
+    assert set(kept["evaluations"]) == {"test split", f"pairs.jsonl.gz {mark}"}
+    (place / "other").mkdir()
+    other = write(place / "other" / "pairs.jsonl.gz", rows(20))
+    kept = json.loads(Path(run(capsys, "evaluate", folder, other)["evaluation_path"]).read_text())
+    assert len(kept["evaluations"]) == 3  # other pairs in a file of the same name
 
     compared = run(capsys, "compare", folder, "random", place / "pairs.jsonl.gz", "--resamples", 200)
     assert compared["difference"]["low"] > 0

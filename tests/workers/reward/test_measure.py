@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def test_a_report_stands_beside_the_folder_and_leaves_it_as_it_was(tmp_path):
     assert json.loads(path.read_text())["manifest_sha256"]
     open_reward_model(folder)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_reports_that_are_written_at_once_are_all_kept(tmp_path):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as inside:
+        write_json(inside / MODEL_CARD, {})
+    names = [f"data {i}" for i in range(16)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: write_report(folder, name, {}), names))
+    assert sorted(read_reports(folder)) == sorted(names)
 
 
 def test_reports_on_another_model_in_the_same_place_are_not_kept(tmp_path):

@@ -85,6 +85,12 @@ def _pairs(asked: argparse.Namespace) -> list[Pair]:
     return found
 
 
+def _data_name(asked: argparse.Namespace) -> str:
+    """What a report is kept under: each file's name and the start of its hash, and the split."""
+    files = [f"{Path(path).name} {hash_file(Path(path))[:8]}" for path in asked.data]
+    return ", ".join([*files, *([asked.split] if asked.split else [])])
+
+
 def _options(asked: argparse.Namespace) -> dict[str, Any]:
     if not 1 <= asked.resamples <= 1_000_000:
         raise ConfigError("--resamples must lie in 1..1,000,000")
@@ -126,8 +132,7 @@ def evaluate(asked: argparse.Namespace, told: Callbacks) -> Result:
         **report.as_dict(),
     }
     if opened.folder is not None:
-        name = " ".join([*(Path(path).name for path in asked.data), *([asked.split] if asked.split else [])])
-        values["evaluation_path"] = str(write_report(opened.folder, name, report.as_dict()))
+        values["evaluation_path"] = str(write_report(opened.folder, _data_name(asked), report.as_dict()))
     cut = f"\n\n{found.truncated:,} of {found.responses:,} responses were cut" if found.truncated else ""
     return Result(evaluation_text(report) + cut, values)
 
