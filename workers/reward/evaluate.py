@@ -112,7 +112,8 @@ def hold(
         names.append(pair.prompt_key if cluster_by == "prompt" else pair.group_key)
         p.append(pair.p_chosen)
         length.append(len(pair.chosen) - len(pair.rejected))
-        random.append(1.0 if hashlib.sha256(f"{seed}:{pair.pair_id}".encode()).digest()[0] & 1 else -1.0)
+        drawn = hashlib.sha256(f"{seed}:{pair.pair_id}".encode("utf-8", "replace")).digest()[0]
+        random.append(1.0 if drawn & 1 else -1.0)
         for part in pair.slices.items():
             slices.setdefault(part, array("q")).append(row)
         votes.add(row, pair.votes)

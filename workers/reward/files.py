@@ -281,7 +281,8 @@ def read_pairs(
 
 def split_of(group_key: str, *, validation: float, test: float, seed: int = 0) -> str:
     """The split of a group by its hash: the same group always lies on the same side, whatever else is in the data."""
-    drawn = int.from_bytes(hashlib.sha256(f"{seed}:{group_key}".encode()).digest()[:8], "big") / 2**64
+    text = f"{seed}:{group_key}".encode("utf-8", "replace")
+    drawn = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
     return "test" if drawn < test else "validation" if drawn < test + validation else "train"
 
 

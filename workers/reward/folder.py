@@ -44,8 +44,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON with sorted keys."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    """Write ``value`` as readable JSON with sorted keys. A lone surrogate, which UTF-8 has no bytes for, becomes ?."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def seal(folder: Path) -> None:

@@ -133,6 +133,27 @@ def test_a_model_is_trained_evaluated_compared_and_scored_with(place, capsys):
     assert first["version"] == "first"
 
 
+def test_names_with_lone_surrogates_are_split_by_and_reported(place, capsys):
+    half = "\ud83d"
+    named = [
+        row
+        | {
+            "id": f"{row['id']}{half}",
+            "group": f"{row['group']}{half}",
+            "topic": half,
+            "votes": {half: "chosen"},
+        }
+        for row in rows()
+    ]
+    write(place / "pairs.jsonl.gz", named)
+    trained = run(capsys, "train", place / "run.yaml")
+    assert trained["evaluation"]["n"] == trained["counts"]["test_ignored"] > 5
+    kept = json.loads((place / "models" / "first.evaluation.json").read_text())["evaluations"]["test split"]
+    assert kept == trained["evaluation"]
+    assert "?" in {part["value"] for part in kept["slices"] if part["key"] == "topic"}
+    assert kept["annotators"][0]["annotator"] == "?"
+
+
 def test_the_split_is_by_group(place):
     settings = read_settings(place / "run.yaml")
     pairs = list(settings.pairs())
