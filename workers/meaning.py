@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from workers.models import RewardModel
-from workers.selectors.evaluations import People, SliceRow
+from workers.selectors.evaluations import FEW_PAIRS, People, Range, SliceRow, gap_range
 
 Figures = Mapping[str, Any]
 
@@ -18,7 +18,6 @@ ROUGH_PAIRS = 100  # below this an accuracy is known to about ten points at best
 GOOD_CALIBRATION = 0.05
 STRONG_LENGTH = 0.5
 NEAR_CEILING = 0.02
-SURE = 0.05  # share of resamples up to which "worse" counts as ruled out
 
 
 @dataclass(frozen=True)
@@ -206,10 +205,10 @@ def comparison_meaning(report: Figures, a: str, b: str) -> list[Said]:
     """The sentences of two models' comparison, `a` and `b` being their names."""
     if not report.get("n"):
         return []
-    gap, worse = report["difference"], report["worse_share"]
+    gap = gap_range(report["difference"], report["n"])
     counts = report["counts"]
-    words = {"a": a, "b": b, "points": f"{abs(100 * gap['value']):.1f}", "n": report["n"]}
-    found = [_winner(gap["value"], worse, report["n"], words)]
+    words = {"a": a, "b": b, "points": f"{abs(100 * (gap.value or 0.0)):.1f}", "n": report["n"]}
+    found = [_winner(gap, words)]
     alone = counts["only_a"] + counts["only_b"]
     found.append(
         Said(
@@ -226,28 +225,42 @@ def comparison_meaning(report: Figures, a: str, b: str) -> list[Said]:
     return found
 
 
-def _winner(gap: float, worse: float | None, n: int, words: Figures) -> Said:
-    risk = worse if worse is not None else 0.5
-    if gap == 0:
-        return Said(_("%(a)s and %(b)s are equally accurate on these %(n)d pairs.") % words)
-    if gap > 0 and risk <= SURE:
+def _winner(gap: Range, words: Figures) -> Said:
+    """Who is ahead, and only where the interval of enough pairs leaves out zero that it is sure. The same two models
+    in the other order get the mirrored sentence."""
+    value, n = gap.value or 0.0, gap.n
+    if value == 0:
+        text = ngettext(
+            "%(a)s and %(b)s are equally accurate on this %(n)d pair.",
+            "%(a)s and %(b)s are equally accurate on these %(n)d pairs.",
+            n,
+        )
+        return Said(text % words)
+    low, high = (gap.low or 0.0, gap.high or 0.0) if n >= FEW_PAIRS else (0.0, 0.0)
+    if low > 0:
         return Said(
             _("%(a)s is very probably better than %(b)s: by %(points)s points on these %(n)d pairs.") % words,
             "ok",
         )
-    if gap < 0 and risk >= 1 - SURE:
+    if high < 0:
         return Said(
             _("%(a)s is very probably worse than %(b)s: by %(points)s points on these %(n)d pairs.") % words,
             "bad",
         )
-    if gap > 0:
-        text = _(
+    if value > 0:
+        text = ngettext(
+            "%(a)s is ahead of %(b)s by %(points)s points, but other prompts could turn that round: this %(n)d "
+            "pair does not tell the two apart.",
             "%(a)s is ahead of %(b)s by %(points)s points, but other prompts could turn that round: these %(n)d "
-            "pairs do not tell the two apart."
+            "pairs do not tell the two apart.",
+            n,
         )
     else:
-        text = _(
+        text = ngettext(
+            "%(a)s is behind %(b)s by %(points)s points, but other prompts could turn that round: this %(n)d "
+            "pair does not tell the two apart.",
             "%(a)s is behind %(b)s by %(points)s points, but other prompts could turn that round: these %(n)d "
-            "pairs do not tell the two apart."
+            "pairs do not tell the two apart.",
+            n,
         )
     return Said(text % words, "warn")

@@ -16,7 +16,7 @@ from tests.workers.app.conftest import Trained
 from tests.workers.app.test_pages import PROJECT, open_as, page
 from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
-from workers.meaning import comparison_meaning
+from workers.meaning import Said, comparison_meaning
 from workers.models import Evaluation, EvaluationScores, ModelComparison, RewardModel
 from workers.selectors.evaluations import slice_gaps
 from workers.services.comparing import comparison_report, comparison_start
@@ -248,16 +248,36 @@ def test_rest_compares_and_lists(trained: Trained) -> None:
     assert open_as(trained, "viewer").post(url, asked, content_type="application/json").status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("value", "worse", "mood"),
-    [(0.1, 0.01, "ok"), (0.1, 0.2, "warn"), (-0.1, 0.99, "bad"), (-0.1, 0.8, "warn"), (0.0, 0.0, "")],
-)
-def test_the_sentence_goes_no_further_than_the_resamples(value: float, worse: float, mood: str) -> None:
+def said_of(value: float, low: float, high: float, n: int = 100) -> list[Said]:
     counts = {"both_right": 50, "only_a": 10, "only_b": 5, "both_wrong": 35}
-    report = {"n": 100, "difference": {"value": value}, "worse_share": worse, "counts": counts}
-    said = comparison_meaning(report, "v2", "v1")
-    assert said[0].mood == mood
-    assert "They differ on 15 of 100 pairs: v2 alone is right on 10 of these, v1 alone on 5." in said[1].text
+    difference = {"value": value, "low": low, "high": high}
+    # Ties among resamples count as "not worse": no verdict may rest on this share.
+    report = {"n": n, "difference": difference, "worse_share": 0.0, "counts": counts}
+    return comparison_meaning(report, "v2", "v1")
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "n", "mood", "mirrored"),
+    [
+        (0.1, 0.02, 0.18, 100, "ok", "bad"),
+        (0.1, -0.02, 0.22, 100, "warn", "warn"),
+        (0.01, 0.0, 0.03, 100, "warn", "warn"),  # no resample is worse, and a third of them equal
+        (0.2, 0.1, 0.3, 29, "warn", "warn"),  # too few pairs
+        (1.0, 1.0, 1.0, 1, "warn", "warn"),
+        (0.0, 0.0, 0.0, 100, "", ""),
+    ],
+)
+def test_the_sentence_goes_no_further_than_the_interval_and_mirrors_with_the_order(
+    value: float, low: float, high: float, n: int, mood: str, mirrored: str
+) -> None:
+    assert said_of(value, low, high, n)[0].mood == mood
+    assert said_of(-value, -high, -low, n)[0].mood == mirrored
+
+
+def test_the_sentence_counts_its_pairs() -> None:
+    assert "this 1 pair does not tell" in said_of(1.0, 1.0, 1.0, 1)[0].text
+    differ = "They differ on 15 of 100 pairs: v2 alone is right on 10 of these, v1 alone on 5."
+    assert differ in said_of(0.1, 0.02, 0.18)[1].text
 
 
 def test_slices_where_the_first_falls_behind_come_first() -> None:
