@@ -3,7 +3,8 @@
 A row of pairs has ``prompt``, ``chosen`` and ``rejected``. Each is a text or a list of messages (``role``,
 ``content``); where ``prompt`` is missing, or chosen and rejected repeat it, what both conversations begin with is the
 prompt. Optional keys: ``id``, ``margin`` or ``strength``, ``p_chosen``, ``p_tie``, ``weight``, ``group``, ``split``,
-``language``, ``topic``, ``slices``, ``votes``. Every complaint names file, row and key.
+``language``, ``topic``, ``slices``, ``votes``, ``ratings_chosen``, ``ratings_rejected``. Every complaint names file,
+row and key.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ NAMES = (
     "p_chosen",
     "p_tie",
 )
-KEYS = (*NAMES, "weight", "group", "split", "language", "topic", "slices", "votes")
+RATINGS = ("ratings_chosen", "ratings_rejected")
+KEYS = (*NAMES, "weight", "group", "split", "language", "topic", "slices", "votes", *RATINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,8 @@ def _strength(row: Row, margin_scale: float) -> float | None:
         return strength
     if not 0.0 <= margin <= margin_scale:
         raise row.error(
-            "margin", f"{margin:g} lies outside 0..{margin_scale:g}; set margin_scale to the largest one"
+            "margin",
+            f"{margin:g} lies outside 0..{margin_scale:g}; set margin_scale (--margin-scale) to the largest one",
         )
     return 1.0 + 3.0 * margin / margin_scale if margin_scale else 1.0
 
@@ -230,6 +233,18 @@ def _votes(row: Row) -> dict[str, str]:
     if not isinstance(votes, Mapping) or not set(votes.values()) <= {"chosen", "rejected", "tie", None}:
         raise row.error("votes", "must map annotators to chosen, rejected or tie")
     return {str(who): said for who, said in votes.items() if said is not None}
+
+
+def _ratings(row: Row, key: str) -> dict[str, float]:
+    """Numbers by aspect; null (a table's empty cell) is no rating."""
+    ratings = row.get(key, {})
+    if not isinstance(ratings, Mapping):
+        raise row.error(key, f"must map aspects to numbers, got {ratings!r:.80}")
+    given = {str(aspect): value for aspect, value in ratings.items() if value is not None}
+    for aspect, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise row.error(f"{key}.{aspect}", f"must be a number, got {value!r:.80}")
+    return {aspect: float(value) for aspect, value in given.items()}
 
 
 def pair_of(row: Row, *, margin_scale: float = 1.0) -> Pair:
@@ -254,6 +269,7 @@ def pair_of(row: Row, *, margin_scale: float = 1.0) -> Pair:
         "split": str(row.get("split", "train")),
         "slices": named,
         "votes": _votes(row),
+        **{key: _ratings(row, key) for key in RATINGS},
     }
     try:
         pair = Pair(**values)

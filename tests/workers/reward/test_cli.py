@@ -20,7 +20,7 @@ from workers.reward.errors import ConfigError
 from workers.reward.folder import hash_file
 from workers.reward.transformer.figures import StepFigures
 
-from .builders import ROOT, planted_pairs
+from .builders import ROOT, items, planted_pairs
 
 DOCUMENT = ROOT / "docs" / "reward-library.md"
 # Runs command after command as ``python -m workers.reward`` would, where importing Django raises.
@@ -228,6 +228,53 @@ def test_progress_shows_a_steps_loss_accuracy_and_speed(capsys):
     assert capsys.readouterr().err == "train 1/1 · loss 0.5 · accuracy 0.75 · pairs/s 4\n"
 
 
+def test_files_that_a_run_reads_are_read_by_every_command(place, capsys):
+    renamed = [
+        {("question" if key == "prompt" else key): value for key, value in (row | {"margin": 7}).items()}
+        for row in rows()
+    ]
+    write(place / "pairs.jsonl.gz", renamed)
+    (place / "run.yaml").write_text(
+        "kind: starter\nout: m\ndata: {path: pairs.jsonl.gz, keys: {prompt: question}}\nsplit: {test: 0.3}\n"
+        "model: {heads: 1, hash_bits: 12, margin_scale: 10}\n"
+    )
+    run(capsys, "train", place / "run.yaml")
+    asked = (place / "pairs.jsonl.gz", "--key", "prompt=question", "--margin-scale", 10)
+    found = run(capsys, "evaluate", place / "m", *asked)
+    assert {part["value"] for part in found["slices"] if part["key"] == "strength"} == {"clear"}
+    assert run(capsys, "compare", place / "m", "random", *asked)["candidate"]["n"] == 80
+    said = complaint(capsys, "evaluate", place / "m", *asked[:-2])
+    assert "margin 7 lies outside 0..1; set margin_scale (--margin-scale) to the largest one" in said
+    assert "--margin-scale must be" in complaint(capsys, "evaluate", place / "m", *asked[:-1], 0)
+    (place / "run.yaml").write_text(
+        (place / "run.yaml").read_text().split("model:")[0].replace("starter", "transformer")
+        + "model: {tiny_vocabulary: 320, margin_scale: 10}\n"
+    )
+    shown = run(capsys, "preview", place / "run.yaml")
+    assert shown["previews"][0]["pair"] == "p0"
+    assert run(capsys, "preview", place / "run.yaml", *asked) == shown
+
+
+def test_aspects_are_trained_on_the_ratings_of_a_file(place, capsys):
+    rated = [
+        row | {"ratings_chosen": {"clear": 4 - i % 2, "kind": None}, "ratings_rejected": {"clear": 1.5}}
+        for i, row in enumerate(rows(24))
+    ]
+    write(place / "pairs.jsonl.gz", rated)
+    (place / "run.yaml").write_text(
+        "kind: transformer\nout: m\ndata: pairs.jsonl.gz\nmodel: {tiny_vocabulary: 320, tiny_hidden: 32, "
+        "tiny_layers: 1, tiny_heads: 2, batch_tokens: 512, max_steps: 2, device: cpu, aspects: [clear]}\n"
+    )
+    read = list(read_settings(place / "run.yaml").pairs())
+    assert [(p.ratings_chosen, p.ratings_rejected) for p in read[:2]] == [
+        ({"clear": 4.0}, {"clear": 1.5}),
+        ({"clear": 3.0}, {"clear": 1.5}),
+    ]
+    run(capsys, "train", place / "run.yaml")
+    scores = open_reward_model(place / "m").score(items(["because"]))
+    assert list(scores.aspects) == ["clear"]
+
+
 def test_a_preview_shows_what_is_read_of_the_first_pairs(place, capsys):
     assert "reads text and no tokens" in complaint(capsys, "preview", place / "run.yaml")
     (place / "run.yaml").write_text(
@@ -286,6 +333,14 @@ def test_a_wrong_setting_is_named_with_its_line(place, capsys, change, said):
         ({"prompt": "q", "chosen": "a", "rejected": "b", "weight": "x"}, "row 2: weight must be a number"),
         ({"prompt": "q", "chosen": "a", "rejected": "b", "p_chosen": 2}, "p_chosen 2.0 is outside [0, 1]"),
         ({"prompt": "q", "chosen": "a", "rejected": "b", "votes": {"x": "?"}}, "votes must map annotators"),
+        (
+            {"prompt": "q", "chosen": "a", "rejected": "b", "ratings_chosen": {"clear": "4"}},
+            "row 2: ratings_chosen.clear must be a number, got '4'",
+        ),
+        (
+            {"prompt": "q", "chosen": "a", "rejected": "b", "ratings_rejected": [4]},
+            "row 2: ratings_rejected must map aspects to numbers, got [4]",
+        ),
         ([], "row 2: is no JSON object"),
     ],
 )

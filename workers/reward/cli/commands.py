@@ -6,7 +6,9 @@ import argparse
 import hashlib
 import itertools
 import json
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,16 +71,19 @@ def _open(name: str, *, engine: str = "transformers") -> Opened:
     return Opened(open_scorer(spec), None, identity)
 
 
-def _pairs(asked: argparse.Namespace) -> list[Pair]:
+def _read(asked: argparse.Namespace) -> Iterator[Pair]:
+    """Pairs of the files that were named, as the arguments say to read them."""
     keys = dict(given.partition("=")[::2] for given in asked.key)
     if not all(keys.values()):
         raise ConfigError("--key needs two names: --key prompt=question")
-    found = [
-        pair
-        for path in asked.data
-        for pair in read_pairs(path, keys=keys)
-        if asked.split is None or pair.split == asked.split
-    ]
+    if not 0 < asked.margin_scale < math.inf:
+        raise ConfigError("--margin-scale must be the largest margin, above 0")
+    for path in asked.data:
+        yield from read_pairs(path, keys=keys, margin_scale=asked.margin_scale)
+
+
+def _pairs(asked: argparse.Namespace) -> list[Pair]:
+    found = [pair for pair in _read(asked) if asked.split is None or pair.split == asked.split]
     if not found:
         which = f" of the split {asked.split}" if asked.split else ""
         raise DataError(f"{', '.join(asked.data)}: there is no pair{which}")
@@ -237,15 +242,16 @@ def preview(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Text and tokens of the first pairs, as a model reads them. No weights are read."""
     place = Path(asked.source)
     source: Any = place
-    paths: list[Any] = asked.data
+    pairs = _read(asked)
     if not place.is_dir():
         settings = read_settings(place)
-        source, paths = settings.config, paths or [part.path for part in settings.data]
+        source = settings.config
+        if not asked.data:
+            pairs = settings.pairs()
         if isinstance(source, ScorerSpec):
             source = source.model
-    if not paths:
+    elif not asked.data:
         raise ConfigError("preview of a model folder needs a file of pairs")
-    pairs = (pair for path in paths for pair in read_pairs(path))
     shown: list[dict[str, Any]] = []
     texts = []
     for pair in itertools.islice(pairs, max(1, asked.n)):

@@ -36,8 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         for name in names:
             made.add_argument(name, help=MODEL_HELP)
 
-    def pairs(made: argparse.ArgumentParser) -> None:
-        made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
+    def layout(made: argparse.ArgumentParser) -> None:
         made.add_argument(
             "--key",
             action="append",
@@ -45,6 +44,13 @@ def _parser() -> argparse.ArgumentParser:
             metavar="OURS=THEIRS",
             help="what the files call one of our keys",
         )
+        made.add_argument(
+            "--margin-scale", type=float, default=1.0, help="the largest margin in the files (1)"
+        )
+
+    def pairs(made: argparse.ArgumentParser) -> None:
+        made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
+        layout(made)
         made.add_argument("--split", choices=["train", "validation", "test"], help="only rows of this split")
         made.add_argument(
             "--cluster-by", choices=["prompt", "group"], default="prompt", help="what is resampled"
@@ -75,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command("preview", "the exact text and tokens that a model reads of the first pairs")
     made.add_argument("source", help="a run's file (.yaml) or a model folder")
     made.add_argument("data", nargs="*", help="files of pairs; the run's own where left out")
+    layout(made)
     made.add_argument("-n", type=int, default=1, help="how many pairs (1)")
     made = command("rewardbench", "the figure of RewardBench 1 or 2")
     model(made, "model")
