@@ -22,10 +22,12 @@ import pytest
 
 from workers.reward import Callbacks, ConfigError, DataError, Scores, Stopped, open_reward_model, train
 from workers.reward.folder import manifest_hash
+from workers.reward.scorers import ScorerSpec, open_scorer
 from workers.reward.scoring import score_file
 from workers.reward.scoring.source import reading_order, windows
 
 from .builders import ROOT, planted_pairs
+from .test_scorers import write_classifier
 from .transformers_small import TINY
 
 
@@ -374,3 +376,44 @@ def test_a_transformers_scores_are_those_it_gives_one_by_one(tmp_path):
     (one, two) = windows(source, 32, 10**6, pytest.fail)
     alone = [float(scorer.score([a.item]).value[0]) for a in (*one, *two)]
     np.testing.assert_allclose([row["score"] for row in table], alone, atol=1e-4)
+
+
+class Comparer(Reader):
+    """Scores a response by the others to its prompt among what it is given: their number and their mean length."""
+
+    compares_siblings = True
+
+    def score(self, items, *, callbacks=None):
+        beside = [[len(o.response) for o in items if o.messages == item.messages] for item in items]
+        value = np.array([100 * len(sizes) + np.mean(sizes) for sizes in beside], dtype=np.float32)
+        return Scores(value, value[:, None], np.arange(len(items)), np.zeros(len(items), dtype=bool))
+
+
+@pytest.mark.parametrize(("window", "chunk"), [(1, 1), (3, 2), (7, 3), (500, 2), (500, 500)])
+def test_a_scorer_that_compares_siblings_is_given_whole_prompts_whatever_the_sizes(tmp_path, window, chunk):
+    neighbours = [("a", 3), ("b", 1), ("a", 2), ("c", 9), ("d", 1), ("b", 4)]
+    rows = [
+        {"prompt": prompt, "response": "x" * (i + 10 * k)}
+        for k, (prompt, n) in enumerate(neighbours)
+        for i in range(n)
+    ]
+    rows.insert(8, {"prompt": "c", "responses": ["y", "yy"]})  # in the midst of the nine to c
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    done = run(source, tmp_path / "out.parquet", Comparer(), window=window, chunk=chunk)
+    table = pq.read_table(done.path).to_pylist()
+    wanted = [3] * 3 + [1] + [2] * 2 + [11] * 11 + [1] + [4] * 4
+    assert [int(row["score"] // 100) for row in table] == wanted
+    assert [row["row"] for row in table] == sorted(row["row"] for row in table)
+    assert done.scored == len(wanted) == 22
+
+
+def test_a_pair_models_file_of_scores_does_not_depend_on_the_chunks(tmp_path):
+    scorer = open_scorer(ScorerSpec("pair", write_classifier(tmp_path / "m", 1), max_length=64, device="cpu"))
+    rows = [{"prompt": f"q{i // 5}", "response": "water " * (i % 5 + 1)} for i in range(15)]
+    source = write_lines(tmp_path / "in.jsonl", rows)
+    whole, parts = (
+        pq.read_table(run(source, tmp_path / f"{n}.parquet", scorer, window=n, chunk=n).path)["score"]
+        for n in (100, 3)
+    )
+    assert len({round(score, 6) for score in whole.to_pylist()}) > 2
+    np.testing.assert_allclose(parts, whole, atol=1e-5)

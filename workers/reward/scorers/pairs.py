@@ -13,7 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from ..transformer.batches import pad
 from ..transformer.plan import by_budget
 from ..transformer.template import clean
 from ..types import Callbacks, Item, Message, Pair, Scores
+from .limits import length_limit
 from .loading import load_model, load_tokenizer
 from .pairrm import TEMPLATE as PAIRRM_TEMPLATE
 from .pairrm import load_pairrm
@@ -118,6 +119,7 @@ class PairModelScorer:
     budget: int
     temperature: float
     kind: str = "pair"
+    compares_siblings: ClassVar[bool] = True  # files of responses are so given to it whole prompts at a time
 
     @property
     def template_hash(self) -> str:
@@ -193,15 +195,23 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def open_template(spec: ScorerSpec) -> PairTemplate:
+    """How a pair becomes tokens, without the model's weights. Raises the errors of ``loading``."""
+    tokenizer, limit = load_tokenizer(spec.model, spec), length_limit(spec)
+    if spec.architecture == "pairrm":
+        return PairTemplate(tokenizer, PAIRRM_TEMPLATE, limit, is_whole=True)
+    return PairTemplate(tokenizer, spec.template, limit)
+
+
 def open_pair_model(spec: ScorerSpec) -> PairModelScorer:
     """Open a pair model. Raises the errors of ``loading`` and ``ConfigError`` where the model has other outputs."""
     from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
-    tokenizer = load_tokenizer(spec.model, spec)
-    template = PairTemplate(tokenizer, spec.template, spec.max_length)
+    template = open_template(spec)
+    tokenizer = template.tokenizer
     if spec.architecture == "pairrm":
         model: Any = load_pairrm(spec.model, spec)
-        template, read = PairTemplate(tokenizer, PAIRRM_TEMPLATE, spec.max_length, is_whole=True), model
+        read: Read = model
     elif spec.architecture == "seq2seq":
         model = load_model(AutoModelForSeq2SeqLM, spec.model, spec)
         read = _first_token(model, tokenizer, spec.answers)

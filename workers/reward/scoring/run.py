@@ -4,6 +4,9 @@ The source is read in windows; a window's responses are put in an order in which
 other and lengths are alike, then scored chunk by chunk, each chunk written to ``TARGET.parts`` as one file that
 appears whole or not at all. What has a part is never scored again. At the end the parts become ``TARGET``, in the
 source's order, with a receipt ``TARGET.json``. Chunks are the same whenever a run was killed, so the result is, too.
+
+A scorer that says ``compares_siblings`` judges a response by the others of one call. It is given the answers to one
+prompt that stand next to each other in the file, all of them and no more, whatever the sizes of window and chunk.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ..errors import ConfigError, DataError, Stopped
 from ..folder import atomic_file, hash_file, read_json, write_json
 from ..types import Callbacks, RewardScorer, Scores
 from .parts import Part, check_suffix, final_file, part_path, read_window
-from .source import Answer, reading_order, windows
+from .source import Answer, chunks_of, windows
 
 FORMAT = 1
 WINDOW, CHUNK = 16_384, 512
@@ -76,8 +79,9 @@ def score_file(
     of the responses read so far. Calling again after a kill goes on, and after the end changes nothing.
 
     Memory: one window of ``window`` responses (or 64 Mi characters), whatever the file's size; at most the ``chunk``
-    responses at hand are lost by a kill. Raises ``DataError`` where ``target`` or its parts belong to another source,
-    model or setting or another process is at it, ``ConfigError`` for a bad setting, ``Stopped`` between chunks.
+    responses at hand are lost by a kill. Both are more where a scorer compares more neighbours. Raises ``DataError``
+    where ``target`` or its parts belong to another source, model or setting or another process is at it,
+    ``ConfigError`` for a bad setting, ``Stopped`` between chunks.
     """
     origin, place = Path(source), Path(target)
     check_suffix(place)
@@ -142,7 +146,8 @@ class _Run:
             tally.skip(str(error))
 
         read, counts = 0, []
-        for number, answers in enumerate(windows(self.source, self.window, WINDOW_CHARACTERS, bad)):
+        found = windows(self.source, self.window, WINDOW_CHARACTERS, bad, whole=self._whole)
+        for number, answers in enumerate(found):
             read += len(answers)
             counts.append(self._score_window(number, answers, read))
         with final_file(target, self.work) as out:
@@ -162,20 +167,24 @@ class _Run:
 
     def _score_window(self, number: int, answers: list[Answer], read: int) -> int:
         """Write the parts that are missing. Returns how many the window has."""
-        order = reading_order(answers)
-        starts = range(0, len(order), self.chunk)
-        for i, start in enumerate(starts):
+        chunks = chunks_of(answers, self.chunk, whole=self._whole)
+        done = read - len(answers)
+        for i, places in enumerate(chunks):
+            done += len(places)
             path = part_path(self.work, number, i)
             if path.exists():
                 continue
             if self.told.should_stop():
                 raise Stopped(f"stopped after {self.scored} responses of {self.source.name}")
-            places = order[start : start + self.chunk]
             part = self._score_chunk(places, [answers[p] for p in places])
             part.write(path)
             self.scored += len(part.rows)
-            self.told.progress(read - len(answers) + start + len(places), read, "score")
-        return len(starts)
+            self.told.progress(done, read, "score")
+        return len(chunks)
+
+    @property
+    def _whole(self) -> bool:
+        return getattr(self.scorer, "compares_siblings", False)
 
     def _score_chunk(self, places: list[int], answers: list[Answer]) -> Part:
         """The whole chunk at once; where the scorer refuses it, without those that it refuses alone."""

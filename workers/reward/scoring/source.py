@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,11 @@ def _conversation(head: tuple[Message, ...] | None, value: Any, row: Row, key: s
 
 
 def windows(
-    source: Path, most: int, characters: int, bad: Callable[[DataError], None]
+    source: Path, most: int, characters: int, bad: Callable[[DataError], None], *, whole: bool = False
 ) -> Iterator[list[Answer]]:
     """Successive runs of the file's responses, at most ``most`` of them; one ends early when its text passes
-    ``characters``. ``bad`` is told of each row that cannot be used, and may raise."""
+    ``characters``. ``whole`` ones end between prompts alone, and are longer where a prompt's answers are. ``bad`` is
+    told of each row that cannot be used, and may raise."""
     out: list[Answer] = []
     size = 0
     for row in read_rows(source, bad=bad):
@@ -89,11 +91,12 @@ def windows(
             bad(error)
             continue
         for answer in found:
-            out.append(answer)
-            size += answer.size
-            if len(out) >= most or size >= characters:
+            is_full = len(out) >= most or size >= characters
+            if is_full and not (whole and answer.item.messages == out[-1].item.messages):
                 yield out
                 out, size = [], 0
+            out.append(answer)
+            size += answer.size
     if out:
         yield out
 
@@ -109,3 +112,21 @@ def reading_order(answers: list[Answer]) -> list[int]:
 
     by_length = sorted(prompts.values(), key=mean_size)
     return [p for places in by_length for p in sorted(places, key=lambda p: answers[p].size)]
+
+
+def chunks_of(answers: list[Answer], most: int, *, whole: bool = False) -> list[list[int]]:
+    """Their places in reading order, at most ``most`` at once. ``whole``: in the file's order, with neighbouring
+    answers to one prompt in one chunk however many, and no other answers to that prompt beside them."""
+    if not whole:
+        order = reading_order(answers)
+        return [order[start : start + most] for start in range(0, len(order), most)]
+    out: list[list[int]] = []
+    there: set[tuple[Message, ...]] = set()
+    for messages, neighbours in groupby(range(len(answers)), key=lambda place: answers[place].item.messages):
+        places = list(neighbours)
+        if not out or messages in there or len(out[-1]) + len(places) > most:
+            out.append([])
+            there.clear()
+        out[-1] += places
+        there.add(messages)
+    return out
