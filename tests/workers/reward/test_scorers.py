@@ -240,6 +240,44 @@ def test_a_reference_with_other_tokens_is_refused(policy, tmp_path):
         open_scorer(ScorerSpec("dpo", policy, other, device="cpu"))
 
 
+@pytest.mark.parametrize("reference", [False, True])
+def test_a_policy_or_reference_with_few_positions_reads_no_more_than_it_has(policy, tmp_path, reference):
+    tokens = tokenizer()
+    config = transformers.GPT2Config(
+        vocab_size=len(tokens),
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        n_positions=64,
+        eos_token_id=tokens.eos_token_id,
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    tokens.save_pretrained(tmp_path)
+    names = (policy, str(tmp_path)) if reference else (str(tmp_path), "")
+    scorer = open_scorer(ScorerSpec("dpo", *names, device="cpu"))
+    found = scorer.score([Item("1", prompt("law " * 80), "money " * 20), *ITEMS])
+    assert found.n_tokens[0] == 64
+    assert found.truncated.tolist()[:2] == [True, False]
+    assert np.isfinite(found.value).all()
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_pair_model_reads_as_far_as_its_positions_go(tmp_path, absolute):
+    tokens = tokenizer(encoder=True)
+    config = transformers.DebertaV2Config(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=64, num_labels=1, relative_attention=not absolute, pos_att_type="p2c|c2p",
+        position_buckets=16, position_biased_input=absolute,
+    )  # fmt: skip
+    transformers.DebertaV2ForSequenceClassification(config).save_pretrained(tmp_path)
+    tokens.save_pretrained(tmp_path)
+    scorer = open_scorer(ScorerSpec("pair", str(tmp_path), template=TEMPLATE, max_length=160, device="cpu"))
+    long = [dataclasses.replace(pair, messages=prompt("law " * 200)) for pair in PAIRS]
+    assert np.isfinite(scorer.difference(long)).all()
+    ids, is_cut = scorer.template.encode(long[0].messages, "a", "b")
+    assert (len(ids), is_cut) == (64 if absolute else 160, True)
+
+
 def write_classifier(folder, labels: int) -> str:
     tokens = tokenizer(encoder=True)
     config = transformers.BertConfig(

@@ -18,6 +18,7 @@ from ..errors import ConfigError, DataError
 from ..transformer.template import ConversationEncoder, Encoded
 from ..types import Callbacks, Item, Scores
 from .language import LanguageModel
+from .limits import length_limit
 from .loading import load_model, load_tokenizer
 from .spec import ScorerSpec
 
@@ -77,18 +78,24 @@ class LikelihoodScorer:
         return row
 
 
-def open_likelihood(spec: ScorerSpec) -> LikelihoodScorer:
-    """Open policy and reference. Raises the errors of ``loading``, and ``ConfigError`` where the two read other
-    tokens."""
-    from transformers import AutoModelForCausalLM
-
+def open_encoder(spec: ScorerSpec) -> ConversationEncoder:
+    """What policy and reference read, without their weights. Raises the errors of ``loading``, and ``ConfigError``
+    where the two read other tokens."""
     tokenizer = load_tokenizer(spec.model, spec)
     if spec.reference:
         other = load_tokenizer(spec.reference, spec)
         if other.get_vocab() != tokenizer.get_vocab():
             raise ConfigError("dpo: policy and reference must share their tokens; their vocabularies differ")
+    return ConversationEncoder(tokenizer, length_limit(spec))
+
+
+def open_likelihood(spec: ScorerSpec) -> LikelihoodScorer:
+    """Open policy and reference. Raises the errors of ``open_encoder``."""
+    from transformers import AutoModelForCausalLM
+
+    encoder = open_encoder(spec)
     models = [
-        LanguageModel(load_model(AutoModelForCausalLM, name, spec), spec.max_length)
+        LanguageModel(load_model(AutoModelForCausalLM, name, spec), encoder.max_length)
         for name in (spec.model, spec.reference)
         if name
     ]
@@ -97,7 +104,7 @@ def open_likelihood(spec: ScorerSpec) -> LikelihoodScorer:
         kind=spec.kind,
         policy=models[0],
         reference=models[1] if is_dpo and len(models) > 1 else None,
-        encoder=ConversationEncoder(tokenizer, spec.max_length),
+        encoder=encoder,
         reduction=spec.reduction if is_dpo else "avg",
         beta=spec.beta if is_dpo else 1.0,
         temperature=spec.temperature,
