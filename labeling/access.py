@@ -5,6 +5,7 @@ A person who is not a member gets a 404, so that addresses tell nothing. A membe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -176,6 +177,17 @@ def reveal_to(user: User, comparison: Comparison) -> None:
                 "You are labeling one of these responses now. What others say is open to you after your answer."
             )
         )
-    if not Reveal.objects.filter(user=user, comparison=comparison).exists():
-        # Both panels of a page come at once: whichever is first writes the row.
-        Reveal.objects.bulk_create([Reveal(user=user, comparison=comparison)], ignore_conflicts=True)
+    reveals_record(user, [comparison])
+
+
+def reveals_record(user: User, comparisons: Collection[Comparison]) -> None:
+    """Note that the person is shown the voices of these, of which no response is in hand. One query where all of them
+    were shown before, else two."""
+    pks = [comparison.pk for comparison in comparisons]
+    known = set(
+        Reveal.objects.filter(user=user, comparison_id__in=pks).values_list("comparison_id", flat=True)
+    )
+    # Panels of a page come at once: whichever is first writes the row.
+    missing = [Reveal(user=user, comparison_id=pk) for pk in pks if pk not in known]
+    if missing:
+        Reveal.objects.bulk_create(missing, ignore_conflicts=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 from uuid import UUID
 
-from labeling.access import AnyUser, Capability, may, project_for, within
+from labeling.access import AnyUser, Capability, may, project_for, reveals_record, within
+from labeling.models import Project
+from labeling.selectors.reveals import responses_in_hand
 from webapp.jobs.models import Job
+from webapp.users.models import User
 from workers.models import Evaluation, RewardModel, TrainingRun
+from workers.selectors.disagreements import DisagreementRow, disagreement_rows
 from workers.selectors.evaluations import without_names
 
 
@@ -45,3 +50,12 @@ def report_for(user: AnyUser, found: Evaluation) -> dict[str, Any]:
     report: dict[str, Any] = found.report
     named = may(user, found.reward_model.project, Capability.MANAGE)
     return report if named else without_names(report)
+
+
+def disagreements_for(user: AnyUser, project: Project, report: Mapping[str, Any]) -> list[DisagreementRow]:
+    """Where two models differ most, as this person may see it (invariant 3): what people and models say of a pair is
+    closed while the person labels one of its responses; of the others it is recorded that the person was shown it."""
+    person = cast(User, user)
+    rows = disagreement_rows(project, report, in_hand=responses_in_hand(person, project))
+    reveals_record(person, [row.comparison for row in rows if row.is_open])
+    return rows

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from labeling.access import Capability, comparison_for, project_for, snapshot_for
 from labeling.models import Snapshot, SnapshotState
 from webapp.api.errors import Conflict
-from workers.access import model_for, models_for, preview_for, report_for
+from workers.access import disagreements_for, model_for, models_for, preview_for, report_for
 from workers.api.serializers import CompareSerializer, EvaluateSerializer, PreviewSerializer
 from workers.api.views import asked_number, person
 from workers.errors import BadTrainingConfig, ReadsNoTokens
@@ -80,8 +80,8 @@ class CompareView(APIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         """Two models on the held-out pairs that neither was trained on: the difference in accuracy (first less second)
-        by paired bootstrap, overall and by slice, and the comparisons on which they differ most. Without parameters:
-        which comparisons there are."""
+        by paired bootstrap, overall and by slice, and the comparisons on which they differ most (the number alone
+        of those whose responses you are labeling). Without parameters: which comparisons there are."""
         project = project_for(person(request), slug, Capability.VIEW)
         numbers = {name: asked_number(request, name) for name in ("a", "b", "snapshot")}
         missing = [name for name, number in numbers.items() if number is None]
@@ -95,7 +95,12 @@ class CompareView(APIView):
         found = comparison_of(first, second, snapshot)
         if found is None or not found.report:
             raise NotFound(_("These models have not been compared on this snapshot yet."))
-        return Response(self.named(first, second, snapshot) | found.report)
+        report = dict(found.report)
+        if "disagreements" in report:
+            report["disagreements"] = [
+                row.as_dict() for row in disagreements_for(person(request), project, report)
+            ]
+        return Response(self.named(first, second, snapshot) | report)
 
     @extend_schema(request=CompareSerializer, responses={202: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> Response:

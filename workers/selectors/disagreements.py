@@ -28,6 +28,12 @@ class DisagreementRow:
     def second(self) -> str:
         return _side(self.p_second)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON without texts; of a closed pair its number alone."""
+        data = {"comparison": self.comparison.pk, "open": self.is_open}
+        voices = {"p_a_first": self.p_first, "p_a_second": self.p_second, "people": self.people}
+        return data | voices if self.is_open else data
+
 
 def _side(p: float) -> str:
     return "tie" if p == 0.5 else "a" if p > 0.5 else "b"

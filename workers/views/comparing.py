@@ -16,13 +16,11 @@ from django.views.decorators.http import require_http_methods
 from labeling.access import Capability, project_for
 from labeling.models import Project, Snapshot
 from labeling.pages import project_context
-from labeling.selectors.reveals import responses_in_hand
 from webapp.ui.tracks import gap_scale, interval_track
 from webapp.users.models import User
-from workers.access import models_for
+from workers.access import disagreements_for, models_for
 from workers.meaning import comparison_meaning
 from workers.models import ModelComparison, RewardModel
-from workers.selectors.disagreements import disagreement_rows
 from workers.selectors.evaluations import (
     comparison_of,
     comparisons_of,
@@ -122,5 +120,5 @@ def _report(user: User, row: ModelComparison, pair: Pair) -> dict[str, Any]:
         "gap": gap_range(report["difference"], n),
         "slices": [(gap, interval_track(scale, gap.gap.value, gap.gap.low, gap.gap.high)) for gap in gaps],
         "scale": scale,
-        "disagreements": disagreement_rows(row.project, report, in_hand=responses_in_hand(user, row.project)),
+        "disagreements": disagreements_for(user, row.project, report),
     }

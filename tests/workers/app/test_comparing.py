@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from labeling.access import labeler_for
-from labeling.models import Assignment, Snapshot
+from labeling.models import Assignment, Comparison, Reveal, Snapshot
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from tests.workers.app.conftest import Trained
 from tests.workers.app.test_pages import PROJECT, open_as, page
@@ -212,6 +213,40 @@ def test_a_pair_in_hand_shows_its_prompt_alone(trained: Trained) -> None:
     assert "open after your answer" not in page(trained, address, "manager")
 
 
+def test_what_people_and_models_say_is_shown_alike_by_page_and_rest_and_recorded(trained: Trained) -> None:
+    """Invariant 3: REST closes what the page closes, and both leave a reveal of what they show."""
+    row = compared(trained)
+    turned_round(row)
+    scores = [EvaluationScores.objects.get(evaluation__reward_model=m) for m in (row.model_a, row.model_b)]
+    row.report = comparison_report(row, *scores)
+    row.save()
+    pks = [pair["comparison"] for pair in row.report["disagreements"]]
+    held = Comparison.objects.get(pk=pks[0])
+    Assignment.objects.create(
+        comparison=held,
+        labeler=labeler_for(trained.people["reviewer"], trained.project),
+        state="leased",
+        swapped=False,
+        drawn="priority",
+        lease_expires_at=timezone.now(),
+    )
+    in_hand = {held.response_a_id, held.response_b_id}
+    sides = Comparison.objects.filter(pk__in=pks).values_list("pk", "response_a_id", "response_b_id")
+    closed = {pk for pk, *responses in sides if in_hand & set(responses)}
+    asked = {"a": 2, "b": 1, "snapshot": row.snapshot.number}
+    found = open_as(trained, "reviewer").get(f"/api/v1{PROJECT}/reward-models/compare", asked).json()
+    assert [pair["comparison"] for pair in found["disagreements"]] == pks
+    for pair in found["disagreements"]:
+        assert (
+            ("people" in pair) == ("p_a_first" in pair) == pair["open"] == (pair["comparison"] not in closed)
+        )
+    seen = Reveal.objects.filter(user=trained.people["reviewer"])
+    assert set(seen.values_list("comparison_id", flat=True)) == set(pks) - closed
+    page(trained, f"models/compare/?a=2&b=1&snapshot={row.snapshot.number}", "manager")
+    seen = Reveal.objects.filter(user=trained.people["manager"])
+    assert set(seen.values_list("comparison_id", flat=True)) == set(pks)
+
+
 def test_the_page_costs_the_same_however_many_pairs_differ(trained: Trained) -> None:
     row = compared(trained)
     turned_round(row)
@@ -225,7 +260,7 @@ def test_the_page_costs_the_same_however_many_pairs_differ(trained: Trained) -> 
         with CaptureQueriesContext(connection) as captured:
             assert client.get(url).status_code == 200
         counts.append(len(captured))
-    assert counts == [19, 19]
+    assert counts == [21, 21]  # two for the reveals
 
 
 def test_rest_compares_and_lists(trained: Trained) -> None:
