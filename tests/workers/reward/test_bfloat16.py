@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from workers.reward import train
+from workers.reward.transformer import optimizer as optimizer_module
+from workers.reward.transformer.checkpoint import Progress, load_latest, save_checkpoint
 from workers.reward.transformer.loop import make_optimizer
 from workers.reward.transformer.objective import Objective
 from workers.reward.transformer.optimizer import CompensatedAdamW
@@ -69,3 +71,65 @@ def test_a_killed_bfloat16_run_resumed_ends_with_equal_weights(tmp_path):
     assert (tmp_path / "b.work" / "step-000003").is_dir()
     train("transformer", pairs, config, tmp_path / "b")
     assert_equal_weights(tmp_path / "a", tmp_path / "b")
+
+
+def bowls(dtype: torch.dtype) -> nn.ModuleDict:
+    """Weights of several sizes, the last without a gradient at first."""
+    drawn = torch.Generator().manual_seed(0)
+    sizes = {"a": (31, 7), "b": (5,), "c": (64, 3), "d": (2, 2)}
+    return nn.ModuleDict(
+        {
+            name: nn.ParameterList([torch.randn(size, generator=drawn).mul(0.02).to(dtype)])
+            for name, size in sizes.items()
+        }
+    )
+
+
+def descend(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, *, begun: int = 0) -> None:
+    for step in range(begun, begun + steps):
+        for name, weight in model.named_parameters():
+            skipped = name.startswith("d") and step < 2
+            weight.grad = None if skipped else (weight.detach() - 0.1).sign().mul(0.5 + step)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 2**26])
+def test_weights_that_move_together_move_as_each_by_itself(monkeypatch, at_once):
+    monkeypatch.setattr(optimizer_module, "AT_ONCE", at_once)
+    together, alone = bowls(torch.bfloat16), bowls(torch.bfloat16)
+    together["b"].float(), alone["b"].float()
+    descend(together, one := CompensatedAdamW(together.parameters(), **OPTIONS), 4)
+    for name, weights in alone.items():
+        part = nn.ModuleDict({name: weights})
+        descend(part, other := CompensatedAdamW(part.parameters(), **OPTIONS), 4)
+        (expected,), (found,) = weights.parameters(), together[name].parameters()
+        assert torch.equal(found, expected)
+        for kept, value in other.state[expected].items():
+            assert torch.equal(one.state[found][kept], value)
+
+
+def exact_weights(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    rests = (optimizer.state[weight].get("rest", torch.zeros(())) for weight in model.parameters())
+    return [w.detach().float() + rest.float() for w, rest in zip(model.parameters(), rests, strict=True)]
+
+
+@pytest.mark.parametrize("sharded_first", [True, False])
+def test_a_run_goes_on_between_float32_shards_and_bfloat16_weights(tmp_path, sharded_first):
+    """Over several GPUs weights are float32 under plain AdamW, in one process bfloat16 with what rounding took."""
+    kinds = [(torch.float32, torch.optim.AdamW), (torch.bfloat16, CompensatedAdamW)]
+    (first, begun), (second, resumed) = kinds if sharded_first else kinds[::-1]
+    before = bowls(first)
+    descend(before, optimizer := begun(before.parameters(), **OPTIONS), 3)
+    save_checkpoint(tmp_path / "step-000003", before, optimizer, Progress("run", step=3))
+    after = bowls(second)
+    other = resumed(after.parameters(), **OPTIONS)
+    found, skipped = load_latest(tmp_path, "run", after, other)
+    assert (found.step, skipped) == (3, [])
+    # Two bfloat16 numbers hold 16 bits of a weight.
+    for there, here in zip(exact_weights(before, optimizer), exact_weights(after, other), strict=True):
+        torch.testing.assert_close(here, there, rtol=2**-16, atol=0.0)
+    assert all(("rest" in other.state[w]) is (resumed is CompensatedAdamW) for w in after.parameters())
+    descend(after, other, 50, begun=3)
+    descend(before, optimizer, 50, begun=3)
+    for there, here in zip(exact_weights(before, optimizer), exact_weights(after, other), strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-3, atol=5e-6)  # of a way of 5e-4

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import CorruptModelError
 from ..folder import atomic_folder, read_json, verify, write_json
+from .optimizer import CompensatedAdamW
 from .pooling import HEAD_NAMES
 from .sharding import like, local, whole
 
@@ -127,18 +130,34 @@ def save_checkpoint(
 
 
 def _restore_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tensors: dict[str, Tensor],
+    saved: Callable[[str], Tensor],
 ) -> None:
-    weights = dict(model.named_parameters())
-    ordered = [weight for group in optimizer.param_groups for weight in group["params"]]
-    numbers = {id(weight): number for number, weight in enumerate(ordered)}
-    state: dict[int, dict[str, Tensor]] = {}
+    """``saved`` gives the checkpoint's weights. What ``CompensatedAdamW`` keeps beside a bfloat16 weight stands in
+    the float32 weights of a sharded run: it is taken out of them, or put back, where a run goes on the other way."""
+    found: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         parameter, _, name = key.partition(":")
         if name:  # not a random state
-            weight = weights[parameter]
-            state.setdefault(numbers[id(weight)], {})[name] = like(value, weight) if value.ndim else value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            found.setdefault(parameter, {})[name] = value
+    weights, keeps_rest = dict(model.named_parameters()), isinstance(optimizer, CompensatedAdamW)
+    for parameter, state in found.items():
+        weight = weights[parameter]
+        if keeps_rest and "rest" not in state:
+            exact = saved(parameter).float()
+            state["rest"] = exact - exact.to(weight.dtype).float()
+        elif not keeps_rest and "rest" in state:
+            exact = saved(parameter).float() + state.pop("rest").float()
+            weight.detach().copy_(like(exact, weight))
+        found[parameter] = {
+            name: like(value, weight) if value.ndim else value for name, value in state.items()
+        }
+    ordered = [weight for group in optimizer.param_groups for weight in group["params"]]
+    numbers = {id(weight): number for number, weight in enumerate(ordered)}
+    by_number = {numbers[id(weights[parameter])]: state for parameter, state in found.items()}
+    optimizer.load_state_dict({"state": by_number, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def read_progress(folder: Path) -> Progress:
@@ -174,7 +193,8 @@ def load_latest(
             continue
         load_weights(model, folder)
         tensors = load_file(folder / OPTIMIZER)
-        _restore_optimizer(model, optimizer, tensors)
+        with safe_open(folder / MODEL, "pt") as saved:
+            _restore_optimizer(model, optimizer, tensors, saved.get_tensor)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["rng.cuda"])
