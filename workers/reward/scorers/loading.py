@@ -10,7 +10,8 @@ import torch
 
 from ..errors import CorruptModelError, ModelUnavailableError
 from ..folder import hash_file, is_trusted
-from ..transformer.build import _refuse_code, pick_device
+from ..hub import find_base
+from ..transformer.build import pick_device
 from ..transformer.template import DECODER_TEMPLATE
 from .spec import ScorerSpec
 
@@ -18,14 +19,12 @@ READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
 
 
 def load_tokenizer(name: str, spec: ScorerSpec) -> Any:
-    """A tokenizer with a chat template, its own or ours. Raises ``ModelUnavailableError``."""
+    """A tokenizer with a chat template, its own or ours. Raises the errors of ``find_base``."""
     from transformers import AutoTokenizer
 
-    refuse_code(name)
+    folder = find_base(name, revision=revision_of(name, spec), weights=False)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=revision_of(name, spec), trust_remote_code=is_trusted(name)
-        )
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=is_trusted(name))
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no tokenizer at {name}: {error}") from error
     if tokenizer.chat_template is None:
@@ -36,14 +35,13 @@ def load_tokenizer(name: str, spec: ScorerSpec) -> Any:
 def load_model(auto_class: Any, name: str, spec: ScorerSpec, *, need_all: bool = True) -> Any:
     """A model in evaluation mode on the spec's device.
 
-    Raises ``ModelUnavailableError``, ``UntrustedModelError`` for one that brings code, and ``CorruptModelError``
-    where it lacks weights (a head that would be drawn at random, say).
+    Raises the errors of ``find_base``, and ``CorruptModelError`` where it lacks weights (a head that would be drawn
+    at random, say).
     """
-    refuse_code(name)
+    folder = find_base(name, revision=revision_of(name, spec))
     try:
         model, info = auto_class.from_pretrained(
-            name,
-            revision=revision_of(name, spec),
+            str(folder),
             dtype=getattr(torch, spec.dtype),
             use_safetensors=True,
             trust_remote_code=is_trusted(name),
@@ -59,12 +57,6 @@ def load_model(auto_class: Any, name: str, spec: ScorerSpec, *, need_all: bool =
 def revision_of(name: str, spec: ScorerSpec) -> str | None:
     """The revision is the model's; a reference is read at its newest."""
     return spec.revision if name == spec.model else None
-
-
-def refuse_code(name: str) -> None:
-    """Raise ``UntrustedModelError`` for a local folder whose settings name their own code."""
-    if Path(name).is_dir() and not is_trusted(name):
-        _refuse_code(Path(name))
 
 
 def fingerprint(name: str) -> str | None:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CorruptModelError, ModelUnavailableError
+from ..hub import find_base
 from ..transformer.build import pick_device
-from .loading import refuse_code, revision_of
+from .loading import revision_of
 from .spec import ScorerSpec
 
 TEMPLATE = "[CLS]<|source|>{prompt}[SEP][CLS]<|candidate1|>{first}[SEP][CLS]<|candidate2|>{second}[SEP]"
@@ -50,16 +51,14 @@ class PairRM(nn.Module):
 
 
 def load_pairrm(name: str, spec: ScorerSpec) -> PairRM:
-    """A whole checkpoint in evaluation mode. Raises ``ModelUnavailableError`` and ``CorruptModelError``."""
+    """A whole checkpoint in evaluation mode. Raises the errors of ``find_base`` and ``CorruptModelError``."""
     from safetensors.torch import load_file
     from transformers import DebertaV2Config
-    from transformers.utils.hub import cached_file
 
-    refuse_code(name)
-    revision = revision_of(name, spec) or "main"
+    folder = find_base(name, revision=revision_of(name, spec))
     try:
-        config = DebertaV2Config.from_pretrained(name, revision=revision)
-        weights = load_file(str(cached_file(name, WEIGHTS, revision=revision)))
+        config = DebertaV2Config.from_pretrained(str(folder))
+        weights = load_file(str(folder / WEIGHTS))
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no PairRM at {name}: {error}") from error
     if lacking := [part for part in (*MARKS, "n_tasks") if not hasattr(config, part)]:

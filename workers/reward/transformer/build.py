@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..config import TINY_BASES, TransformerConfig
-from ..errors import ConfigError, ModelUnavailableError, UntrustedModelError
-from ..folder import is_trusted, read_json
+from ..errors import ConfigError, ModelUnavailableError
+from ..folder import is_trusted
+from ..hub import find_base
 from ..types import Pair
-from .adapters import ADAPTER_SETTINGS, add_adapters, quantised
+from .adapters import add_adapters, quantised
 from .pooling import head_of, in_float32
 from .preview import check_template
 from .template import DECODER_TEMPLATE, ENCODER_TEMPLATE
@@ -32,36 +32,12 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def locate(config: TransformerConfig) -> str:
-    """A local folder or a Hugging Face id; fetches from ModelScope where the settings say so."""
-    folder = Path(config.base)
-    if folder.is_dir():
-        if (folder / ADAPTER_SETTINGS).exists() and not (folder / "config.json").exists():
-            raise ConfigError(
-                f"{folder.name} holds an adapter alone; name a folder with the whole model as base"
-            )
-        if not is_trusted(config.base):
-            _refuse_code(folder)
-        return str(folder)
-    if config.hub == "modelscope":
-        from modelscope import snapshot_download
-
-        try:
-            found = snapshot_download(config.base, revision=config.revision)
-        except Exception as error:  # the hub client raises many kinds, all meaning the same here
-            raise ModelUnavailableError(f"ModelScope has no {config.base}: {error}") from error
-        if not is_trusted(config.base):
-            _refuse_code(Path(found))
-        return str(found)
-    return config.base
-
-
-def _refuse_code(folder: Path) -> None:
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).exists() and "auto_map" in read_json(folder / name):
-            raise UntrustedModelError(
-                f"{name} names its own code (auto_map); CHOSEN_TRUST_REMOTE_CODE would allow it"
-            )
+def locate(config: TransformerConfig, *, weights: bool = True) -> str:
+    """The base's folder, fetched where a hub has it, without ``weights`` its settings and tokenizer alone; ``tiny``
+    ones have none. Raises the errors of ``find_base``."""
+    if config.base in TINY_BASES:
+        return config.base
+    return str(find_base(config.base, revision=config.revision, hub=config.hub, weights=weights))
 
 
 def build_tokenizer(config: TransformerConfig, source: str, pairs: Sequence[Pair]) -> Any:

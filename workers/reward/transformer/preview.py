@@ -44,7 +44,7 @@ def encoder_for(source: object, pairs: Sequence[Pair]) -> ConversationEncoder:
 def _encoder_by(config: TransformerConfig, pairs: Sequence[Pair]) -> ConversationEncoder:
     from .build import build_tokenizer, locate, position_limit
 
-    source, limit = locate(config), config.max_length
+    source, limit = locate(config, weights=False), config.max_length
     tokenizer = build_tokenizer(config, source, pairs)
     if config.base not in TINY_BASES:
         from transformers import AutoConfig
