@@ -39,7 +39,7 @@ def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), people: People 
         return []
     found = [_accuracy(report), _longest(report)]
     if people is not None and people.everybody is not None and people.ceiling.value is not None:
-        found.append(_ceiling(people.everybody, people.ceiling.value))
+        found.append(_ceiling(people.everybody, people.ceiling))
     if report.get("ece") is not None:
         found.append(_calibration(report))
     if (correlation := report.get("length_correlation")) is not None:
@@ -102,22 +102,29 @@ def _longest(report: Figures) -> Said:
     )
 
 
-def _ceiling(everybody: float, ceiling: float) -> Said:
-    values = {"people": hundredths(ceiling), "model": hundredths(everybody)}
+def _ceiling(everybody: float, ceiling: Range) -> Said:
+    level = ceiling.value or 0.0
+    values = {
+        "people": hundredths(level),
+        "low": hundredths(ceiling.low or 0.0),
+        "high": hundredths(ceiling.high or 0.0),
+        "model": hundredths(everybody),
+        "n": ceiling.n,
+    }
     values["gap"] = values["people"] - values["model"]
-    if everybody >= ceiling - NEAR_CEILING:
+    if everybody >= level - NEAR_CEILING:
         return Said(
             _(
-                "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d: "
-                "about as far as such labels can take it."
+                "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d "
+                "(%(low)d to %(high)d, on %(n)d pairs): about as far as such labels can take it."
             )
             % values,
             "ok",
         )
     return Said(
         _(
-            "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d: up to "
-            "%(gap)d points may be gained."
+            "It agrees with a person's vote in %(model)d of 100, and two people with each other in %(people)d "
+            "(%(low)d to %(high)d, on %(n)d pairs): up to %(gap)d points may be gained."
         )
         % values
     )

@@ -47,8 +47,9 @@ class Votes:
                 self._sides.append(SIDE[said])
                 self._who.append(self._names.setdefault(name, len(self._names)))
 
-    def figures(self, delta: Array, resampler: Resampler) -> tuple[Interval, list[AnnotatorFigure]]:
-        """Agreement of two people on a pair, and every annotator's figures, those with most votes first."""
+    def figures(self, delta: Array, resampler: Resampler) -> tuple[Interval, int, list[AnnotatorFigure]]:
+        """Agreement of two people on a pair, on how many pairs that is, and every annotator's figures, those with
+        most votes first."""
         rows = np.array(self._rows, dtype=np.int64)
         sides = np.array(self._sides, dtype=np.float64)
         who = np.array(self._who, dtype=np.int64)
@@ -67,7 +68,7 @@ class Votes:
             alike = (others + (total[here] - sides[place]) * sides[place]) / 2.0
             share = float(alike.sum() / others.sum()) if others.sum() else None
             found.append(AnnotatorFigure(name, len(place), figure, int(others.sum()), share))
-        return self._between(count, total, resampler), found
+        return self._between(count, total, resampler), int((count > 1).sum()), found
 
     @staticmethod
     def _between(count: NDArray[np.float64], total: NDArray[np.float64], resampler: Resampler) -> Interval:

@@ -44,7 +44,8 @@ class Evaluation:
 
     ``n`` pairs decide accuracy; ``ties`` and ``equal_scores`` are counted apart. ``length_correlation`` is
     Pearson's r of score difference and length difference (characters). ``between_annotators`` is the agreement of
-    two people on a pair, the level that ``annotators`` and accuracy are read against; both come from ``Pair.votes``.
+    two people on a pair, over ``n_between`` pairs with two votes or more: the level that ``annotators`` and accuracy
+    are read against. All come from ``Pair.votes``.
     ``no_verdict`` pairs are in no figure: the scorer said nothing of them.
     """
 
@@ -66,6 +67,7 @@ class Evaluation:
     bins: list[Bin] = field(default_factory=list)
     slices: list[SliceFigure] = field(default_factory=list)
     between_annotators: Interval = EMPTY
+    n_between: int = 0
     annotators: list[AnnotatorFigure] = field(default_factory=list)
     no_verdict: int = 0
 
@@ -170,7 +172,7 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
     model, chance, longest = held.resampler.intervals(columns, held.decided) if n else (EMPTY,) * 3
     side = np.where(held.p < 0.5, -1.0, 1.0)
     decided = delta[held.decided] * side[held.decided]
-    between, annotators = held.votes.figures(delta, held.resampler)
+    between, n_between, annotators = held.votes.figures(delta, held.resampler)
     table = reliability(delta[held.decided], held.p[held.decided], temperature, bins)
     return Evaluation(
         n=n,
@@ -191,6 +193,7 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
         bins=table,
         slices=_slices(columns[:, 0], held),
         between_annotators=between,
+        n_between=n_between,
         annotators=annotators,
     )
 

@@ -122,7 +122,8 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class People:
-    """`everybody` is the model's share over all the votes listed; `ceiling` that of two people on one pair."""
+    """`everybody` is the model's share over all the votes listed; `ceiling` that of two people on one pair, its `n`
+    the pairs with two votes or more. Empty for fewer than five, and for a report from before these were counted."""
 
     rows: list[PersonRow]
     everybody: float | None
@@ -138,10 +139,11 @@ def people_of(report: Mapping[str, Any]) -> People | None:
         for part in report["annotators"]
     ]
     votes = sum(row.model.n for row in rows)
+    ceiling = range_of(report.get("between_annotators"), report.get("n_between", 0))
     return People(
         rows=rows,
         everybody=sum(row.model.n * (row.model.value or 0.0) for row in rows) / votes if votes else None,
-        ceiling=range_of(report.get("between_annotators"), report["n"]),
+        ceiling=ceiling if ceiling.low is not None else Range(None, None, None, ceiling.n),
     )
 
 

@@ -21,7 +21,6 @@ from workers.access import model_for, report_for
 from workers.charts import reliability
 from workers.meaning import meaning, temperature_fitted
 from workers.models import Evaluation, RewardModel
-from workers.selectors.ceiling import human_ceiling
 from workers.selectors.evaluations import (
     People,
     Range,
@@ -85,9 +84,6 @@ def _figures(request: HttpRequest, model: RewardModel, found: Evaluation) -> dic
     other = evaluation_on(champion, found.snapshot) if champion and champion != model else None
     slices = slice_rows(report, other.report if other else None)
     people = people_of(report)
-    ceiling = people.ceiling.value if people else None
-    if ceiling is None:
-        ceiling = human_ceiling(model.project)
     accuracy = honest(found.accuracy, found.low, found.high, found.n)
     return {
         "report": report,
@@ -96,7 +92,6 @@ def _figures(request: HttpRequest, model: RewardModel, found: Evaluation) -> dic
         "random": range_of(found.baselines.get("random"), found.n),
         "champion": champion if other else None,
         "other": honest(other.accuracy, other.low, other.high, other.n) if other else None,
-        "ceiling": ceiling,
         "said": meaning(report, slices=slices, people=people) if report else [],
         "reliability": reliability(report),
         "fitted": temperature_fitted(model),

@@ -216,7 +216,8 @@ def test_sentences_say_what_the_figures_allow() -> None:
 
 def test_the_ceiling_is_read_against_votes_and_the_weak_slice_only_where_it_is_sure() -> None:
     people = People([], 0.7, Range(0.84, 0.8, 0.88, 400))
-    assert "up to 14 points may be gained" in meaning(REPORT, people=people)[2].text
+    text = meaning(REPORT, people=people)[2].text
+    assert "in 84 (80 to 88, on 400 pairs): up to 14 points may be gained" in text
     assert meaning(REPORT, people=replace(people, everybody=0.83))[2].mood == "ok"
     weak = SliceRow("topic", "code", Range(0.5, 0.4, 0.6, 60))
     assert "Surely weaker on topic: code, right in 50 of 100" in meaning(REPORT, slices=[weak])[-1].text
@@ -239,6 +240,35 @@ def test_numbers_stand_for_names() -> None:
     assert found is not None
     assert found.everybody == 0.5
     assert people_of({"n": 3}) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "shown"),
+    [
+        (4, Range(None, None, None, 4)),
+        (40, Range(0.8, 0.7, 0.9, 40)),
+        (None, Range(None, None, None, 0)),  # from before the pairs were counted
+    ],
+)
+def test_people_are_a_level_on_the_pairs_that_two_of_them_saw(n: int | None, shown: Range) -> None:
+    report = {"n": 400, "annotators": [], "between_annotators": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    found = people_of(report if n is None else report | {"n_between": n})
+    assert found is not None
+    assert found.ceiling == shown
+    assert len(meaning(REPORT, people=replace(found, everybody=0.7))) == len(meaning(REPORT)) + (n == 40)
+
+
+def test_the_page_says_on_how_many_pairs_people_agree(trained: Trained) -> None:
+    found = Evaluation.objects.get(reward_model=model_of(trained))
+    between = {"between_annotators": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    Evaluation.objects.update(report=found.report | between | {"n_between": 12})
+    html = page(trained, "models/1/evaluation/")
+    assert "person–person · n 12" in html
+    assert "agree in 0.80 (0.70–0.90, on 12 pairs)" in html
+    Evaluation.objects.update(report=found.report | between | {"n_between": 3})
+    html = page(trained, "models/1/evaluation/")
+    assert "0.80 ± 0.10" not in html
+    assert "How far people agree is not known" in html
 
 
 def test_an_address_with_nonsense_is_read_as_without(trained: Trained) -> None:

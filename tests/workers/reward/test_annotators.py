@@ -33,6 +33,7 @@ def test_a_model_stands_beside_each_annotator_and_the_annotators_beside_each_oth
     assert (bob.n_others, bob.others) == (3, pytest.approx(1 / 3))
     assert (cid.annotator, cid.n, cid.model.value, cid.n_others, cid.others) == ("cid", 1, 0.0, 2, 0.0)
     assert found.between_annotators.value == pytest.approx((1 / 3 + 0) / 2)
+    assert found.n_between == 2
     assert found.as_dict()["annotators"][0]["model"]["value"] == pytest.approx(0.5)
 
 
