@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from workers.models import RewardModel
-from workers.selectors.evaluations import FEW_PAIRS, People, Range, SliceRow, gap_range
+from workers.selectors.evaluations import FEW_PAIRS, People, Range, SliceRow, gap_range, range_of
 
 Figures = Mapping[str, Any]
 
@@ -37,7 +37,10 @@ def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), people: People 
     value = report["accuracy"]["value"] if report.get("n") else None
     if value is None:
         return []
-    found = [_accuracy(report), _longest(report)]
+    accuracy = range_of(report["accuracy"], report["n"])
+    found = [_accuracy(accuracy)]
+    if accuracy.low is not None:
+        found.append(_longest(accuracy, report["longest"]["value"] or 0.0))
     if people is not None and people.everybody is not None and people.ceiling.value is not None:
         found.append(_ceiling(people.everybody, people.ceiling))
     if report.get("ece") is not None:
@@ -50,34 +53,32 @@ def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), people: People 
     return found
 
 
-def _accuracy(report: Figures) -> Said:
-    accuracy = report["accuracy"]
-    values = {"right": hundredths(accuracy["value"]), "n": report["n"]}
+def _accuracy(accuracy: Range) -> Said:
+    values = {"right": hundredths(accuracy.value or 0.0), "n": accuracy.n}
     text = _(
         "Of 100 pairs that it has never seen, it prefers the response that people preferred in about %(right)d."
     )
-    if accuracy["low"] is not None and accuracy["high"] is not None and accuracy["high"] > accuracy["low"]:
+    if accuracy.low is not None and accuracy.high is not None:
         text = _(
             "Of 100 pairs that it has never seen, it prefers the response that people preferred in about "
             "%(right)d; with other prompts it may be %(low)d to %(high)d."
         )
-        values |= {"low": hundredths(accuracy["low"]), "high": hundredths(accuracy["high"])}
+        values |= {"low": hundredths(accuracy.low), "high": hundredths(accuracy.high)}
     said = text % values
-    if report["n"] < ROUGH_PAIRS:
+    if accuracy.n < ROUGH_PAIRS:
         rough = ngettext(
             "This rests on %(n)d pair alone: a rough figure.",
             "This rests on %(n)d pairs alone: a rough figure.",
-            report["n"],
+            accuracy.n,
         )
         return Said(f"{said} {rough % values}", "warn")
     return Said(said)
 
 
-def _longest(report: Figures) -> Said:
-    accuracy, longest = report["accuracy"], report["longest"]["value"] or 0.0
+def _longest(accuracy: Range, longest: float) -> Said:
+    value, low = accuracy.value or 0.0, accuracy.low or 0.0
     values = {"longest": hundredths(longest)}
-    low = accuracy["low"] if accuracy["low"] is not None else accuracy["value"]
-    if accuracy["value"] <= longest:
+    if value <= longest:
         return Said(
             _(
                 "Always choosing the longer response is right in %(longest)d of 100: this model is no better, and "

@@ -214,6 +214,15 @@ def test_sentences_say_what_the_figures_allow() -> None:
     assert "same score in 2 pairs" in meaning(REPORT | {"equal_scores": 2})[-1].text
 
 
+def test_sentences_claim_no_more_than_the_figures_beside_them() -> None:
+    every = {"accuracy": {"value": 1.0, "low": 1.0, "high": 1.0}, "ece": None, "length_correlation": None}
+    four = meaning(REPORT | every | {"n": 4})
+    assert [said.mood for said in four] == ["warn"]  # four right of four say nothing about length
+    eight = meaning(REPORT | every | {"n": 8})
+    assert "it may be 68 to 100" in eight[0].text  # Wilson's
+    assert eight[1].mood == "warn"  # and it reaches below 70, which the longer response gets
+
+
 def test_the_ceiling_is_read_against_votes_and_the_weak_slice_only_where_it_is_sure() -> None:
     people = People([], 0.7, Range(0.84, 0.8, 0.88, 400))
     text = meaning(REPORT, people=people)[2].text
