@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -142,17 +142,47 @@ def score_project(
     callbacks: Callbacks | None = None,
 ) -> ScoringResult:
     """Score everything unscored. Each chunk is one transaction under `guard`; a second call goes on from
-    there."""
+    there.
+
+    A scorer that says `compares_siblings` judges a response by the others of one call: it is given whole prompts, and
+    a prompt with a new response is scored anew.
+    """
     total = unscored(model).count()
-    done = truncated = last = 0
-    while rows := list(unscored(model).filter(pk__gt=last).select_related("prompt")[:CHUNK]):
+    done = truncated = 0
+    chunks = _whole_prompts if getattr(scorer, "compares_siblings", False) else _chunks
+    for rows in chunks(model):
         scores = scorer.score(responses_to_items(rows), callbacks=callbacks)
         with guard():
             _upsert(model, rows, scores, scorer.template_hash)
-        last, done = rows[-1].pk, done + len(rows)
+        done += len(rows)
         truncated += int(scores.truncated.sum())
         progress(done, max(total, done), "score")
     return ScoringResult(done, truncated)
+
+
+def _chunks(model: RewardModel) -> Iterator[list[Response]]:
+    """What is unscored, `CHUNK` responses at a time."""
+    last = 0
+    while rows := list(unscored(model).filter(pk__gt=last).select_related("prompt")[:CHUNK]):
+        yield rows
+        last = rows[-1].pk
+
+
+def _whole_prompts(model: RewardModel) -> Iterator[list[Response]]:
+    """All responses of the prompts that have an unscored one, about `CHUNK` at a time and no prompt in two parts."""
+    last = 0
+    waiting = unscored(model).order_by("prompt_id").values_list("prompt_id", flat=True).distinct()
+    while prompts := list(waiting.filter(prompt_id__gt=last)[:CHUNK]):
+        sizes = Response.objects.filter(prompt_id__in=prompts).order_by("prompt_id").values("prompt_id")
+        taken: list[int] = []
+        size = 0
+        for found in sizes.annotate(n=Count("pk")):
+            if taken and size + found["n"] > CHUNK:
+                break
+            taken.append(found["prompt_id"])
+            size += found["n"]
+        yield list(Response.objects.filter(prompt_id__in=taken).select_related("prompt").order_by("pk"))
+        last = taken[-1]
 
 
 def _upsert(model: RewardModel, responses: list[Response], scores: Scores, template_hash: str) -> None:
