@@ -78,18 +78,19 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class SubsetScore:
     """``score`` in [0, 1] over ``n`` questions; in ``equal`` of them a right and a wrong answer share the top. For
-    the ties of version 2 it is their composite, at most 1.01."""
+    the ties of version 2 it is their composite, at most 1.01. ``no_verdict`` more questions are in no figure."""
 
     subset: str
     n: int
     score: float
     equal: int
+    no_verdict: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RewardBenchScore:
     """``score`` is the leaderboard's average; ``sections`` are version 1's, empty for version 2. ``missing`` names
-    the sections that the average lacks, for want of questions."""
+    the sections that the average lacks for want of questions, and the subsets that lack any verdict."""
 
     version: Literal[1, 2]
     score: float
@@ -166,37 +167,48 @@ def _compared(scorer: PairScorer, questions: Sequence[Question], callbacks: Call
     pairs = [Pair(q.question_id, q.messages, q.answers[0], q.answers[1]) for q in two]
     gaps = iter(scorer.difference(pairs, callbacks=callbacks) if pairs else ())
     return [
-        np.array([next(gaps), 0.0])
+        _against_zero(next(gaps))
         if len(q.answers) == 2
         else np.asarray(scorer.score(_items(q)).value, np.float64)  # type: ignore[attr-defined]
         for q in questions
     ]
 
 
+def _against_zero(gap: float) -> Array:
+    return np.array([gap, math.nan if math.isnan(gap) else 0.0])
+
+
 def rewardbench(questions: Sequence[Question], scores: Sequence[Array]) -> RewardBenchScore:
     """The benchmark's figure from the scores of each question's answers, right ones first.
 
-    Version 2 is told by its more than two answers. Raises ``DataError`` for other shapes, scores that are not
-    finite, and (version 1) unknown subsets.
+    Version 2 is told by its more than two answers. A row of NaN alone is no verdict: the question is left out and
+    counted. Raises ``DataError`` for other shapes, other scores that are not finite, no verdict at all, and
+    (version 1) unknown subsets.
     """
     if len(scores) != len(questions):
         raise DataError(f"{len(questions)} questions need as many rows of scores, got {len(scores)}")
     for question, row in zip(questions, scores, strict=True):
-        if len(row) != len(question.answers) or not np.isfinite(row).all():
+        if len(row) != len(question.answers) or not (np.isfinite(row).all() or np.isnan(row).all()):
             raise DataError(f"question {question.question_id}: scores must be finite, one for each answer")
     members: dict[str, list[int]] = defaultdict(list)
     for number, question in enumerate(questions):
         members[question.subset].append(number)
-    subsets = [
-        _subset(name, [questions[i] for i in rows], [np.asarray(scores[i], np.float64) for i in rows])
-        for name, rows in members.items()
-    ]
+    subsets, silent = [], []
+    for name, rows in members.items():
+        judged = [i for i in rows if not np.isnan(scores[i]).any()]
+        if not judged:
+            silent.append(name)
+            continue
+        some = [questions[i] for i in judged], [np.asarray(scores[i], np.float64) for i in judged]
+        subsets.append(_subset(name, *some, len(rows) - len(judged)))
+    if not subsets:
+        raise DataError("no question has a verdict")
     if any(len(question.answers) > 2 for question in questions):
-        return RewardBenchScore(2, float(np.mean([part.score for part in subsets])), subsets)
-    return _first_version(subsets)
+        return RewardBenchScore(2, float(np.mean([part.score for part in subsets])), subsets, missing=silent)
+    return _first_version(subsets, silent)
 
 
-def _subset(name: str, questions: list[Question], scores: list[Array]) -> SubsetScore:
+def _subset(name: str, questions: list[Question], scores: list[Array], no_verdict: int) -> SubsetScore:
     equal = sum(
         row[: q.correct].max() == row[q.correct :].max() for q, row in zip(questions, scores, strict=True)
     )
@@ -204,7 +216,7 @@ def _subset(name: str, questions: list[Question], scores: list[Array]) -> Subset
         value = ties_score(questions, scores)
     else:
         value = float(np.mean([top_share(row, q.correct) for q, row in zip(questions, scores, strict=True)]))
-    return SubsetScore(name, len(questions), value, int(equal))
+    return SubsetScore(name, len(questions), value, int(equal), no_verdict)
 
 
 def top_share(scores: Array, correct: int = 1) -> float:
@@ -214,10 +226,10 @@ def top_share(scores: Array, correct: int = 1) -> float:
     return float(top[:correct].sum() / top.sum())
 
 
-def _first_version(subsets: list[SubsetScore]) -> RewardBenchScore:
+def _first_version(subsets: list[SubsetScore], silent: list[str]) -> RewardBenchScore:
     known = {name for counts in SECTIONS.values() for name in counts} | set(PRIOR_SETS)
     by_name = {part.subset: part.score for part in subsets}
-    if unknown := sorted(set(by_name) - known):
+    if unknown := sorted({*by_name, *silent} - known):
         raise DataError(f"subset {', '.join(unknown)} is none of RewardBench's")
     sections, weights = {}, {}
     for section, counts in SECTIONS.items():
@@ -230,7 +242,7 @@ def _first_version(subsets: list[SubsetScore]) -> RewardBenchScore:
         sections[PRIOR], weights[PRIOR] = float(np.mean(prior)), PRIOR_WEIGHT
     score = sum(weights[name] * value for name, value in sections.items()) / sum(weights.values())
     missing = [name for name in (*SECTIONS, PRIOR) if name not in sections]
-    return RewardBenchScore(1, score, subsets, sections, missing)
+    return RewardBenchScore(1, score, subsets, sections, [*missing, *silent])
 
 
 def ties_score(questions: Sequence[Question], scores: Sequence[Array]) -> float:

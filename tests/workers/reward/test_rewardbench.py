@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from workers.reward.cli.console import rewardbench_text
 from workers.reward.errors import DataError
 from workers.reward.rewardbench import (
     Question,
@@ -18,6 +19,7 @@ from workers.reward.rewardbench import (
     ties_score,
     top_share,
 )
+from workers.reward.scorers.verdicts import verdict_scorer
 from workers.reward.types import Scores
 
 from .builders import prompt
@@ -183,6 +185,22 @@ def test_unknown_subsets_and_scores_that_are_not_finite_are_refused():
         figure([("poems", RIGHT)])
     with pytest.raises(DataError, match="finite"):
         figure([("shp", [1.0, float("nan")])])
+
+
+def test_questions_without_a_verdict_are_left_out_and_counted_by_subset():
+    outcomes = {"1": ["chosen"], "2": [None], "3": ["rejected"], "4": [None]}
+    subsets = {"1": "hep-cpp", "2": "hep-cpp", "3": "hep-cpp", "4": "hep-go"}
+    questions = [question(subset, name) for name, subset in subsets.items()]
+    scorer = verdict_scorer(lambda pair: outcomes[pair.pair_id])
+    found = rewardbench(questions, score_questions(scorer, questions))
+    assert [(p.subset, p.n, p.score, p.no_verdict) for p in found.subsets] == [("hep-cpp", 2, 0.5, 1)]
+    assert found.sections == {"Reasoning": 0.5}
+    assert found.missing == ["Chat", "Chat Hard", "Safety", "Prior Sets", "hep-go"]
+    said = rewardbench_text(found)
+    assert "without a verdict, and in no figure: 1 of hep-cpp" in said
+    json.dumps(found.as_dict(), allow_nan=False)
+    with pytest.raises(DataError, match="no question has a verdict"):
+        rewardbench(questions[3:], score_questions(scorer, questions[3:]))
 
 
 class Lengths:

@@ -144,6 +144,8 @@ def rewardbench_text(found: RewardBenchScore) -> str:
     rows += [[name, "", share(value)] for name, value in found.sections.items()]
     rows += [[f"  {part.subset}", f"{part.n:,}", share(part.score)] for part in found.subsets]
     text = table(rows)
-    return text + (
-        f"\n\nnot in the average, for want of data: {', '.join(found.missing)}" if found.missing else ""
-    )
+    if silent := [f"{part.no_verdict:,} of {part.subset}" for part in found.subsets if part.no_verdict]:
+        text += f"\n\nwithout a verdict, and in no figure: {', '.join(silent)}"
+    if found.missing:
+        text += f"\n\nnot in the average, for want of data: {', '.join(found.missing)}"
+    return text
