@@ -26,7 +26,7 @@ from workers.reward.embedding import embed
 from workers.reward.embedding.cache import EmbeddingCache
 from workers.reward.embedding.embed import find_backbone
 from workers.reward.embedding.train import scaled_design
-from workers.reward.folder import seal
+from workers.reward.folder import MODEL_CARD, seal, write_json
 from workers.reward.transformer.heads import HEADS
 
 from .builders import items, planted_pairs, prompt
@@ -274,6 +274,17 @@ def test_a_pooler_that_the_base_has_no_weights_for_is_refused(bases, config, tmp
     auto = dataclasses.replace(settings, pool="auto")
     train("embedding", PAIRS, auto, tmp_path / "m", cache_dir=tmp_path / "cache")
     assert open_reward_model(tmp_path / "m").backbone.pool == "mean"
+
+
+def test_a_model_of_another_device_opens_on_the_one_that_is_here(config, tmp_path):
+    folder = tmp_path / "m"
+    train("embedding", PAIRS, config, folder, cache_dir=tmp_path / "cache")
+    before = margins(open_reward_model(folder), PAIRS)
+    card = json.loads((folder / MODEL_CARD).read_text())
+    card["config"]["device"] = "cuda:7"
+    write_json(folder / MODEL_CARD, card)
+    seal(folder)
+    np.testing.assert_array_equal(margins(open_reward_model(folder), PAIRS), before)
 
 
 @pytest.mark.parametrize("damage", ["missing", "narrow", "nan"])

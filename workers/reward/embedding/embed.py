@@ -192,9 +192,8 @@ def open_backbone(folder: Path, card: dict[str, Any]) -> Backbone:
         pool, identity = str(card["pool"]), str(card["backbone"])
         settings = EmbeddingConfig(
             dtype=card["config"]["dtype"],
-            device=card["config"]["device"],
             batch_tokens=card["config"]["batch_tokens"],
-        )
+        )  # on whatever device is here: the one of the training is no property of the model
         model, info = AutoModelForSequenceClassification.from_pretrained(
             str(folder),
             num_labels=1,
