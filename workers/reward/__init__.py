@@ -5,7 +5,7 @@ Importing it brings numpy and nothing heavier; scikit-learn, torch and transform
 """
 
 from .acquisition import covering
-from .api import open_reward_model, preview, train
+from .api import open_reward_model, preview, preview_pairs, train
 from .bootstrap import Interval
 from .compare import Comparison, GateResult, GateRules, PairScores, Reason, compare, gate
 from .config import (
@@ -84,6 +84,7 @@ __all__ = [
     "pair_probability",
     "pool_votes",
     "preview",
+    "preview_pairs",
     "score_file",
     "train",
     "vote_posterior",

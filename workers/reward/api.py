@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from .config import EmbeddingConfig, StarterConfig, TransformerConfig
+from .config import TINY_BASES, EmbeddingConfig, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
 from .folder import MODEL_CARD, is_trusted, read_json, refuse_unsafe, verify
 from .scorers.spec import SCORER_KINDS, ScorerSpec, Settings
 from .types import Callbacks, Message, Pair, Preview, RewardScorer, TrainResult
+
+SIDES = ("chosen", "rejected")
 
 
 def train(
@@ -55,17 +57,69 @@ def train(
     raise ConfigError(f"kind {kind!r} does not go with {type(config).__name__}")
 
 
-def preview(source: Path | str | Settings, messages: Sequence[Message], response: str) -> Preview:
+def preview(
+    source: Path | str | Settings,
+    messages: Sequence[Message],
+    response: str,
+    *,
+    training: Iterable[Pair] = (),
+) -> Preview:
     """The exact text and tokens that a model reads of ``messages`` and a response, without its weights.
 
-    ``source`` are settings, a model folder that ``train`` wrote, or any base (a folder or a hub id) with default
-    settings. Raises ``ConfigError`` for what reads no tokens and for a chat template that cannot be used,
-    ``DataError`` for a conversation that the template refuses, ``ModelUnavailableError``.
+    ``source`` are settings, a folder that ``train`` or ``write_scorer`` wrote, or any base (a folder or a hub id) with
+    default settings. A ``tiny`` base makes its tokenizer of the run's pairs: give them as ``training``, else it is
+    made of this text alone and the ids are not the run's. Raises ``ConfigError`` for what reads no tokens, for a
+    ``pair`` scorer (see ``preview_pairs``) and for a chat template that cannot be used, ``DataError`` for a
+    conversation that the template refuses, ``ModelUnavailableError``.
     """
-    from .transformer.preview import encoder_for, preview_by
+    pair = Pair("preview", tuple(messages), response, "")
+    read = _previewer(source, training, [pair])
+    if set(read) != set(SIDES):
+        raise ConfigError("a pair scorer reads two responses at once; preview_pairs shows them")
+    return read["chosen"](pair)
 
-    encoder = encoder_for(source, [Pair("preview", tuple(messages), response, "")])
-    return preview_by(encoder, messages, response)
+
+def preview_pairs(
+    source: Path | str | Settings, pairs: Iterable[Pair], *, training: Iterable[Pair] = ()
+) -> Iterator[tuple[Pair, str, Preview]]:
+    """``preview`` of pairs by one tokenizer: each pair with the name of a reading and the reading, which are
+    ``chosen`` and ``rejected``, or of a ``pair`` scorer ``chosen first`` and ``rejected first``. Raises like
+    ``preview``."""
+    shown = list(pairs)
+    read = _previewer(source, training, shown)
+    for pair in shown:
+        for name, look in read.items():
+            yield pair, name, look(pair)
+
+
+def _previewer(
+    source: Path | str | Settings, training: Iterable[Pair], shown: Sequence[Pair]
+) -> dict[str, Callable[[Pair], Preview]]:
+    """Readings of a pair by name."""
+    from .scorers.pairs import PairTemplate
+    from .scorers.preview import preview_pair, reader_of, spec_of
+    from .transformer.preview import encoder_for, preview_by
+    from .transformer.train import sort_pairs
+
+    if (spec := spec_of(source)) is not None:
+        reader = reader_of(spec)
+        if isinstance(reader, PairTemplate):
+            return {
+                "chosen first": lambda pair: preview_pair(reader, pair),
+                "rejected first": lambda pair: preview_pair(reader, pair, chosen_first=False),
+            }
+        encoder = reader
+    else:
+        texts: list[Pair] = []
+        if getattr(source, "base", None) in TINY_BASES:
+            texts = [pair for pair in training if pair.split == "train"]
+        if texts and isinstance(source, TransformerConfig):
+            texts = sort_pairs(texts).train
+        encoder = encoder_for(source, texts or shown)
+    return {
+        "chosen": lambda pair: preview_by(encoder, pair.messages, pair.chosen),
+        "rejected": lambda pair: preview_by(encoder, pair.messages, pair.rejected),
+    }
 
 
 def open_reward_model(

@@ -291,6 +291,13 @@ def test_a_preview_shows_what_is_read_of_the_first_pairs(place, capsys):
     assert first["prompt"] in found[0]["text"]
     assert found[0]["text"].count(first["chosen"]) == 1
     assert "".join(text for _id, text, _prompt, _special in found[0]["tokens"]).startswith("<|im_start|>")
+    (place / "run.yaml").write_text(
+        (place / "run.yaml").read_text().replace("320}", "320, tiny_layers: 1, max_steps: 1, device: cpu}")
+    )
+    run(capsys, "train", place / "run.yaml")
+    assert (
+        run(capsys, "preview", place / "models/first", place / "pairs.jsonl.gz", "-n", 2)["previews"] == found
+    )
     assert "needs a file of pairs" in complaint(capsys, "preview", place)
 
 

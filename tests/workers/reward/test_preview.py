@@ -16,11 +16,14 @@ from workers.reward import (
     DataError,
     EmbeddingConfig,
     Message,
+    Pair,
     StarterConfig,
     open_reward_model,
     preview,
+    preview_pairs,
     train,
 )
+from workers.reward.scorers import ScorerSpec, open_scorer, write_scorer
 from workers.reward.transformer.template import DECODER_TEMPLATE, ConversationEncoder
 from workers.reward.transformer.tiny import CHAT_TEMPLATE
 
@@ -102,6 +105,64 @@ def test_any_base_and_any_kind_of_tokens_can_be_previewed(base, tmp_path):
     train("starter", planted_pairs(40), StarterConfig(heads=1), tmp_path / "s")
     with pytest.raises(ConfigError, match="holds a starter model, which reads text and no tokens"):
         preview(tmp_path / "s", ASKED, "x")
+
+
+def test_a_tiny_bases_tokenizer_is_that_of_the_training_pairs(tmp_path):
+    pairs = [*planted_pairs(24), *(dataclasses.replace(p, split="test") for p in planted_pairs(4, seed=1))]
+    for kind, config in (
+        ("transformer", dataclasses.replace(TINY, max_steps=1)),
+        ("embedding", EmbeddingConfig(device="cpu")),
+    ):
+        train(kind, pairs, config, tmp_path / kind)
+        read = list(preview_pairs(tmp_path / kind, pairs[:2]))
+        assert list(preview_pairs(config, pairs[:2], training=pairs)) == read
+        assert preview(config, pairs[0].messages, pairs[0].chosen, training=pairs) == read[0][2]
+
+
+@pytest.mark.parametrize("kind", ["dpo", "perplexity"])
+def test_a_language_models_scorer_reads_by_its_own_limit(base, tmp_path, kind):
+    spec = ScorerSpec(kind, str(base), max_length=48, device="cpu")
+    scorer = write_scorer(spec, tmp_path / "s")
+    for source in (spec, tmp_path / "s"):
+        found = preview(source, prompt("law " * 60), "the people")
+        assert (found.max_length, found.template_hash) == (48, scorer.template_hash)
+        assert (
+            tuple(t.id for t in found.tokens) == scorer.encoder.encode(prompt("law " * 60), "the people").ids
+        )
+    whole = ScorerSpec(kind, str(base), device="cpu")
+    assert preview(whole, ASKED, "x").max_length == open_scorer(whole).encoder.max_length == 192
+
+
+def test_a_pair_scorer_reads_both_responses_in_both_orders_by_its_own_template(tmp_path):
+    model, tokenizer = tiny_model(ENCODER)
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    template = "ask {prompt} one {first} two {second}"
+    spec = ScorerSpec("pair", str(tmp_path / "base"), template=template, max_length=60, device="cpu")
+    scorer = write_scorer(spec, tmp_path / "s")
+    pair = Pair("p", prompt("law {first} " * 20), "the people", "money")
+    for source in (spec, tmp_path / "s"):
+        (_, one, first), (_, two, second) = preview_pairs(source, [pair])
+        assert (one, two) == ("chosen first", "rejected first")
+        assert first.text == f"ask {pair.messages[0].content} one the people two money"
+        assert second.text.endswith(" one money two the people")
+        assert (
+            tuple(t.id for t in first.tokens)
+            == scorer.template.encode(pair.messages, "the people", "money")[0]
+        )
+        assert (
+            tuple(t.id for t in second.tokens)
+            == scorer.template.encode(pair.messages, "money", "the people")[0]
+        )
+        assert (first.truncated, first.cut_answer, len(first.tokens)) == (True, 0, 60)
+        assert first.cut_prompt > 0
+        assert first.tokens[0].is_special
+        assert not first.tokens[-2].is_prompt
+        assert first.template_hash == scorer.template_hash
+    with pytest.raises(ConfigError, match="preview_pairs shows them"):
+        preview(spec, ASKED, "x")
+    with pytest.raises(ConfigError, match="a longest scorer reads text and no tokens"):
+        preview(ScorerSpec("longest"), ASKED, "x")
 
 
 def test_doubled_or_missing_bos(base):

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..api import open_reward_model
-from ..api import preview as preview_of
+from ..api import open_reward_model, preview_pairs
 from ..api import train as train_model
 from ..compare import gate
 from ..config import TransformerConfig
@@ -242,23 +241,20 @@ def preview(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Text and tokens of the first pairs, as a model reads them. No weights are read."""
     place = Path(asked.source)
     source: Any = place
-    pairs = _read(asked)
+    pairs, training = _read(asked), iter(list[Pair]())
     if not place.is_dir():
         settings = read_settings(place)
-        source = settings.config
+        source, training = settings.config, settings.pairs()
         if not asked.data:
             pairs = settings.pairs()
-        if isinstance(source, ScorerSpec):
-            source = source.model
     elif not asked.data:
         raise ConfigError("preview of a model folder needs a file of pairs")
     shown: list[dict[str, Any]] = []
     texts = []
-    for pair in itertools.islice(pairs, max(1, asked.n)):
-        for side in ("chosen", "rejected"):
-            found = preview_of(source, pair.messages, getattr(pair, side))
-            shown.append({"pair": pair.pair_id, "side": side, **found.as_dict()})
-            texts.append(f"{pair.pair_id}, {side}\n{found}")
+    first = itertools.islice(pairs, max(1, asked.n))
+    for pair, side, found in preview_pairs(source, first, training=training):
+        shown.append({"pair": pair.pair_id, "side": side, **found.as_dict()})
+        texts.append(f"{pair.pair_id}, {side}\n{found}")
     if not shown:
         raise DataError("there is no pair to preview")
     return Result("\n\n".join(texts), {"previews": shown})

@@ -62,10 +62,22 @@ class PairTemplate:
 
     def encode(self, messages: Sequence[Message], first: str, second: str) -> tuple[tuple[int, ...], bool]:
         """Token ids, and whether anything was cut."""
+        parts, cut = self.parts(messages, first, second)
+        return tuple(token for part in parts for token in part), any(cut)
+
+    def words(self) -> tuple[str, str, str, str]:
+        """The template's own words: before the prompt, between it and the first response, between both, after."""
         before, rest = self.template.split(FIELDS[0], 1)
         between, rest = rest.split(FIELDS[1], 1)
         middle, after = rest.split(FIELDS[2], 1)
-        words = [self._tokens(text) for text in (before, between, middle, after)]
+        return before, between, middle, after
+
+    def parts(
+        self, messages: Sequence[Message], first: str, second: str
+    ) -> tuple[list[list[int]], tuple[int, int, int]]:
+        """Nine runs of tokens (the tokenizer's start; words and prompt; words and each response; words; its end), and
+        how many tokens the prompt and each response lost."""
+        words = [self._tokens(text) for text in self.words()]
         texts = (conversation_text(messages), first, second)
         prompt, a, b = (self._tokens(clean(text), plain=True) for text in texts)
         opening, closing = ([], []) if self.is_whole else self._around()
@@ -75,9 +87,8 @@ class PairTemplate:
                 f"pair: max_length {self.max_length} leaves no room beside the template's own words"
             )
         kept = self._fit(prompt, a, b, room)
-        is_cut = sum(map(len, kept)) < len(prompt) + len(a) + len(b)
-        parts = [opening, words[0], kept[0], words[1], kept[1], words[2], kept[2], words[3], closing]
-        return tuple(token for part in parts for token in part), is_cut
+        lost = (len(prompt) - len(kept[0]), len(a) - len(kept[1]), len(b) - len(kept[2]))
+        return [opening, words[0], kept[0], words[1], kept[1], words[2], kept[2], words[3], closing], lost
 
     def _around(self) -> tuple[list[int], list[int]]:
         """The special tokens that the tokenizer puts before and after any text."""
