@@ -60,7 +60,8 @@ def row_to_pair(row: SnapshotRow) -> Pair:
 
 
 def _votes(row: SnapshotRow, *, a_first: bool) -> dict[str, str]:
-    """What each annotator said of the pair. Two people of one name are told apart by a number."""
+    """What each annotator said of the pair. Snapshots name each by a name of their own; older ones may repeat one, and
+    then a number tells the votes of a row apart."""
     votes: dict[str, str] = {}
     for vote in row.annotators:
         name, number = vote["labeler"], 2

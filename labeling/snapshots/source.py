@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from django.db import connections, transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
-from labeling.models import Comparison, ComparisonState, Preference, Project, Prompt
+from labeling.models import Comparison, ComparisonState, Labeler, Preference, Project, Prompt
 from labeling.selectors.preferences import latest_revisions
 from labeling.services.resolution import ADJUDICATED, Tally
 from labeling.snapshots.config import SnapshotConfig
@@ -97,19 +97,35 @@ class SnapshotSource:
         return queryset.filter(Q(labeled) | Q(resolution__method=ADJUDICATED))
 
     def rows(self, splitter: Splitter) -> Generator[SnapshotRow, None, None]:
-        """The snapshot's rows by comparison id. Two queries for each 500 comparisons."""
-        last = 0
+        """The snapshot's rows by comparison id. Two queries for each 500 comparisons, and one for the names."""
+        last, names = 0, self._names()
         # Named tuples: making model objects of the five joined tables took half of a snapshot's time.
         pages = self.comparisons().order_by("pk").values_list(*_READ, named=True)
         while page := list(pages.filter(pk__gt=last)[:CHUNK]):
             last = page[-1].pk
-            votes = self._votes([found.pk for found in page])
+            votes = self._votes([found.pk for found in page], names)
             for found in page:
                 row = self._row(found, votes.get(found.pk, []), splitter)
                 if row is not None:
                     yield row
 
-    def _votes(self, comparison_ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+    def _names(self) -> dict[int, str]:
+        """What each labeler is called in the rows: by name, and a later one of a name that is taken with a number
+        that stays the same over all rows."""
+        found = Labeler.objects.using(self.using).filter(project=self.project).order_by("pk")
+        labelers = list(found.values_list("pk", "name"))
+        taken, met = {name for _pk, name in labelers}, set[str]()
+        names: dict[int, str] = {}
+        for pk, name in labelers:
+            own, number = name, 2
+            while name in met and own in taken:
+                own, number = f"{name} ({number})", number + 1
+            names[pk] = own
+            met.add(name)
+            taken.add(own)
+        return names
+
+    def _votes(self, comparison_ids: list[int], names: dict[int, str]) -> dict[int, list[dict[str, Any]]]:
         """The latest votes on these comparisons as the annotators of a row, ordered by labeler."""
         scope = self._preferences().filter(comparison_id__in=comparison_ids)
         latest = latest_revisions(scope, up_to=self.up_to).filter(
@@ -117,10 +133,12 @@ class SnapshotSource:
         )
         votes = defaultdict(list)
         rows = latest.order_by("comparison_id", "labeler__name", "labeler_id").values_list(
-            "comparison_id", "labeler__name", "outcome", "strength"
+            "comparison_id", "labeler_id", "outcome", "strength"
         )
-        for comparison_id, name, outcome, strength in rows:
-            votes[comparison_id].append({"labeler": name, "outcome": outcome, "strength": strength})
+        for comparison_id, labeler_id, outcome, strength in rows:
+            votes[comparison_id].append(
+                {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
+            )
         return votes
 
     def _row(self, found: Any, annotators: list[dict[str, Any]], splitter: Splitter) -> SnapshotRow | None:

@@ -62,6 +62,23 @@ def test_a_row_holds_texts_votes_models_and_annotators():
     assert row.agreement == pytest.approx(2 / 3)
 
 
+def test_two_people_of_one_name_are_two_in_every_row():
+    project = make_project()
+    prompt = make_prompt(project)
+    ann = make_labeler(project, "Ann")
+    other = make_labeler(project, "Ann", kind=LabelerKind.SIMULATED)
+    make_labeler(project, "Ann (2)")  # a name of somebody's own stays
+    for texts, outcomes in ((("x", "y"), "ab"), (("v", "w"), " b")):
+        comparison = make_comparison(prompt, *texts)
+        for labeler, outcome in zip((ann, other), outcomes, strict=True):
+            if outcome.strip():
+                vote(comparison, labeler, outcome)
+    resolve(project)
+    both, second = read_snapshot(build(project))
+    assert [(v["labeler"], v["outcome"]) for v in both.annotators] == [("Ann", "a"), ("Ann (3)", "b")]
+    assert [(v["labeler"], v["outcome"]) for v in second.annotators] == [("Ann (3)", "b")]
+
+
 def test_a_label_edited_later_leaves_the_snapshot_as_it_was():
     project = labeled_project(6)
     snapshot = build(project)
