@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .config import TINY_BASES, EmbeddingConfig, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
-from .folder import MODEL_CARD, is_trusted, read_json, refuse_unsafe, verify
+from .folder import MODEL_CARD, is_trusted, put_back, read_json, refuse_unsafe, verify
 from .scorers.spec import SCORER_KINDS, ScorerSpec, Settings
 from .types import Callbacks, Message, Pair, Preview, RewardScorer, TrainResult
 
@@ -35,6 +35,7 @@ def train(
     out = Path(out_dir)
     if kind != "transformer" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(f"a {kind} trains in one process: start the command without a launcher")
+    put_back(out)
     if kind == "starter" and isinstance(config, StarterConfig):
         from .starter.train import train_starter
 

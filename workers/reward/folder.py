@@ -6,13 +6,14 @@ SHA-256 it says. ``chosen_model.json`` says what kind of model lies there.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .errors import CorruptModelError, UntrustedModelError
 MANIFEST = "manifest.json"
 MODEL_CARD = "chosen_model.json"
 FORMAT = 1
+TAG = 12  # hex digits in the names of what is being written
 # Pickle-based weights run code when they are loaded.
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".h5")
 
@@ -65,10 +67,11 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``target``; on success seal it and rename it into place.
 
     An older folder at ``target`` is moved aside first and removed after, so a kill leaves the old one, the
-    new one, or (between two renames) neither, but never a mixture.
+    new one, or (between two renames) neither, but never a mixture; ``put_back`` makes it the old one.
     """
+    put_back(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    tag = uuid.uuid4().hex[:12]
+    tag = uuid.uuid4().hex[:TAG]
     temporary = target.parent / f".{target.name}.{tag}.tmp"
     temporary.mkdir()
     try:
@@ -84,6 +87,19 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_back(target: Path) -> None:
+    """After a kill within ``atomic_folder``: what stood at ``target`` stands there again, and halves are deleted.
+    Call only while nobody else writes there; the processes of one run may, all at their start."""
+    parts = (glob.escape(target.name), "[0-9a-f]" * TAG)
+    for aside in target.parent.glob(".{}.{}.old".format(*parts)):
+        if not target.exists():
+            with suppress(FileNotFoundError):  # another process of the run was first
+                aside.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+    for half in target.parent.glob(".{}.{}.tmp".format(*parts)):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def remove_leftovers(parent: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from workers.reward import (
     CorruptModelError,
+    DataError,
     ModelUnavailableError,
     RewardScorer,
     StarterConfig,
@@ -16,7 +18,7 @@ from workers.reward import (
     open_reward_model,
     train,
 )
-from workers.reward.folder import MANIFEST, atomic_folder, remove_leftovers, seal, verify
+from workers.reward.folder import MANIFEST, atomic_folder, manifest_hash, remove_leftovers, seal, verify
 
 from .builders import items, planted_pairs
 
@@ -112,3 +114,29 @@ def test_a_write_replaces_the_folder_and_leftovers_go(tmp_path):
     (tmp_path / ".m.123.tmp").mkdir()
     remove_leftovers(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_model_that_a_kill_left_between_two_renames_is_back_with_the_next_start(model_folder, monkeypatch):
+    before, rename = manifest_hash(model_folder), Path.rename
+    beside = model_folder.parent / ".model.more.0123456789ab.old"  # of another model, "model.more"
+    beside.mkdir()
+
+    def die(path, target):
+        if path.suffix == ".tmp":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", die)
+    settings = StarterConfig(hash_bits=10, heads=2, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        train("starter", planted_pairs(20), settings, model_folder)
+    assert not model_folder.exists()
+    monkeypatch.setattr(Path, "rename", rename)
+    half = model_folder.parent / ".model.0123456789ab.tmp"
+    half.mkdir()
+    with pytest.raises(DataError):
+        train("starter", [], settings, model_folder)
+    assert manifest_hash(model_folder) == before
+    assert sorted(p.name for p in model_folder.parent.iterdir()) == [beside.name, "model"]
+    train("starter", planted_pairs(20), settings, model_folder)
+    assert manifest_hash(model_folder) != before
