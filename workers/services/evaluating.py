@@ -58,7 +58,9 @@ def report_of(measured: Measured, snapshot: Snapshot, *, without: Collection[str
 def store_evaluation(
     model: RewardModel, snapshot: Snapshot, report: Report, measured: Measured
 ) -> Evaluation:
-    """One row for each model, snapshot and split; a repeat replaces it. Call it in a transaction."""
+    """One row for each model, snapshot and split, and the figures beside the model's folder for whoever reads files;
+    a repeat replaces both. Call it under the job's guard: without the claim nothing is written, and without the file
+    no row."""
     row, _created = Evaluation.objects.update_or_create(
         reward_model=model,
         snapshot=snapshot,
@@ -73,7 +75,15 @@ def store_evaluation(
         },
     )
     EvaluationScores.objects.update_or_create(evaluation=row, defaults=_columns(measured))
+    write_report(model.folder, f"snapshot {snapshot.number}, {HELD_OUT}", report.as_dict())
     return row
+
+
+def store_if_fuller(model: RewardModel, snapshot: Snapshot, report: Report, measured: Measured) -> None:
+    """`store_evaluation`, unless the model was evaluated there on as many pairs: a gate may leave out more."""
+    kept = Evaluation.objects.filter(reward_model=model, snapshot=snapshot, split=HELD_OUT).first()
+    if kept is None or kept.n < report.n:
+        store_evaluation(model, snapshot, report, measured)
 
 
 def _columns(measured: Measured) -> dict[str, bytes]:
@@ -85,11 +95,6 @@ def _columns(measured: Measured) -> dict[str, bytes]:
         "score_b": np.where(a_first, rejected, chosen).astype("<f4").tobytes(),
         "a_first": a_first.astype(np.uint8).tobytes(),
     }
-
-
-def keep_report(model: RewardModel, snapshot: Snapshot, report: Report) -> None:
-    """Write the figures beside the model's folder too, for whoever reads files (workers.reward.measure)."""
-    write_report(model.folder, f"snapshot {snapshot.number}, {HELD_OUT}", report.as_dict())
 
 
 def evaluation_start(*, model: RewardModel, snapshot: Snapshot, created_by: User | None = None) -> Job:
@@ -142,6 +147,4 @@ def evaluate_on(context: JobContext, model: RewardModel, snapshot: Snapshot) -> 
     measured = measure(context, model_open(model), snapshot, without=seen)
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
-        evaluation = store_evaluation(model, snapshot, report, measured)
-    keep_report(model, snapshot, report)
-    return evaluation
+        return store_evaluation(model, snapshot, report, measured)

@@ -27,7 +27,7 @@ from workers.reward.types import RewardScorer
 from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
 from workers.services.defaults import BASELINES, gate_rules_for, snapshot_config_for
-from workers.services.evaluating import keep_report, measure, report_of, store_evaluation
+from workers.services.evaluating import measure, report_of, store_evaluation, store_if_fuller
 from workers.services.folders import embeddings_folder, model_open, model_path, place_model
 from workers.services.gate import gate_apply
 from workers.services.held_out import held_out, seen_before, seen_by_champion
@@ -155,7 +155,6 @@ def evaluate_model(context: JobContext, run: TrainingRun) -> None:
     report = report_of(measured, snapshot, without=seen)
     with context.guarded():
         store_evaluation(model, snapshot, report, measured)
-    keep_report(model, snapshot, report)
 
 
 def gate_model(context: JobContext, run: TrainingRun) -> None:
@@ -197,7 +196,7 @@ def _decide(
         reasons.append({"code": "baseline", "passed": False})
     with context.guarded():
         if comparison.champion is not None and champion is not None and theirs is not None:
-            store_evaluation(champion, snapshot, comparison.champion, theirs)
+            store_if_fuller(champion, snapshot, comparison.champion, theirs)
         return gate_apply(
             run=run,
             candidate=candidate,
