@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -214,7 +215,8 @@ def main() -> None:
     if wanted.quick:
         wanted.rounds, wanted.seconds, wanted.sizes = 1, 5.0, "4M"
     folder = ROOT / "var" / "bench" / "reward"
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # models of another version would not open
+    folder.mkdir(parents=True)
     peak = peak_gflops()
     print(f"float32 matrix products on this machine: {peak:.0f} GFLOP/s", flush=True)
     rows: list[dict[str, Any]] = []

@@ -107,13 +107,11 @@ def base_config(base: Path, **options: Any) -> TransformerConfig:
 
 
 def prepare(folder: Path, size: str) -> Prepared:
-    """Write the untrained model and the reward model of one size, once."""
+    """Write the untrained model and the reward model of one size."""
     import torch
     from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
     found = Prepared(folder / f"{size}-base", folder / f"{size}-model")
-    if found.model.exists():
-        return found
     sample = [*arguments()[:1500], *ranked(), *multi_turn()]
     tokenizer = train_tokenizer(distinct_texts(sample), VOCABULARY, encoder=False)
     layers, width, heads, inner = SIZES[size]
