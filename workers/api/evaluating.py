@@ -20,7 +20,7 @@ from webapp.api.errors import Conflict
 from workers.access import disagreements_for, model_for, models_for, preview_for, report_for
 from workers.api.serializers import CompareSerializer, EvaluateSerializer, PreviewSerializer
 from workers.api.views import asked_number, person
-from workers.errors import BadTrainingConfig, ReadsNoTokens
+from workers.errors import BadTrainingConfig, PreviewsBusy, ReadsNoTokens
 from workers.models import RewardModel
 from workers.selectors.evaluations import (
     comparison_of,
@@ -29,7 +29,7 @@ from workers.selectors.evaluations import (
     evaluation_on,
     evaluations_of,
 )
-from workers.services.comparing import comparison_start
+from workers.services.comparing import comparison_job, comparison_start
 from workers.services.evaluating import evaluation_start
 from workers.services.previews import Reader, Reading, preview_result, preview_start
 
@@ -81,7 +81,8 @@ class CompareView(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """Two models on the held-out pairs that neither was trained on: the difference in accuracy (first less second)
         by paired bootstrap, overall and by slice, and the comparisons on which they differ most (the number alone
-        of those whose responses you are labeling). Without parameters: which comparisons there are."""
+        of those whose responses you are labeling). Without parameters: which comparisons there are.
+        Until `done`: the state of the job, and why it failed."""
         project = project_for(person(request), slug, Capability.VIEW)
         numbers = {name: asked_number(request, name) for name in ("a", "b", "snapshot")}
         missing = [name for name, number in numbers.items() if number is None]
@@ -93,14 +94,18 @@ class CompareView(APIView):
         first, second = self.pair(request, slug, numbers, Capability.VIEW)
         snapshot = snapshot_for(person(request), slug, int(numbers["snapshot"] or 0))
         found = comparison_of(first, second, snapshot)
-        if found is None or not found.report:
+        if found is None:
             raise NotFound(_("These models have not been compared on this snapshot yet."))
+        if not found.report:
+            job = comparison_job(found)
+            state = {"job": str(job.uid), "state": job.state, "error": job.error_line} if job else {}
+            return Response(self.named(first, second, snapshot) | {"done": False} | state)
         report = dict(found.report)
         if "disagreements" in report:
             report["disagreements"] = [
                 row.as_dict() for row in disagreements_for(person(request), project, report)
             ]
-        return Response(self.named(first, second, snapshot) | report)
+        return Response(self.named(first, second, snapshot) | {"done": True} | report)
 
     @extend_schema(request=CompareSerializer, responses={202: OpenApiTypes.OBJECT})
     def post(self, request: Request, slug: str) -> Response:
@@ -147,6 +152,8 @@ class PreviewView(APIView):
             job = preview_start(project=project, reader=reader, reading=reading, created_by=person(request))
         except BadTrainingConfig as error:
             raise serializers.ValidationError({"config": [str(error)]}) from error
+        except PreviewsBusy as error:
+            raise Conflict(str(error)) from error
         except ReadsNoTokens as error:
             raise serializers.ValidationError({"kind": [_("A starter reads text and no tokens.")]}) from error
         return Response({"job": str(job.uid), "preview": str(job.uid)}, status=status.HTTP_202_ACCEPTED)

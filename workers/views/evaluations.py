@@ -73,9 +73,12 @@ def _page(request: HttpRequest, model: RewardModel, snapshot: Snapshot) -> dict[
 
 
 def _failed(model: RewardModel, snapshot: Snapshot, found: Evaluation | None) -> Job | None:
-    """The job of the last attempt, where it failed and nothing came of it."""
-    job = None if found else evaluation_newest_job(model, snapshot)
-    return job if job is not None and job.state == JobState.FAILED else None
+    """The job of the last attempt, where it failed and nothing came of it since."""
+    job = evaluation_newest_job(model, snapshot)
+    if job is None or job.state != JobState.FAILED:
+        return None
+    is_newer = found is None or (job.finished_at is not None and job.finished_at > found.created_at)
+    return job if is_newer else None
 
 
 def _figures(request: HttpRequest, model: RewardModel, found: Evaluation) -> dict[str, Any]:

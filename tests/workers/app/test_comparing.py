@@ -175,6 +175,23 @@ def test_a_failed_comparison_says_why_and_may_be_asked_for_again(trained: Traine
     assert again.job_uid != row.job_uid
 
 
+def test_rest_says_how_far_the_job_is_and_why_it_failed(trained: Trained) -> None:
+    first = RewardModel.objects.get(project=trained.project, number=1)
+    other = copy_of(first, 2)
+    (other.folder / "model.safetensors").write_bytes(b"x")
+    row = comparison_start(model_a=other, model_b=first, snapshot=first.snapshot)
+    url, asked = (
+        f"/api/v1{PROJECT}/reward-models/compare",
+        {"a": 2, "b": 1, "snapshot": first.snapshot.number},
+    )
+    found = open_as(trained, "viewer").get(url, asked).json()
+    assert (found["done"], found["state"], found["job"]) == (False, "queued", str(row.job_uid))
+    run_inline(Job.objects.get(uid=row.job_uid))
+    found = open_as(trained, "viewer").get(url, asked).json()
+    assert (found["done"], found["state"]) == (False, "failed")
+    assert "damaged" in found["error"]
+
+
 def test_the_choice_speaks_up(trained: Trained) -> None:
     assert "A comparison needs two models." in page(trained, "models/compare/")
     copy_of(RewardModel.objects.get(project=trained.project, number=1), 2)

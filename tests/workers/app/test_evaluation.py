@@ -117,6 +117,21 @@ def test_a_job_whose_model_is_gone_says_so(trained: Trained) -> None:
     assert "was deleted" in str(run_inline(Job.objects.get(pk=job.pk)).error)
 
 
+def test_a_repeat_that_fails_says_so_above_the_figures_from_before(trained: Trained) -> None:
+    model = model_of(trained)
+    weights = model.folder / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes(b"x")
+    run_inline(evaluation_start(model=model, snapshot=model.snapshot))
+    html = page(trained, "models/1/evaluation/")
+    assert "The evaluation failed." in html
+    assert "These are the figures from before." in html
+    assert "What this means" in html
+    weights.write_bytes(kept)
+    run_inline(evaluation_start(model=model, snapshot=model.snapshot), reraise=True)
+    assert "The evaluation failed." not in page(trained, "models/1/evaluation/")
+
+
 def test_evaluation_json_names_what_it_was_measured_on(trained: Trained) -> None:
     model = model_of(trained)
     response = open_as(trained, "reviewer").get(f"{PROJECT}/models/1/evaluation.json")
