@@ -181,13 +181,18 @@ class EmbeddingConfig:
             raise ConfigError(str(error).replace("transformer:", "embedding:", 1)) from error
 
 
+FULL_RATE = 1e-4  # all weights of a pretrained base forget what they know at higher ones
+
+
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
     """A sequence classifier with one output.
 
     ``base`` is a local folder, a hub id, or ``tiny`` / ``tiny-encoder``: a small Qwen2 / BERT built from the
     pairs' own text. ``max_length`` and ``batch_tokens`` are tokens; a step is ``accumulate`` batches of at
-    most ``batch_tokens`` padded tokens (a single longer pair still makes a batch). ``margin_scale`` is the
+    most ``batch_tokens`` tokens as computed: of packed trees, where a prompt counts once, or with padding, where rows
+    are padded (a single longer pair still makes a batch). ``learning_rate`` suits a tiny base or adapters: for all
+    weights of a pretrained one 1e-5 does, and beyond ``FULL_RATE`` a run warns. ``margin_scale`` is the
     margin at strength 4. ``patience`` counts evaluations without a better validation loss.
     ``checkpoint_every`` and ``evaluate_every`` count steps, 0 means once an epoch; ``max_steps`` 0 means no cap.
     The ranges stand in ``TRANSFORMER_LIMITS``.

@@ -264,3 +264,13 @@ def test_modelscope_is_asked_where_the_setting_says_so(finished, tmp_path, monke
     config = dataclasses.replace(TINY, base="org/model", hub="modelscope", revision="v1", max_steps=1)
     train("transformer", PAIRS, config, tmp_path / "m")
     assert asked == [("org/model", "v1")]
+
+
+@pytest.mark.parametrize(("rate", "is_said"), [(1e-3, True), (1e-5, False)])
+def test_a_rate_that_would_ruin_a_pretrained_base_is_warned_of(tmp_path, caplog, rate, is_said):
+    settings = dataclasses.replace(TINY, max_steps=1, learning_rate=1e-3)
+    train("transformer", planted_pairs(8), settings, tmp_path / "base")
+    assert "is high for all weights" not in caplog.text  # a tiny base knows nothing yet
+    settings = dataclasses.replace(settings, base=str(tmp_path / "base"), learning_rate=rate)
+    train("transformer", planted_pairs(8), settings, tmp_path / "m")
+    assert ("learning_rate 0.001 is high for all weights of a pretrained base" in caplog.text) is is_said

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ..calibration import NOTHING, Calibration, calibrate
-from ..config import TransformerConfig, config_to_dict
+from ..config import FULL_RATE, TINY_BASES, TransformerConfig, config_to_dict
 from ..draws import pair_draws
 from ..errors import ConfigError, CorruptModelError, DataError
 from ..folder import FORMAT, MODEL_CARD, atomic_folder, read_json, remove_leftovers, verify, write_json
@@ -167,6 +167,10 @@ def _prepare(
         compile_layers(model)
     if padded_because and world.sequence > 1:
         raise ConfigError(f"sequence_parallel needs packed rows: {padded_because}")
+    if config.base not in TINY_BASES and not config.lora_rank and config.learning_rate > FULL_RATE:
+        log.warning(
+            "learning_rate %g is high for all weights of a pretrained base; try 1e-5", config.learning_rate
+        )
     log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
     train_rows, validation_rows = _encode(splits, config, encoder)
     objective = Objective(config, state_width(model))
