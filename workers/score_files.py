@@ -36,9 +36,10 @@ SCHEMA = pa.schema(
 def score_rows(model: RewardModel) -> Iterator[Rows]:
     """Batches of the scores there are at the start, oldest first. One query for each batch."""
     scores = Score.objects.filter(reward_model=model).order_by("pk")
+    columns = scores.select_related("response").defer("response__text")  # texts may be gigabytes
     newest, last = scores.aggregate(newest=Max("pk"))["newest"] or 0, 0
     while last < newest:
-        found = scores.filter(pk__gt=last, pk__lte=newest).select_related("response")[:BATCH]
+        found = columns.filter(pk__gt=last, pk__lte=newest)[:BATCH]
         rows = [(score.pk, _row(model, score)) for score in found]
         if not rows:
             return

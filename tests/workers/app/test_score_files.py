@@ -78,3 +78,11 @@ def test_each_batch_is_one_query_and_scores_that_come_meanwhile_stay_out(trained
 def test_the_page_of_a_model_links_to_the_file(trained):
     page = client_of(trained.people["viewer"]).get("/projects/world/models/1/").content.decode()
     assert f'href="{PAGE}"' in page
+
+
+def test_no_text_is_read_for_the_file(trained):
+    with CaptureQueriesContext(connection) as captured:
+        download(trained, PAGE)
+    read = [query["sql"] for query in captured if '"labeling_response"' in query["sql"]]
+    assert read
+    assert not [sql for sql in read if '"labeling_response"."text"' in sql]
