@@ -8,6 +8,17 @@ from django.utils.translation import gettext_noop
 
 from webapp.jobs.messages import message
 
+_NO_TOKENS = {
+    "starter": gettext_noop(
+        "The starter has neither template nor tokens: it reads the text of the response alone, as words, pairs of "
+        "words, parts of words and measures of form. The prompt is the same on both sides of a pair and would teach "
+        "it nothing."
+    ),
+    "pair": gettext_noop(
+        "A pair model reads two responses at once, in a form of its own: there is no reading of one to show."
+    ),
+}
+
 
 class WorkersError(Exception):
     """Base of what a view shows and an endpoint answers; `permanent` says whether trying again could help."""
@@ -56,4 +67,22 @@ class PromotionRefused(WorkersError):  # noqa: N818
 
 
 class ReadsNoTokens(WorkersError):  # noqa: N818
-    """The model reads plain text: there is neither a template nor a token to show."""
+    """There is no template or token of one response to show; the message says what a model of this kind reads."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            message(_NO_TOKENS.get(kind, gettext_noop("A baseline has neither template nor tokens.")))
+        )
+
+
+class PreviewsBusy(WorkersError):  # noqa: N818
+    """As many previews as a project may have at once are still to be made."""
+
+    permanent = False
+
+    def __init__(self) -> None:
+        super().__init__(
+            message(
+                gettext_noop("The last previews of this project are still being made. Try again in a moment.")
+            )
+        )

@@ -155,7 +155,7 @@ class PreviewView(APIView):
         except PreviewsBusy as error:
             raise Conflict(str(error)) from error
         except ReadsNoTokens as error:
-            raise serializers.ValidationError({"kind": [_("A starter reads text and no tokens.")]}) from error
+            raise serializers.ValidationError({"kind": [str(error)]}) from error
         return Response({"job": str(job.uid), "preview": str(job.uid)}, status=status.HTTP_202_ACCEPTED)
 
 

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from labeling.models import Comparison, Project
 from webapp.jobs.errors import PermanentJobError
 from webapp.jobs.messages import message
-from webapp.jobs.models import Job
+from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
-from workers.errors import ReadsNoTokens
+from workers.errors import PreviewsBusy, ReadsNoTokens
 from workers.models import ModelKind, RewardModel
 from workers.pairs import to_messages
-from workers.reward.config import config_from_dict
 from workers.reward.errors import ModelUnavailableError
+from workers.reward.scorers import settings_from_dict
 from workers.reward.types import Message
 from workers.services.training import check_base, resolve_config
 from workers.words import error_words, step_words
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from webapp.jobs.context import JobContext
 
 KIND = "reward.preview"
-READ_TOKENS = (ModelKind.EMBEDDING, ModelKind.TRANSFORMER)
+READ_TOKENS = (ModelKind.EMBEDDING, ModelKind.TRANSFORMER, ModelKind.DPO, ModelKind.PERPLEXITY)
 FILE = "preview.json"
+ACTIVE_PREVIEWS = 10
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,14 @@ class Reading:
 def preview_start(
     *, project: Project, reader: Reader, reading: Reading, created_by: User | None = None
 ) -> Job:
-    """Enqueue a preview. Raises BadTrainingConfig for settings that no training would take, and ReadsNoTokens."""
-    if (reader.model.kind if reader.model else reader.kind) not in READ_TOKENS:
-        raise ReadsNoTokens
+    """Enqueue a preview; one of the same that is under way is returned instead.
+
+    Raises BadTrainingConfig for settings that no training would take, ReadsNoTokens, and PreviewsBusy while the
+    project has `ACTIVE_PREVIEWS` others: each loads a tokenizer.
+    """
+    kind = reader.model.kind if reader.model else reader.kind
+    if kind not in READ_TOKENS:
+        raise ReadsNoTokens(kind)
     params: dict[str, Any] = {"project_id": project.pk}
     if reader.model is not None:
         params["model_id"] = reader.model.pk
@@ -72,13 +79,19 @@ def preview_start(
         params |= {"comparison_id": reading.comparison.pk, "side": reading.side}
     else:
         params |= {"prompt": reading.prompt, "answer": reading.answer}
-    return job_enqueue(
-        kind=KIND,
-        params=params,
-        project_id=project.pk,
-        title=message(gettext_noop("What the model reads: %(project)s"), project=project.name),
-        created_by=created_by,
-    )
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        under_way = list(Job.objects.filter(project_id=project.pk, kind=KIND, state__in=ACTIVE_STATES))
+        same = next((job for job in under_way if job.params == params), None)
+        if same is None and len(under_way) >= ACTIVE_PREVIEWS:
+            raise PreviewsBusy
+        return same or job_enqueue(
+            kind=KIND,
+            params=params,
+            project_id=project.pk,
+            title=message(gettext_noop("What the model reads: %(project)s"), project=project.name),
+            created_by=created_by,
+        )
 
 
 def run_preview(context: JobContext) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def run_preview(context: JobContext) -> dict[str, Any]:
 
 def _source(params: dict[str, Any]) -> Any:
     if "model_id" not in params:
-        return config_from_dict(params["kind"], params["config"])
+        return settings_from_dict(params["kind"], params["config"])
     model = RewardModel.objects.filter(pk=params["model_id"]).first()
     if model is None:
         raise PermanentJobError(message(gettext_noop("The reward model of this job was deleted.")))

@@ -17,7 +17,7 @@ from labeling.access import Capability, comparison_for, project_for
 from labeling.models import Comparison, Project
 from labeling.pages import project_context
 from workers.access import model_for, preview_for
-from workers.errors import BadTrainingConfig, ReadsNoTokens
+from workers.errors import BadTrainingConfig, PreviewsBusy, ReadsNoTokens
 from workers.forms import KindForm
 from workers.models import RewardModel
 from workers.selectors.previews import preview_page
@@ -63,12 +63,12 @@ class TextForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
-    """Choose what reads and what is read. A POST names a `model`, or the settings of a training as its form has them;
+    """Choose what reads and what is read. A POST names a `reader`, or the settings of a training as its form has them;
     asked for by htmx it answers with the live part alone."""
     posted = request.method == "POST"
     project = project_for(request.user, slug, Capability.MANAGE)
     values = request.POST if posted else request.GET
-    number = number_asked(values, "model")
+    number = number_asked(values, "reader")
     model = model_for(request.user, slug, number, Capability.MANAGE) if number else None
     text = TextForm(request.POST or None, initial={"comparison": number_asked(values, "comparison")})
     told: dict[str, Any] = {}
@@ -77,10 +77,10 @@ def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
             reading = _reading(request, project, text)
             reader = Reader(model=model) if model else _settings_sent(request)
             job = preview_start(project=project, reader=reader, reading=reading, created_by=person(request))
-        except BadTrainingConfig as error:
+        except (BadTrainingConfig, PreviewsBusy) as error:
             told = {"problems": [str(error)]}
-        except ReadsNoTokens:
-            told = {"reads_text": model.kind if model else request.POST.get("kind", "")}
+        except ReadsNoTokens as error:
+            told = {"no_tokens": str(error)}
         else:
             return redirect("workers:preview-detail", slug, job.uid)
     context = (

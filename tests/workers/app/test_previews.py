@@ -14,10 +14,12 @@ from django.test import Client
 from labeling.models import Comparison
 from tests.workers.app.conftest import Trained
 from tests.workers.app.test_pages import PROJECT, open_as, page
+from tests.workers.reward.test_scorers import write_causal
 from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
 from workers.models import RewardModel
 from workers.selectors.previews import TOKENS_SHOWN, shown
+from workers.services import previews
 
 TINY = {"kind": "transformer", "base": "tiny", "max_length": "64"}
 URL = f"{PROJECT}/models/preview/"
@@ -66,7 +68,7 @@ def test_the_button_of_the_training_form_is_answered_in_place(trained: Trained) 
 
 def test_a_starter_has_no_tokens_and_the_page_says_what_it_reads(trained: Trained) -> None:
     client = open_as(trained, "manager")
-    for sent in ({"model": "1"}, {"kind": "starter"}):
+    for sent in ({"reader": "1"}, {"kind": "starter"}):
         html = client.post(URL, sent).content.decode()
         assert "The starter has neither template nor tokens" in html
     assert not Job.objects.filter(kind="reward.preview").exists()
@@ -88,7 +90,7 @@ def test_what_is_missing_is_said_on_the_form(trained: Trained) -> None:
     assert "no comparison #99999" in client.post(URL, TINY | {"comparison": "99999"}).content.decode()
     alone = client.post(URL, TINY | {"prompt": "Only a prompt"}).content.decode()
     assert "Write a response to the prompt, too." in alone
-    assert client.post(URL, {"model": "77"}).status_code == 404
+    assert client.post(URL, {"reader": "77"}).status_code == 404
     assert not Job.objects.filter(kind="reward.preview").exists()
 
 
@@ -182,6 +184,47 @@ def test_no_page_of_this_brings_torch_into_a_web_process(trained: Trained) -> No
 
 def test_the_models_page_leads_here(trained: Trained) -> None:
     number = RewardModel.objects.get(project=trained.project).number
-    assert f"{URL}?model={number}" in page(trained, f"models/{number}/")
-    assert f"{URL}?model={number}" not in page(trained, f"models/{number}/", "viewer")
-    assert '<option value="1" selected>' in page(trained, "models/preview/?model=1")
+    assert f"{URL}?reader={number}" in page(trained, f"models/{number}/")
+    assert f"{URL}?reader={number}" not in page(trained, f"models/{number}/", "viewer")
+    assert '<option value="1" selected>' in page(trained, "models/preview/?reader=1")
+
+
+def test_the_same_is_made_once_and_only_so_many_at_a_time(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "ACTIVE_PREVIEWS", 2)
+    client = open_as(trained, "manager")
+    api = "/api/v1/projects/world/reward-models/preview"
+    first, again, second = (client.post(URL, TINY | {"answer": text}).url for text in ("x", "x", "y"))
+    assert first == again != second
+    assert "are still being made" in client.post(URL, TINY | {"answer": "z"}).content.decode()
+    body = {"kind": "transformer", "config": {"base": "tiny"}, "prompt": "", "answer": "z"}
+    assert client.post(api, body, content_type="application/json").status_code == 409
+    assert Job.objects.filter(kind="reward.preview").count() == 2
+    Job.objects.filter(kind="reward.preview").update(state="done")
+    assert client.post(URL, TINY | {"answer": "x"}).url != first
+
+
+def test_a_language_models_tokens_are_shown_and_its_folder_is_no_reader(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """`model` is the folder of a DPO policy; the form's choice of a version is `reader`."""
+    client = open_as(trained, "manager")
+    folder = write_causal(tmp_path / "7", 1)
+    sent = client.post(URL, {"kind": "dpo", "model": folder, "reference": folder, "answer": "the sky"})
+    assert sent.status_code == 302, sent.content.decode()
+    assert the_job().params["config"]["model"] == folder
+    run_inline(the_job(), reraise=True)
+    html = client.get(sent.url).content.decode()
+    assert f'<input type="hidden" name="model" value="{folder}">' in html
+    assert 'class="answer"' in html
+
+
+@pytest.mark.parametrize(("kind", "said"), [("pair", "two responses at once"), ("longest", "A baseline has")])
+def test_what_has_no_tokens_of_one_response_is_told_by_kind(trained: Trained, kind: str, said: str) -> None:
+    client = open_as(trained, "manager")
+    assert said in client.post(URL, {"kind": kind, "model": "somebody/pairs", "answer": "x"}).content.decode()
+    body = {"kind": kind, "config": {}, "prompt": "", "answer": "x"}
+    refused = client.post(f"/api/v1{URL.replace('models/', 'reward-models/')[:-1]}", body, "application/json")
+    assert refused.status_code == 400
+    assert said in refused.json()["error"]["detail"]["kind"][0]
