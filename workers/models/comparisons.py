@@ -52,8 +52,8 @@ class EvaluationScores(models.Model):
 
 
 class ModelComparison(models.Model):
-    """Two models on the held-out pairs of a snapshot that neither was trained on. `report` is empty until its job
-    is done."""
+    """Two models on the held-out pairs of a snapshot that neither was trained on, the newer one first. `report` is
+    empty until its job is done, and again when one of the two is evaluated anew."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_comparisons")
     model_a = models.ForeignKey(RewardModel, on_delete=models.CASCADE, related_name="+")
@@ -69,7 +69,9 @@ class ModelComparison(models.Model):
         verbose_name_plural = _("comparisons of models")
         constraints = [
             models.UniqueConstraint(fields=["model_a", "model_b", "snapshot"], name="model_comparison_once"),
-            models.CheckConstraint(condition=~Q(model_a=F("model_b")), name="model_comparison_of_two"),
+            models.CheckConstraint(
+                condition=Q(model_a__gt=F("model_b")), name="model_comparison_newer_first"
+            ),
         ]
 
     def __str__(self) -> str:

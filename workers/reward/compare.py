@@ -40,12 +40,14 @@ class SliceComparison:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """``difference`` is candidate minus champion in accuracy, resampled in pairs. ``worse_share`` is the
-    share of resamples in which the candidate is strictly worse. Without a champion both are empty."""
+    share of resamples in which the candidate is strictly worse, ``better_share`` in which it is strictly better.
+    Without a champion all are empty."""
 
     candidate: Evaluation
     champion: Evaluation | None
     difference: Interval
     worse_share: float | None
+    better_share: float | None
     slices: list[SliceComparison] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,20 +69,21 @@ def compare(
     delta = difference(candidate.chosen, candidate.rejected, len(held))
     ours = evaluate_held(delta, held, temperature=candidate.temperature)
     if champion is None:
-        return Comparison(ours, None, EMPTY, None)
+        return Comparison(ours, None, EMPTY, None, None)
     other = difference(champion.chosen, champion.rejected, len(held))
     theirs = evaluate_held(other, held, temperature=champion.temperature)
     right = np.column_stack([credit(delta, held.p), credit(other, held.p)])  # (N, 2)
-    gap, worse = _gap(right, held.decided, held)
-    return Comparison(ours, theirs, gap, worse, _slices(right, held))
+    gap, worse, better = _gap(right, held.decided, held)
+    return Comparison(ours, theirs, gap, worse, better, _slices(right, held))
 
 
-def _gap(right: Array, mask: Any, held: Held) -> tuple[Interval, float | None]:
+def _gap(right: Array, mask: Any, held: Held) -> tuple[Interval, float | None, float | None]:
     if not mask.any():
-        return EMPTY, None
+        return EMPTY, None, None
     point, drawn = held.resampler.ratios(right[:, :1] - right[:, 1:], mask)
     kept = drawn[np.isfinite(drawn)]
-    return interval(point[0], drawn[:, 0]), float((kept < 0).mean()) if len(kept) else None
+    worse, better = (float((kept < 0).mean()), float((kept > 0).mean())) if len(kept) else (None, None)
+    return interval(point[0], drawn[:, 0]), worse, better
 
 
 def _slices(right: Array, held: Held) -> list[SliceComparison]:

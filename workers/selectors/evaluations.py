@@ -191,12 +191,46 @@ def gap_range(found: Mapping[str, Any] | None, n: int) -> Range:
 
 
 def comparison_of(a: RewardModel, b: RewardModel, snapshot: Snapshot) -> ModelComparison | None:
-    return ModelComparison.objects.filter(model_a=a, model_b=b, snapshot=snapshot).first()
+    """The comparison of the two; its report as from `a`, whichever of them is the newer. Not to be saved."""
+    newer, older = (a, b) if a.pk > b.pk else (b, a)
+    row = ModelComparison.objects.filter(model_a=newer, model_b=older, snapshot=snapshot).first()
+    if row is not None and newer == b:
+        row.report = mirrored(row.report)
+    return row
+
+
+def mirrored(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison's report as from its second model."""
+    if not report.get("n"):
+        return dict(report)
+    counts = report["counts"]
+    turned = {
+        "a": report["b"],
+        "b": report["a"],
+        "difference": _negative(report["difference"]),
+        "worse_share": report.get("better_share"),
+        "better_share": report["worse_share"],
+        "slices": [
+            {**part, "a": part["b"], "b": part["a"], "difference": _negative(part["difference"])}
+            for part in report["slices"]
+        ],
+        "counts": {**counts, "only_a": counts["only_b"], "only_b": counts["only_a"]},
+        "disagreements": [
+            {**pair, "p_a_first": pair["p_a_second"], "p_a_second": pair["p_a_first"]}
+            for pair in report["disagreements"]
+        ],
+    }
+    return {**report, **turned}
+
+
+def _negative(found: Mapping[str, float | None]) -> dict[str, float | None]:
+    ends = {"value": "value", "low": "high", "high": "low"}
+    return {name: None if (at := found[end]) is None else 0.0 - at for name, end in ends.items()}
 
 
 def comparisons_of(project: Project, limit: int = 10) -> Sequence[ModelComparison]:
-    """The newest comparisons of models that are done."""
-    rows = ModelComparison.objects.filter(project=project).exclude(report={})
+    """The newest comparisons of models that are done, without their reports."""
+    rows = ModelComparison.objects.filter(project=project).exclude(report={}).defer("report")
     return list(rows.select_related("model_a", "model_b", "snapshot").order_by("-pk")[:limit])
 
 

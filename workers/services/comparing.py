@@ -43,11 +43,12 @@ def comparison_start(
     *, model_a: RewardModel, model_b: RewardModel, snapshot: Snapshot, created_by: User | None = None
 ) -> ModelComparison:
     """The comparison of two models of one project on a snapshot; its job is enqueued where it is neither done nor
-    under way."""
+    under way, in whichever order they were asked for."""
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=model_a.project_id)
+        newer, older = sorted((model_a, model_b), key=lambda model: model.pk, reverse=True)
         row, _created = ModelComparison.objects.get_or_create(
-            project_id=model_a.project_id, model_a=model_a, model_b=model_b, snapshot=snapshot
+            project_id=model_a.project_id, model_a=newer, model_b=older, snapshot=snapshot
         )
         job = comparison_job(row)
         if row.report or (job is not None and job.state in ACTIVE_STATES):
@@ -124,6 +125,7 @@ def comparison_report(
         "b": found["champion"],
         "difference": found["difference"],
         "worse_share": found["worse_share"],
+        "better_share": found["better_share"],
         "slices": [
             {("a" if k == "candidate" else "b" if k == "champion" else k): v for k, v in part.items()}
             for part in found["slices"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Snapshot
@@ -16,7 +18,7 @@ from webapp.jobs.messages import message
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
-from workers.models import HELD_OUT, Evaluation, EvaluationScores, RewardModel
+from workers.models import HELD_OUT, Evaluation, EvaluationScores, ModelComparison, RewardModel
 from workers.reward.compare import PairScores
 from workers.reward.evaluate import Evaluation as Report
 from workers.reward.evaluate import evaluate
@@ -72,8 +74,11 @@ def store_evaluation(
             "n": report.n,
             "baselines": {"random": report.random.as_dict(), "longest": report.longest.as_dict()},
             "report": report.as_dict(),
+            "created_at": timezone.now(),
         },
     )
+    of_it = ModelComparison.objects.filter(Q(model_a=model) | Q(model_b=model), snapshot=snapshot)
+    of_it.update(report={})  # they rest on scores that are no more
     EvaluationScores.objects.update_or_create(evaluation=row, defaults=_columns(measured))
     write_report(model.folder, f"snapshot {snapshot.number}, {HELD_OUT}", report.as_dict())
     return row

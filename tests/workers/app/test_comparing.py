@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -19,8 +20,9 @@ from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
 from workers.meaning import Said, comparison_meaning
 from workers.models import Evaluation, EvaluationScores, ModelComparison, RewardModel
-from workers.selectors.evaluations import slice_gaps
+from workers.selectors.evaluations import comparison_of, comparisons_of, slice_gaps
 from workers.services.comparing import comparison_report, comparison_start
+from workers.services.evaluating import evaluation_start
 from workers.services.held_out import held_out
 
 pytestmark = pytest.mark.django_db
@@ -133,6 +135,55 @@ def test_without_a_common_pair_the_page_says_so(trained: Trained) -> None:
     ModelComparison.objects.update(report=report)
     html = page(trained, f"models/compare/?a=2&b=1&snapshot={row.snapshot.number}")
     assert "no held-out pair that neither model was trained on" in html
+
+
+def test_the_other_order_is_the_same_comparison_seen_from_the_other_side(trained: Trained) -> None:
+    row = compared(trained)
+    turned_round(row)
+    scores = [EvaluationScores.objects.get(evaluation__reward_model=m) for m in (row.model_a, row.model_b)]
+    row.report = comparison_report(row, *scores)
+    row.save()
+    again = comparison_start(model_a=row.model_b, model_b=row.model_a, snapshot=row.snapshot)
+    assert again.pk == row.pk
+    assert Job.objects.filter(kind="reward.compare").count() == 1
+    found = comparison_of(row.model_b, row.model_a, row.snapshot)
+    assert found is not None
+    # What the job would have made of the two in this order.
+    other = ModelComparison(
+        project=row.project, model_a=row.model_b, model_b=row.model_a, snapshot=row.snapshot
+    )
+    made = comparison_report(other, *reversed(scores))
+    assert json.loads(json.dumps(found.report)) == approximately(json.loads(json.dumps(made)))
+    assert found.report["difference"]["value"] == -row.report["difference"]["value"]
+    html = page(trained, f"models/compare/?a=1&b=2&snapshot={row.snapshot.number}", "viewer")
+    assert "What this means" in html
+
+
+def approximately(value: object) -> object:
+    """Equal in all but the last digits of numbers."""
+    if isinstance(value, dict):
+        return {key: approximately(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [approximately(part) for part in value]
+    return pytest.approx(value, abs=1e-12) if isinstance(value, float) else value
+
+
+def test_a_model_that_is_evaluated_anew_is_compared_anew(trained: Trained) -> None:
+    row = compared(trained)
+    run_inline(evaluation_start(model=row.model_b, snapshot=row.snapshot), reraise=True)
+    row.refresh_from_db()
+    assert row.report == {}
+    again = comparison_start(model_a=row.model_a, model_b=row.model_b, snapshot=row.snapshot)
+    assert again.job_uid != row.job_uid
+
+
+def test_links_to_earlier_comparisons_read_no_reports(trained: Trained) -> None:
+    row = compared(trained)
+    with CaptureQueriesContext(connection) as captured:
+        [found] = comparisons_of(row.project)
+        assert (str(found.model_a), str(found.model_b), str(found.snapshot)) == ("v2", "v1", "v1")
+    [sql] = [query["sql"] for query in captured if "workers_modelcomparison" in query["sql"]]
+    assert "report" not in sql.split(" FROM ")[0]
 
 
 def test_what_was_compared_is_kept_and_asked_for_once(trained: Trained) -> None:
