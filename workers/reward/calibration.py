@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from .metrics import brier, calibration_error, credit, log_loss, reliability
+from .metrics import brier, calibration_error, decided_accuracy, log_loss, reliability
 from .predict import label_loss
 
 LOG_LIMIT = math.log(50.0)
@@ -73,7 +73,9 @@ class Calibration:
 
     ``figures`` are the validation metrics: ``validation_accuracy`` over all pairs; ``validation_log_loss``,
     ``validation_brier`` and ``validation_ece`` at the temperature, over pairs that it was not fitted on where
-    ``calibration_held_out`` is 1, else over the very pairs it was fitted on. ``source`` goes into the model's card.
+    ``calibration_held_out`` is 1, else over the very pairs it was fitted on. Unseen by T is not unseen by the model:
+    a transformer's validation pairs, both halves, also chose the step that was kept (the card
+    says ``also_chose``). ``source`` goes into the model's card.
     """
 
     temperature: float
@@ -106,13 +108,12 @@ def calibrate(
     fitted = half_of_groups(groups, seed) if held_out else np.ones(d.size, dtype=np.bool_)
     seen = ~fitted if held_out else fitted
     t = fit_temperature(d[fitted], p[fitted], w[fitted])
-    decided = p != 0.5
     figures = {
         "temperature": t,
         "calibration_pairs": float(fitted.sum()),
         "calibration_held_out": float(held_out),
         "validation_pairs": float(seen.sum()),
-        "validation_accuracy": float(credit(d, p)[decided].mean()) if decided.any() else 0.5,
+        "validation_accuracy": decided_accuracy(d, p),
         "validation_log_loss": log_loss(d[seen], p[seen], t),
         "validation_brier": brier(d[seen], p[seen], t),
         "validation_ece": calibration_error(reliability(d[seen], p[seen], t)),

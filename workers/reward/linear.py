@@ -14,6 +14,7 @@ from .calibration import NOTHING, Calibration, calibrate, fit_temperature
 from .draws import MIN_BOOTSTRAP_GROUPS
 from .errors import DataError, Stopped
 from .labels import signed_margin
+from .metrics import decided_accuracy
 from .starter.solver import Array, Design, Problem, fit, losses, pair_matrix
 from .types import Callbacks, Pair
 
@@ -130,16 +131,6 @@ def check(told: Callbacks) -> None:
     """Raises ``Stopped`` when asked to."""
     if told.should_stop():
         raise Stopped("stopped; a linear fit has no state worth keeping")
-
-
-def decided_accuracy(delta: Array, p: Array) -> float:
-    """Share of decided pairs (p other than 0.5) that are the right way round, equal scores counting half; one half
-    where none is decided."""
-    decided = p != 0.5
-    if not decided.any():
-        return 0.5
-    right = np.sign(delta[decided]) * np.sign(p[decided] - 0.5)
-    return float(((right > 0) + 0.5 * (right == 0)).mean())
 
 
 def choose_regularisation(

@@ -21,6 +21,12 @@ def credit(delta: ArrayLike, p_chosen: ArrayLike) -> Array:
     return np.asarray((np.sign(np.asarray(delta, dtype=np.float64)) * side + 1.0) / 2.0)
 
 
+def decided_accuracy(delta: ArrayLike, p_chosen: ArrayLike) -> float:
+    """Mean ``credit`` (N,) of the pairs that are decided (p other than 0.5); one half where none is."""
+    decided = np.asarray(p_chosen, dtype=np.float64) != 0.5
+    return float(credit(delta, p_chosen)[decided].mean()) if decided.any() else 0.5
+
+
 def log_loss(
     delta: ArrayLike,
     p_chosen: ArrayLike,

@@ -131,6 +131,16 @@ class Callbacks:
         return False
 
 
+class Quiet(Callbacks):
+    """Passes on the wish to stop, and nothing of what is told: for a part of work that its caller reports on."""
+
+    def __init__(self, told: Callbacks) -> None:
+        self._told = told
+
+    def should_stop(self) -> bool:
+        return self._told.should_stop()
+
+
 @runtime_checkable
 class RewardScorer(Protocol):
     """Anything that gives each response one score, higher is better."""

@@ -274,3 +274,11 @@ def test_a_rate_that_would_ruin_a_pretrained_base_is_warned_of(tmp_path, caplog,
     settings = dataclasses.replace(settings, base=str(tmp_path / "base"), learning_rate=rate)
     train("transformer", planted_pairs(8), settings, tmp_path / "m")
     assert ("learning_rate 0.001 is high for all weights of a pretrained base" in caplog.text) is is_said
+
+
+def test_the_card_says_that_the_validation_pairs_also_chose_the_step(tmp_path):
+    for name, share, said in (("a", 0.5, "the step"), ("b", 0.0, None)):
+        settings = dataclasses.replace(TINY, max_steps=1)
+        train("transformer", planted_pairs(8, validation=share), settings, tmp_path / name)
+        card = json.loads((tmp_path / name / "chosen_model.json").read_text())
+        assert card["calibration"].get("also_chose") == said

@@ -205,17 +205,17 @@ def plan(asked: argparse.Namespace, told: Callbacks) -> Result:
     settings = read_settings(asked.config)
     config = _needs_transformer(settings)
     from ..transformer.batches import encode_pairs
-    from ..transformer.build import build_model, build_tokenizer, locate, pick_device
+    from ..transformer.build import build_model, build_tokenizer, locate, pick_device, position_limit
     from ..transformer.packed import layout_of, use_trees
     from ..transformer.plan import plan_pairs
     from ..transformer.template import ConversationEncoder
-    from ..transformer.train import length_limit, sort_pairs
+    from ..transformer.train import sort_pairs
 
     splits = sort_pairs(settings.pairs())
     source = locate(config)
     tokenizer = build_tokenizer(config, source, splits.train)
     model = build_model(config, source, tokenizer).to(pick_device(config.device))
-    encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
+    encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))
     because = use_trees(model, encoder.max_length)
     rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale, config.aspects)
     made = plan_pairs(rows, config.batch_tokens, config.seed, 0, layout_of(model))

@@ -18,12 +18,11 @@ from ..config import TINY_BASES, EmbeddingConfig
 from ..errors import ConfigError, CorruptModelError, NotFiniteError, Stopped
 from ..folder import is_trusted
 from ..transformer.batches import Rectangle, lay_out
-from ..transformer.build import build_model, build_tokenizer, locate, pick_device
+from ..transformer.build import build_model, build_tokenizer, locate, pick_device, position_limit
 from ..transformer.packed import backbone_of, layout_of, read_rows, use_trees
 from ..transformer.plan import plan_rows
 from ..transformer.pooling import has_decoder_head, last_real_token, own_layer, state_width
 from ..transformer.template import ConversationEncoder, Encoded, load_encoder
-from ..transformer.train import length_limit
 from ..types import Callbacks, FloatArray, Message, Pair
 from .cache import EmbeddingCache
 
@@ -178,7 +177,7 @@ def find_backbone(config: EmbeddingConfig, pairs: Sequence[Pair]) -> Backbone:
     tokenizer = build_tokenizer(settings, source, [pair for pair in pairs if pair.split == "train"])
     model: Any = build_model(settings, source, tokenizer).to(pick_device(config.device)).eval()
     model.requires_grad_(False)
-    encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
+    encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))
     pool = resolve_pool(model, config)
     return _laid_out(Backbone(model, encoder, pool, identity_of(model, pool), config.batch_tokens))
 

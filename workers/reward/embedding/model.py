@@ -17,7 +17,7 @@ from ..folder import FORMAT, MODEL_CARD, write_json
 from ..transformer.heads import HEADS
 from ..transformer.packed import backbone_of, layout_of
 from ..transformer.pooling import own_layer
-from ..types import Callbacks, FloatArray, Item, Scores
+from ..types import Callbacks, FloatArray, Item, Quiet, Scores
 from .cache import EmbeddingCache
 from .embed import Backbone, open_backbone
 
@@ -60,7 +60,7 @@ class EmbeddingModel:
             if told.should_stop():
                 raise Stopped(f"stopped after {start} of {len(rows)} responses")
             part = slice(start, start + CHUNK)
-            out[part] = self.backbone.states(rows[part], self.cache, callbacks=_Quiet(told)) @ both
+            out[part] = self.backbone.states(rows[part], self.cache, callbacks=Quiet(told)) @ both
             told.progress(min(start + CHUNK, len(rows)), len(rows), "score")
         if self.cache:
             self.cache.shrink()
@@ -109,16 +109,6 @@ class EmbeddingModel:
             **self.details,
         }
         write_json(folder / MODEL_CARD, card)
-
-
-class _Quiet(Callbacks):
-    """Passes on the wish to stop, and none of the steps within a chunk."""
-
-    def __init__(self, told: Callbacks) -> None:
-        self.told = told
-
-    def should_stop(self) -> bool:
-        return self.told.should_stop()
 
 
 def load(folder: Path, card: dict[str, Any], cache_dir: Path | None) -> EmbeddingModel:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..config import EmbeddingConfig, config_to_dict
 from ..folder import atomic_folder
-from ..linear import calibrated, choose_regularisation, decided_accuracy, fit_heads, gather
+from ..linear import calibrated, choose_regularisation, fit_heads, gather
+from ..metrics import decided_accuracy
 from ..starter.solver import Design, Index
 from ..transformer.template import Encoded
 from ..types import Callbacks, FloatArray, Pair, TrainResult

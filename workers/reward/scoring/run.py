@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from ..errors import ConfigError, DataError, Stopped
 from ..folder import atomic_file, hash_file, read_json, write_json
-from ..types import Callbacks, RewardScorer, Scores
+from ..types import Callbacks, Quiet, RewardScorer, Scores
 from .parts import Part, check_suffix, final_file, part_path, read_window
 from .source import Answer, chunks_of, windows
 
@@ -114,16 +114,6 @@ def score_file(
         return run.finish(place, identity)
 
 
-class _Stoppable(Callbacks):
-    """Passes the wish to stop on to a scorer, and not what the scorer tells of its own progress."""
-
-    def __init__(self, told: Callbacks) -> None:
-        self._told = told
-
-    def should_stop(self) -> bool:
-        return self._told.should_stop()
-
-
 @dataclass(slots=True)
 class _Run:
     scorer: RewardScorer
@@ -211,7 +201,7 @@ class _Run:
         return part
 
     def _scores(self, answers: list[Answer]) -> Scores:
-        return self.scorer.score([a.item for a in answers], callbacks=_Stoppable(self.told))
+        return self.scorer.score([a.item for a in answers], callbacks=Quiet(self.told))
 
 
 def _receipt(target: Path) -> Path:

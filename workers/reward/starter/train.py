@@ -10,7 +10,8 @@ import numpy as np
 
 from ..config import StarterConfig, config_to_dict
 from ..folder import atomic_folder
-from ..linear import Dataset, calibrated, check, choose_regularisation, decided_accuracy, fit_heads, gather
+from ..linear import Dataset, calibrated, check, choose_regularisation, fit_heads, gather
+from ..metrics import decided_accuracy
 from ..types import Callbacks, Pair, TrainResult
 from .features import FeatureSpec, featurise
 from .model import StarterModel

@@ -28,7 +28,6 @@ from torch.distributed.rendezvous import TCPStore  # type: ignore[attr-defined]
 
 from ..config import TransformerConfig
 from ..errors import ConfigError, NotFiniteError, PeerError, RewardError, ScoresExplodedError, Stopped
-from ..types import Callbacks
 from .build import pick_device
 
 log = logging.getLogger(__name__)
@@ -142,16 +141,6 @@ def _cut(
         parts[min(shares - 1, int((passed + size / 2) * shares / sum(costs)))] += unit
         passed += size
     return list(parts)
-
-
-class Silent(Callbacks):
-    """The callbacks of every process but the first: it may be asked to stop, and reports nothing."""
-
-    def __init__(self, told: Callbacks) -> None:
-        self.told = told
-
-    def should_stop(self) -> bool:
-        return self.told.should_stop()
 
 
 def is_launched() -> bool:

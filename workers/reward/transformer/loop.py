@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 
 from ..config import TransformerConfig
 from ..errors import NotFiniteError, ScoresExplodedError, Stopped
-from ..metrics import credit, log_loss
+from ..metrics import decided_accuracy, log_loss
 from ..types import Callbacks
 from .batches import EncodedPair, collate
 from .checkpoint import Progress, best_folder, prune, save_checkpoint, save_weights, step_folder
@@ -235,8 +235,7 @@ class Loop:
         weight = [pair.weight for pair in self.validation_pairs]
         threshold = self.objective.tie_threshold
         loss = log_loss(delta, p, 1.0, weight=weight, p_tie=ties, tie_threshold=threshold)
-        decided = p != 0.5
-        accuracy = float(credit(delta, p)[decided].mean()) if decided.any() else 0.5
+        accuracy = decided_accuracy(delta, p)
         self.told.metric(self.progress.step, {"validation_loss": loss, "validation_accuracy": accuracy})
         if loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_accuracy = loss, accuracy

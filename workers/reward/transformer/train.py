@@ -21,12 +21,12 @@ from ..config import FULL_RATE, TINY_BASES, TransformerConfig, config_to_dict
 from ..draws import pair_draws
 from ..errors import ConfigError, CorruptModelError, DataError
 from ..folder import FORMAT, MODEL_CARD, atomic_folder, read_json, remove_leftovers, verify, write_json
-from ..types import Callbacks, Pair, TrainResult
+from ..types import Callbacks, Pair, Quiet, TrainResult
 from .adapters import Adapter, merge_adapters, read_adapter
 from .batches import EncodedPair, encode_pairs
 from .build import build_model, build_tokenizer, compile_layers, locate, position_limit
 from .checkpoint import Progress, base_mark, best_folder, load_latest, load_weights
-from .distributed import Silent, World, joined
+from .distributed import World, joined
 from .heads import save_heads
 from .loop import Loop, make_optimizer, pair_differences, trained_parts
 from .objective import Objective, save_aspects
@@ -108,11 +108,6 @@ def prepare_tokenizer(
     return AutoTokenizer.from_pretrained(str(base))
 
 
-def length_limit(model: Any, wanted: int) -> int:
-    """``wanted``, or what the model's positions allow."""
-    return position_limit(model.config, wanted)
-
-
 @dataclass(slots=True)
 class Prepared:
     """A run that is ready to go: its loop, all that is trained as one module, and, where that is sharded, the first
@@ -137,7 +132,7 @@ def train_transformer(
     """Train, keep the best weights by validation loss, write ``out``, remove ``work``. See ``api.train``."""
     told, splits = callbacks or Callbacks(), sort_pairs(pairs)
     with joined(config) as (world, device):
-        told = told if world.is_first else Silent(told)
+        told = told if world.is_first else Quiet(told)  # the first alone reports
         run = _prepare(splits, config, work, told, world, device)
         run.loop.run()
         world.wait()  # the first process has written the best weights
@@ -161,7 +156,7 @@ def _prepare(
         source = locate(config)
         tokenizer = prepare_tokenizer(work, mark, config, source, splits.train)
     model = build_model(config, source, tokenizer).to(device)
-    encoder = ConversationEncoder(tokenizer, length_limit(model, config.max_length))
+    encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))
     padded_because = use_trees(model, encoder.max_length)
     if config.torch_compile:
         compile_layers(model)
@@ -259,7 +254,7 @@ def _card(
         "template_hash": encoder.template_hash,
         "max_length": encoder.max_length,
         "temperature": calibration.temperature,
-        "calibration": calibration.source,
+        "calibration": calibration.source | ({"also_chose": "the step"} if loop.progress.best_step else {}),
         "heads": loop.config.heads,
         "tie_threshold": loop.objective.tie_threshold,
         "tie_temperature": metrics.get("tie_temperature"),
