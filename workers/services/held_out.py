@@ -21,6 +21,7 @@ from workers.models import RewardModel
 from workers.pairs import row_to_pair
 from workers.reward.compare import PairScores
 from workers.reward.types import Callbacks, Item, Pair, PairScorer, RewardScorer
+from workers.services.training import FOLDER_SETTINGS
 
 # Responses, or characters of them, that are scored at a time.
 SCORE_ITEMS = 2048
@@ -71,14 +72,17 @@ def seen_groups(snapshot: Snapshot, models: Iterable[RewardModel]) -> set[str]:
 
 
 def lineage(model: RewardModel) -> list[RewardModel]:
-    """The model, and the models of its project whose weights it went on from, newest first."""
+    """The model, and the models of its project whose folders its settings name (a base, a scorer's model or
+    reference), theirs, and so on: what they were trained on it has seen, too."""
     others = list(RewardModel.objects.filter(project_id=model.project_id).select_related("snapshot"))
     line = [model]
-    while base := line[-1].config.get("base"):
-        found = [other for other in others if other.folder.resolve() == Path(base).resolve()]
-        if not found or found[0] in line:
-            break
-        line.append(found[0])
+    for one in line:  # which grows
+        named = [Path(one.config[key]).resolve() for key in FOLDER_SETTINGS if one.config.get(key)]
+        line += [
+            other
+            for other in others
+            if other not in line and any(path.is_relative_to(other.folder.resolve()) for path in named)
+        ]
     return line
 
 

@@ -165,6 +165,18 @@ def test_what_a_base_model_was_trained_on_is_no_test_for_what_goes_on_from_it(wo
     assert seen == seen_groups(snapshot, [first]) != set()
     assert remarks == []
     assert seen_before(snapshot, first) == (set(), [])
+    policy = RewardModel.objects.create(
+        project=world.project,
+        number=3,
+        kind="dpo",
+        path="models/x/3",
+        snapshot=snapshot,
+        config={"model": "somebody/policy", "reference": str(child.folder)},
+        code_version="x",
+        template_hash="t",
+    )
+    assert lineage(policy) == [policy, child, first]
+    assert seen_before(snapshot, policy)[0] == seen
 
 
 def test_a_base_whose_training_data_is_gone_fails_no_run(
