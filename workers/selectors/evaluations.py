@@ -81,10 +81,11 @@ def evaluation_on(model: RewardModel, snapshot: Snapshot) -> Evaluation | None:
     return evaluations_of(model).filter(snapshot=snapshot).first()
 
 
-def snapshots_to_evaluate(project: Project) -> list[Snapshot]:
-    """The newest snapshots that can be read."""
+def snapshots_to_evaluate(project: Project, chosen: Snapshot | None = None) -> list[Snapshot]:
+    """The newest snapshots that can be read, and the one that is chosen, however old."""
     ready = Snapshot.objects.filter(project=project, state=SnapshotState.READY).order_by("-number")
-    return list(ready[:SNAPSHOTS_SHOWN])
+    newest = list(ready[:SNAPSHOTS_SHOWN])
+    return newest if chosen is None or chosen in newest else [*newest, chosen]
 
 
 def slice_names(part: Mapping[str, Any]) -> tuple[str, str]:
@@ -135,7 +136,7 @@ def people_of(report: Mapping[str, Any]) -> People | None:
     if "annotators" not in report:
         return None
     rows = [
-        PersonRow(str(part["annotator"]), range_of(part["model"], part["n"]), part["others"])
+        PersonRow(_name(part["annotator"]), range_of(part["model"], part["n"]), part["others"])
         for part in report["annotators"]
     ]
     votes = sum(row.model.n for row in rows)
@@ -147,11 +148,16 @@ def people_of(report: Mapping[str, Any]) -> People | None:
     )
 
 
+def _name(annotator: str | int) -> str:
+    """A number stands for a name that is not shown."""
+    return annotator if isinstance(annotator, str) else _("Person %(number)d") % {"number": annotator}
+
+
 def without_names(report: Mapping[str, Any]) -> dict[str, Any]:
-    """A report with its people numbered, for those who may not see the project's members."""
+    """A report with its people numbered, for those who may not see the project's members: the same in every
+    language, since programs read it."""
     people = [
-        {**part, "annotator": _("Person %(number)d") % {"number": number}}
-        for number, part in enumerate(report.get("annotators", []), start=1)
+        {**part, "annotator": number} for number, part in enumerate(report.get("annotators", []), start=1)
     ]
     return {**report, "annotators": people} if "annotators" in report else dict(report)
 

@@ -52,8 +52,8 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     row = comparison_of(*pair, snapshot) if pair and snapshot else None
     models = list(RewardModel.objects.filter(project=project).order_by("-number")[:MODELS_SHOWN])
     context = project_context(request, project, "models") | {
-        "models": models,
-        "snapshots": snapshots_to_evaluate(project),
+        "models": [*models, *(model for model in pair or () if model not in models)],
+        "snapshots": snapshots_to_evaluate(project, snapshot),
         "snapshot": snapshot,
         "pair": pair,
         "chosen": _chosen(models, values),

@@ -64,7 +64,7 @@ def _page(request: HttpRequest, model: RewardModel, snapshot: Snapshot) -> dict[
     context: dict[str, Any] = {
         "model": model,
         "snapshot": snapshot,
-        "snapshots": snapshots_to_evaluate(model.project),
+        "snapshots": snapshots_to_evaluate(model.project, snapshot),
         "evaluation": found,
         "job": job,
         "failed": None if job else _failed(model, snapshot, found),

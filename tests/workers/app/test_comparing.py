@@ -255,6 +255,20 @@ def test_the_choice_speaks_up(trained: Trained) -> None:
     assert client.post(f"{PROJECT}/models/compare/", {"a": "1", "b": "1"}).url == f"{PROJECT}/models/compare/"
 
 
+def test_a_choice_older_than_the_lists_stays_chosen(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.views.comparing.MODELS_SHOWN", 1)
+    monkeypatch.setattr("workers.selectors.evaluations.SNAPSHOTS_SHOWN", 0)
+    copy_of(RewardModel.objects.get(project=trained.project, number=1), 2)
+    number = trained.run.snapshot.number
+    html = page(trained, f"models/compare/?a=2&b=1&snapshot={number}")
+    assert html.count(" selected>") == 3
+    assert html.count('<option value="1" selected>') == 2  # the older model, and the snapshot
+    html = page(trained, f"models/1/evaluation/?snapshot={number}")
+    assert f'<option value="{number}" selected>' in html
+
+
 def test_a_pair_in_hand_shows_its_prompt_alone(trained: Trained) -> None:
     """Invariant 3: who is labeling one of the responses learns nothing about it."""
     from django.utils import timezone

@@ -157,7 +157,7 @@ def test_people_are_named_to_managers_alone(trained: Trained) -> None:
         )
         assert re.search(r"● sim<|\"sim\"", named), place
         assert not re.search(r"● sim<|\"sim\"", numbered), place
-        assert "Person 1" in numbered, place
+        assert re.search(r"Person 1|\"annotator\": ?1\b", numbered), place
 
 
 def test_rest_starts_an_evaluation_as_a_job(trained: Trained) -> None:
@@ -257,7 +257,10 @@ def test_numbers_stand_for_names() -> None:
         "annotators": [figure],
         "between_annotators": {"value": None, "low": None, "high": None},
     }
-    assert [row["annotator"] for row in without_names(report)["annotators"]] == ["Person 1"]
+    assert [row["annotator"] for row in without_names(report)["annotators"]] == [1]
+    hidden = people_of(without_names(report))
+    assert hidden is not None
+    assert [row.name for row in hidden.rows] == ["Person 1"]
     assert report["annotators"][0]["annotator"] == "ann"
     assert without_names({"n": 3}) == {"n": 3}
     found = people_of(report)
@@ -301,3 +304,20 @@ def test_an_address_with_nonsense_is_read_as_without(trained: Trained) -> None:
         assert client.get(f"{PROJECT}/models/1/evaluation/{query}").status_code == 200
     assert client.get(f"{PROJECT}/models/1/evaluation/?snapshot=77").status_code == 404
     assert Client().get(f"{PROJECT}/models/1/evaluation/").status_code == 302
+
+
+def test_a_snapshot_that_is_not_ready_is_refused_in_words_and_not_replaced_by_another(
+    trained: Trained,
+) -> None:
+    second_model(trained)
+    made = Snapshot.objects.create(project=trained.project, number=9)  # still being made
+    client = open_as(trained, "manager")
+    for address in (f"{PROJECT}/models/1/evaluation/", f"{PROJECT}/models/compare/"):
+        asked = {"a": "1", "b": "2", "snapshot": "9"}
+        for answer in (client.get(address, asked), client.post(address, asked)):
+            assert answer.status_code == 404
+            assert f"Snapshot {made} is not ready." in answer.content.decode()
+    sent = {"snapshot": 9}
+    api = f"/api/v1{PROJECT}/reward-models/1/evaluation"
+    assert client.post(api, sent, content_type="application/json").status_code == 409
+    assert not Job.objects.filter(kind__in=["reward.evaluate", "reward.compare"]).exists()
