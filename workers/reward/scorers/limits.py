@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import ModelUnavailableError
 from ..folder import is_trusted
+from ..hub import find_base
 from ..transformer.build import position_limit
 from .loading import revision_of
 from .spec import ScorerSpec
@@ -16,10 +17,9 @@ def length_limit(spec: ScorerSpec) -> int:
 
     limit = spec.max_length
     for name in filter(None, (spec.model, spec.reference)):
+        folder = find_base(name, revision=revision_of(name, spec), weights=False)
         try:
-            config = AutoConfig.from_pretrained(
-                name, revision=revision_of(name, spec), trust_remote_code=is_trusted(name)
-            )
+            config = AutoConfig.from_pretrained(str(folder), trust_remote_code=is_trusted(name))
         except (OSError, ValueError) as error:
             raise ModelUnavailableError(f"no settings of a model at {name}: {error}") from error
         if getattr(config, "position_biased_input", True):
