@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, QueryDict
+from django.http import Http404, HttpRequest, QueryDict
+from django.utils.translation import gettext as _
 
 from labeling.access import snapshot_for
 from labeling.models import Snapshot, SnapshotState
@@ -16,12 +17,15 @@ def number_asked(values: QueryDict, name: str) -> int | None:
 
 
 def snapshot_asked(request: HttpRequest, slug: str, values: QueryDict) -> Snapshot | None:
-    """The ready snapshot that `snapshot` names; None where it names none. Raises Http404 for one that is not there."""
+    """The snapshot that `snapshot` names; None where it names none. Raises Http404 for one that is not there, or that
+    cannot be read yet."""
     number = number_asked(values, "snapshot")
     if number is None:
         return None
     snapshot = snapshot_for(request.user, slug, number)
-    return snapshot if snapshot.state == SnapshotState.READY else None
+    if snapshot.state != SnapshotState.READY:
+        raise Http404(_("Snapshot %(snapshot)s is not ready.") % {"snapshot": snapshot})
+    return snapshot
 
 
 def person(request: HttpRequest) -> User | None:

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from labeling.models import Assignment, Comparison
+from labeling.models import Assignment, Comparison, Snapshot
 from tests.workers.app.conftest import Trained
 from tests.workers.app.world import make_world
 from webapp.jobs.models import Job
@@ -390,3 +390,19 @@ def test_pages_cost_the_same_however_many_versions(trained: Trained, django_asse
     client = open_as(trained, "viewer")
     with django_assert_max_num_queries(22):
         client.get(f"{PROJECT}/models/")
+
+
+def test_a_snapshot_that_is_not_ready_is_refused_and_not_replaced_by_another(
+    trained: Trained,
+) -> None:
+    second_model(trained)
+    Snapshot.objects.create(project=trained.project, number=9)  # still being made
+    client = open_as(trained, "manager")
+    for address in (f"{PROJECT}/models/1/evaluation/", f"{PROJECT}/models/compare/"):
+        asked = {"a": "1", "b": "2", "snapshot": "9"}
+        for answer in (client.get(address, asked), client.post(address, asked)):
+            assert answer.status_code == 404
+    sent = {"snapshot": 9}
+    api = f"/api/v1{PROJECT}/reward-models/1/evaluation"
+    assert client.post(api, sent, content_type="application/json").status_code == 409
+    assert not Job.objects.filter(kind__in=["reward.evaluate", "reward.compare"]).exists()
