@@ -256,7 +256,7 @@ def test_modelscope_is_asked_where_the_setting_says_so(finished, tmp_path, monke
 
     asked = []
 
-    def snapshot_download(name, revision=None):
+    def snapshot_download(name, revision=None, **_patterns):
         asked.append((name, revision))
         return str(finished[0])
 
