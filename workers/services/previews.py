@@ -23,6 +23,7 @@ from webapp.users.models import User
 from workers.errors import PreviewsBusy, ReadsNoTokens
 from workers.models import ModelKind, RewardModel
 from workers.pairs import to_messages
+from workers.reading import shown
 from workers.reward.errors import ModelUnavailableError
 from workers.reward.scorers import settings_from_dict
 from workers.reward.types import Message
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 KIND = "reward.preview"
 READ_TOKENS = (ModelKind.EMBEDDING, ModelKind.TRANSFORMER, ModelKind.DPO, ModelKind.PERPLEXITY)
-FILE = "preview.json"
+FILE, PAGE_FILE = "preview.json", "preview-page.json"
 ACTIVE_PREVIEWS = 10
 
 
@@ -95,7 +96,7 @@ def preview_start(
 
 
 def run_preview(context: JobContext) -> dict[str, Any]:
-    """The job: render, tokenize, and leave the result in the job's folder."""
+    """The job: render, tokenize, and leave the result in the job's folder, whole and as its page shows it."""
     from workers.reward import preview
 
     context.progress(0, 1, step_words("preview"))
@@ -104,11 +105,12 @@ def run_preview(context: JobContext) -> dict[str, Any]:
         found = asdict(preview(_source(context.params), messages, answer))
     except ModelUnavailableError as error:  # somebody waits: the hub is not asked again
         raise PermanentJobError(error_words(error)) from error
-    target = context.checkpoint_dir / FILE
-    beside = target.with_suffix(".tmp")
-    beside.write_text(json.dumps(found), encoding="utf-8")
+    whole, page = context.checkpoint_dir / FILE, context.checkpoint_dir / PAGE_FILE
+    for target, value in ((whole, found), (page, asdict(shown(found)))):
+        target.with_suffix(".tmp").write_text(json.dumps(value), encoding="utf-8")
     with context.guarded():
-        beside.rename(target)
+        for target in (page, whole):
+            target.with_suffix(".tmp").rename(target)
     return {"tokens": len(found["tokens"]), "template_hash": found["template_hash"]}
 
 
@@ -133,9 +135,9 @@ def _text(params: dict[str, Any]) -> tuple[tuple[Message, ...], str]:
     return to_messages(found.prompt.messages), response.text
 
 
-def preview_result(job: Job) -> dict[str, Any] | None:
-    """What the job left behind, or None before its end and after its folder was removed."""
-    path = Path(settings.DATA_DIR) / "jobs" / str(job.uid) / FILE
+def preview_result(job: Job, name: str = FILE) -> dict[str, Any] | None:
+    """What the job left behind (whole, or `PAGE_FILE`), or None before its end and after its folder was removed."""
+    path = Path(settings.DATA_DIR) / "jobs" / str(job.uid) / name
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

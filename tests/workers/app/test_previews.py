@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.workers.reward.test_scorers import write_causal
 from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
 from workers.models import RewardModel
-from workers.selectors.previews import TOKENS_SHOWN, shown
+from workers.reading import TOKENS_SHOWN, shown
 from workers.services import previews
 
 TINY = {"kind": "transformer", "base": "tiny", "max_length": "64"}
@@ -108,7 +109,7 @@ def test_a_preview_is_gone_with_its_jobs_folder(trained: Trained, data_dir: Path
     client = open_as(trained, "manager")
     client.post(URL, TINY)
     job = run_inline(the_job(), reraise=True)
-    (data_dir / "jobs" / str(job.uid) / "preview.json").unlink()
+    shutil.rmtree(data_dir / "jobs" / str(job.uid))
     assert "no longer kept" in client.get(f"{URL}{job.uid}/").content.decode()
 
 
@@ -228,3 +229,13 @@ def test_what_has_no_tokens_of_one_response_is_told_by_kind(trained: Trained, ki
     refused = client.post(f"/api/v1{URL.replace('models/', 'reward-models/')[:-1]}", body, "application/json")
     assert refused.status_code == 400
     assert said in refused.json()["error"]["detail"]["kind"][0]
+
+
+def test_the_page_reads_the_cut_result_alone(trained: Trained, data_dir: Path) -> None:
+    client = open_as(trained, "manager")
+    sent = client.post(URL, TINY | {"answer": "Because of light."})
+    run_inline(the_job(), reraise=True)
+    folder = data_dir / "jobs" / str(the_job().uid)
+    assert "tokens" not in json.loads((folder / "preview-page.json").read_text())
+    (folder / "preview.json").unlink()
+    assert 'class="answer"' in client.get(sent.url).content.decode()
