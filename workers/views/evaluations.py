@@ -35,7 +35,7 @@ from workers.selectors.evaluations import (
     snapshots_to_evaluate,
 )
 from workers.selectors.models import champion_of
-from workers.services.evaluating import evaluation_job, evaluation_newest_job, evaluation_start
+from workers.services.evaluating import evaluation_newest_job, evaluation_start
 from workers.views.asking import person, snapshot_asked
 
 
@@ -60,21 +60,21 @@ def evaluation(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 def _page(request: HttpRequest, model: RewardModel, snapshot: Snapshot) -> dict[str, Any]:
     found = evaluation_on(model, snapshot)
-    job = evaluation_job(model, snapshot)
+    newest = evaluation_newest_job(model, snapshot)
+    job = newest if newest is not None and newest.is_active else None
     context: dict[str, Any] = {
         "model": model,
         "snapshot": snapshot,
         "snapshots": snapshots_to_evaluate(model.project, snapshot),
         "evaluation": found,
         "job": job,
-        "failed": None if job else _failed(model, snapshot, found),
+        "failed": _failed(newest, found),
     }
     return context | (_figures(request, model, found) if found else {})
 
 
-def _failed(model: RewardModel, snapshot: Snapshot, found: Evaluation | None) -> Job | None:
+def _failed(job: Job | None, found: Evaluation | None) -> Job | None:
     """The job of the last attempt, where it failed and nothing came of it since."""
-    job = evaluation_newest_job(model, snapshot)
     if job is None or job.state != JobState.FAILED:
         return None
     is_newer = found is None or (job.finished_at is not None and job.finished_at > found.created_at)
