@@ -31,7 +31,8 @@ def test_every_step_that_the_library_tells_has_words():
 
 def test_every_permanent_error_of_the_library_has_words():
     permanent = {kind for kind in errors.RewardError.__subclasses__() if kind.permanent}
-    assert permanent == set(ERRORS)
+    # A preview that finds no model says so at once, though trying again could help.
+    assert set(ERRORS) == permanent | {errors.ModelUnavailableError}
 
 
 def test_words_are_those_of_the_reader_and_the_librarys_detail_stays():
