@@ -36,7 +36,7 @@ NAMELESS = """() => {
   check("input:not([type=hidden],[type=submit],[type=button]),select,textarea", named);
   return wrong;
 }"""
-LINKS = """() => [...document.querySelectorAll("a[href]")].filter((a) => !a.hasAttribute("download")).map((a) => a.href)"""
+LINKS = """() => [...document.querySelectorAll("a[href]:not([download])")].map((a) => a.href)"""
 # Addresses of one kind: numbers and uids stand for each other, and so do the values of a query.
 VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)v?\d+(?=/|$)")
 # Files to keep rather than pages to look at.
