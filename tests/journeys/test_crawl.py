@@ -73,6 +73,8 @@ def pages_of(world: Filled) -> list[str]:
         "api/",
         "export/data",
         "export/manifest",
+        "evaluation.json",
+        "scores.parquet",
         "/panels/",
         "progress",
         "jsi18n",
