@@ -95,7 +95,8 @@ def test_what_is_missing_is_said_on_the_form(trained: Trained) -> None:
     assert not Job.objects.filter(kind="reward.preview").exists()
 
 
-def test_a_tokenizer_that_is_not_there_fails_at_once_and_in_words(trained: Trained) -> None:
+def test_a_tokenizer_that_is_not_there_fails_at_once_and_in_words(trained: Trained, settings) -> None:
+    settings.MODEL_DIRS = ["/no/such"]
     client = open_as(trained, "manager")
     client.post(URL, TINY | {"base": "/no/such/folder"})
     job = run_inline(the_job())
@@ -207,9 +208,10 @@ def test_the_same_is_made_once_and_only_so_many_at_a_time(
 
 
 def test_a_language_models_tokens_are_shown_and_its_folder_is_no_reader(
-    trained: Trained, tmp_path: Path
+    trained: Trained, tmp_path: Path, settings
 ) -> None:
     """`model` is the folder of a DPO policy; the form's choice of a version is `reader`."""
+    settings.MODEL_DIRS = [str(tmp_path)]
     client = open_as(trained, "manager")
     folder = write_causal(tmp_path / "7", 1)
     sent = client.post(URL, {"kind": "dpo", "model": folder, "reference": folder, "answer": "the sky"})

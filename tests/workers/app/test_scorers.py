@@ -28,7 +28,10 @@ def register(world: World, kind: str, **config: object) -> TrainingRun:
     return TrainingRun.objects.select_related("reward_model", "snapshot").get(pk=run.pk)
 
 
-def test_a_policy_trained_by_dpo_is_registered_evaluated_and_judged(world: World, client, tmp_path) -> None:
+def test_a_policy_trained_by_dpo_is_registered_evaluated_and_judged(
+    world: World, client, tmp_path, settings
+) -> None:
+    settings.MODEL_DIRS = [str(tmp_path)]
     policy, reference = (write_causal(tmp_path / name, seed) for seed, name in enumerate(("policy", "base")))
     run = register(world, "dpo", model=policy, reference=reference, device="cpu", max_length=256)
     model = run.reward_model
@@ -61,7 +64,8 @@ def test_a_baseline_never_becomes_champion_by_itself(world: World, kind: str) ->
     assert any("there to be beaten" in sentence.text for sentence in sentences(reasons))
 
 
-def test_a_pair_model_is_asked_about_pairs(world: World, tmp_path) -> None:
+def test_a_pair_model_is_asked_about_pairs(world: World, tmp_path, settings) -> None:
+    settings.MODEL_DIRS = [str(tmp_path)]
     folder = write_classifier(tmp_path / "pair", 1)
     run = register(world, "pair", model=folder, max_length=128, device="cpu")
     assert run.reward_model.evaluations.get().n > 5
