@@ -6,9 +6,9 @@ Usage: python -m benchmarks.reward_training [--quick] [--rounds N] [--seconds S]
 Same untrained Qwen2, token ids, AdamW, learning rate and (nearly) pairs in a step for both; float32 on the CPU; every
 method in a process of its own; methods take turns within each round, and each round has its own order of the data.
 TRL runs as it comes (batch 8, gradient checkpointing; float32 here, which is faster on a CPU than its bf16 default) and
-at its best: grouped by length, no checkpointing, the best of four batch sizes, chosen in a round of its own (4 with
-``--quick``). The pipeline runs at the best of three batch sizes. Prints medians and spread; rows go to ``$BENCH_OUT``
-(default var/bench/reward_training.json).
+at its best: grouped by length, no checkpointing, the best of four batch sizes, chosen in a round of its own with the
+small model (4 with ``--quick``). The pipeline runs at the best of three batch sizes. Prints medians and spread; rows go
+to ``$BENCH_OUT`` (default var/bench/reward_training.json).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ from benchmarks.reward.cases import CASES, SIZES, Prepared, prepare  # noqa: E40
 BATCHES = (1, 2, 4, 8)
 PIPELINE_BATCHES = (1, 4, 16)
 # Tokens in one of our batches: what fits this machine's caches; larger rankings want their trees whole.
-BUDGETS = {"arguments": 1024, "multi-turn": 2048, "ranked": 4096}
-ACCUMULATE = {"arguments": 2, "multi-turn": 4, "ranked": 1}
+BUDGETS = {"arguments": 2048, "multi-turn": 1024, "ranked": 4096}
+# Batches in a step. The larger model takes small steps: a step of the rival as it comes would last minutes.
+ACCUMULATE = {
+    "4M": {"arguments": 1, "multi-turn": 8, "ranked": 1},
+    "34M": {"arguments": 1, "multi-turn": 2, "ranked": 1},
+}
 LEAST_OF_DEFAULT = {"arguments": 2.5, "multi-turn": 6.0, "ranked": 8.0}
 LEAST = {"training": {"arguments": 1.5, "multi-turn": 2.2, "ranked": 3.5},
          "scoring": {"arguments": 2.0, "multi-turn": 4.0, "ranked": 5.0}}  # fmt: skip
@@ -114,54 +119,71 @@ class Series:
 
 def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
     """Median, least and greatest of the rounds' ratios."""
-    ratios = [a / b for a, b in zip(ours.rates, rival.rates, strict=True)]
+    ratios = [a / b for a, b in zip(ours.rates, rival.rates, strict=False)]  # of the rounds that both had
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def training(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
+@dataclass(slots=True)
+class Effort:
+    """How long is measured: ``rounds`` of ``seconds``, ``slow_rounds`` of what is slowest. ``best`` are the rivals'
+    batch sizes by task and case, found with the small model and kept for the large one; 4 where none was sought."""
+
+    rounds: int
+    slow_rounds: int
+    seconds: float
+    seeks: bool
+    best: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def batch(self, task: str, case: str, sizes: Sequence[int], rate: Callable[[int], float]) -> int:
+        """The best of ``sizes`` by the ``rate`` that each reaches."""
+        if self.seeks and (task, case) not in self.best:
+            self.best[task, case] = max(sizes, key=rate)
+        return self.best.get((task, case), 4)
+
+
+def training(case: str, size: str, made: Prepared, effort: Effort) -> dict[str, Series]:
     shared = {"case": case, "base": made.base}
     with Child() as ours, Child() as best, Child() as default:
 
         def our_round(seed: int) -> dict[str, float]:
             return ours.measure(
-                method="ours-training", **shared, seed=seed, seconds=seconds,
-                budget=BUDGETS[case], accumulate=ACCUMULATE[case],
+                method="ours-training", **shared, seed=seed, seconds=effort.seconds,
+                budget=BUDGETS[case], accumulate=ACCUMULATE[size][case],
             )  # fmt: skip
 
         first = our_round(0)
         rival = {"method": "trl-training", **shared, "step": max(1, round(first["step"]))}
-        batch = 4
-        if not quick:
-            tried = {
-                size: best.measure(**rival, seed=99, seconds=seconds / 2, batch=size, best=True)["rate"]
-                for size in BATCHES
-            }
-            batch = max(tried, key=lambda size: tried[size])
+
+        def tried(batch: int) -> float:
+            return best.measure(**rival, seed=99, seconds=effort.seconds / 2, batch=batch, best=True)["rate"]
+
+        batch = effort.batch("training", case, BATCHES, tried)
         names = ["ours", f"TRL at its best (batch {batch})", "TRL as it comes"]
         series = {name: Series([], [], []) for name in names}
-        for seed in range(rounds):
+        for seed in range(effort.rounds):
+            timed = {**rival, "seed": seed, "seconds": effort.seconds}
             series[names[0]].add(first if seed == 0 else our_round(seed))
-            series[names[1]].add(best.measure(**rival, seed=seed, seconds=seconds, batch=batch, best=True))
-            series[names[2]].add(default.measure(**rival, seed=seed, seconds=seconds, batch=8, best=False))
+            series[names[1]].add(best.measure(**timed, batch=batch, best=True))
+            if seed < effort.slow_rounds:
+                series[names[2]].add(default.measure(**timed, batch=8, best=False))
     return series
 
 
-def scoring(case: str, made: Prepared, rounds: int, seconds: float, quick: bool) -> dict[str, Series]:
+def scoring(case: str, _size: str, made: Prepared, effort: Effort) -> dict[str, Series]:
     shared = {"case": case, "model": made.model}
     with Child() as ours, Child() as pipeline:
         rival = {"method": "pipeline-scoring", **shared}
-        batch = 4
-        if not quick:
-            tried = {
-                size: pipeline.measure(**rival, seed=99, seconds=seconds / 2, batch=size)["rate"]
-                for size in PIPELINE_BATCHES
-            }
-            batch = max(tried, key=lambda size: tried[size])
+
+        def tried(batch: int) -> float:
+            return pipeline.measure(**rival, seed=99, seconds=effort.seconds / 2, batch=batch)["rate"]
+
+        batch = effort.batch("scoring", case, PIPELINE_BATCHES, tried)
         names = ["ours", f"pipeline (batch {batch})"]
         series = {name: Series([], [], []) for name in names}
-        for seed in range(rounds):
-            series[names[0]].add(ours.measure(method="ours-scoring", **shared, seed=seed, seconds=seconds))
-            series[names[1]].add(pipeline.measure(**rival, seed=seed, seconds=seconds, batch=batch))
+        for seed in range(effort.rounds):
+            timed = {"seed": seed, "seconds": effort.seconds}
+            series[names[0]].add(ours.measure(method="ours-scoring", **shared, **timed))
+            series[names[1]].add(pipeline.measure(**rival, **timed, batch=batch))
     return series
 
 
@@ -207,13 +229,14 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one round of the small model, in five minutes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--sizes", default="4M,34M")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--tasks", default="training,scoring")
     wanted = parser.parse_args()
     if wanted.quick:
-        wanted.rounds, wanted.seconds, wanted.sizes = 1, 5.0, "4M"
+        wanted.rounds, wanted.seconds, wanted.sizes = 1, 4.0, "4M"
+    best: dict[tuple[str, str], int] = {}
     folder = ROOT / "var" / "bench" / "reward"
     shutil.rmtree(folder, ignore_errors=True)  # models of another version would not open
     folder.mkdir(parents=True)
@@ -222,10 +245,13 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for size in wanted.sizes.split(","):
         made = prepare(folder, size)
+        large = size != "4M"
+        rounds = min(wanted.rounds, 2) if large else wanted.rounds
+        effort = Effort(rounds, 1 if large else rounds, wanted.seconds, not wanted.quick, best)
         for case in wanted.cases.split(","):
             for task in wanted.tasks.split(","):
                 measure = training if task == "training" else scoring
-                series = measure(case, made, wanted.rounds, wanted.seconds, wanted.quick)
+                series = measure(case, size, made, effort)
                 rows += report(task, case, size, series, peak)
     out = Path(os.environ.get("BENCH_OUT", ROOT / "var" / "bench" / "reward_training.json"))
     out.write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -93,11 +93,24 @@ def _has_long_prompt(pair: Pair) -> bool:
     return LONG_PROMPT * longer <= prompt and prompt + longer < MAX_LENGTH
 
 
-def pairs_of(case: str, seed: int) -> list[Pair]:
-    """A case's pairs in an order of their own for every round."""
+def pairs_of(case: str, seed: int, most: int = 1000) -> list[Pair]:
+    """About ``most`` of a case's pairs, in an order of their own for every round. Ranked lists come whole."""
+    rng = random.Random(seed)
     pairs = {"arguments": arguments, "multi-turn": multi_turn, "ranked": ranked}[case]()
-    random.Random(seed).shuffle(pairs)
-    return pairs
+    if case == "ranked":
+        lists: dict[tuple[Message, ...], list[Pair]] = {}
+        for pair in pairs:
+            lists.setdefault(pair.messages, []).append(pair)
+        whole = list(lists.values())
+    else:
+        whole = [[pair] for pair in pairs]
+    rng.shuffle(whole)
+    taken: list[Pair] = []
+    for members in whole:
+        if len(taken) < most:
+            taken += members
+    rng.shuffle(taken)
+    return taken
 
 
 def base_config(base: Path, **options: Any) -> TransformerConfig:

@@ -26,7 +26,6 @@ from .cases import MAX_LENGTH, base_config, encoder_of, pairs_of
 
 WARM_UP_STEPS = 1
 LEAST_STEPS = 3
-MOST_PAIRS = 1000
 # Trainers that group by length do so within this many batches (transformers' own number).
 MEGABATCH = 50
 
@@ -97,7 +96,7 @@ def ours_training(
                 clock.start()
             return clock.is_over
 
-    pairs = pairs_of(case, seed)[:MOST_PAIRS]
+    pairs = pairs_of(case, seed)
     config = base_config(
         base,
         batch_tokens=budget,
@@ -127,7 +126,7 @@ def trl_training(
 
     encoder = encoder_of(base)
     rows: list[dict[str, Any]] = []
-    for pair in pairs_of(case, seed)[:MOST_PAIRS]:
+    for pair in pairs_of(case, seed):
         chosen = encoder.encode(pair.messages, pair.chosen).ids
         rejected = encoder.encode(pair.messages, pair.rejected).ids
         rows.append(
