@@ -25,6 +25,9 @@ from .template import ConversationEncoder, load_encoder
 
 log = logging.getLogger(__name__)
 
+# Tokens of a batch: what stays in a CPU's caches (docs/experiments.md), and what keeps a GPU busy.
+BUDGETS = {"cpu": 4096, "cuda": 16_384}
+
 
 @dataclass(slots=True)
 class TransformerScorer:
@@ -112,4 +115,5 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         aspects,
         heads,
         padded_because,
+        budget=BUDGETS.get(next(model.parameters()).device.type, BUDGETS["cpu"]),
     )
