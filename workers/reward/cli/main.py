@@ -19,6 +19,27 @@ from .console import Progress
 MODEL_HELP = "a model folder, a scorer's file (.yaml, .json), or the word random or longest"
 
 
+def _model(made: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        made.add_argument(name, help=MODEL_HELP)
+
+
+def _layout(made: argparse.ArgumentParser) -> None:
+    """How files of pairs differ from ours."""
+    what = "what the files call one of our keys"
+    made.add_argument("--key", action="append", default=[], metavar="OURS=THEIRS", help=what)
+    made.add_argument("--margin-scale", type=float, default=1.0, help="the largest margin in the files (1)")
+
+
+def _pairs(made: argparse.ArgumentParser) -> None:
+    """Labeled pairs, and how they are resampled."""
+    made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
+    _layout(made)
+    made.add_argument("--split", choices=["train", "validation", "test"], help="only rows of this split")
+    made.add_argument("--cluster-by", choices=["prompt", "group"], default="prompt", help="what is resampled")
+    made.add_argument("--resamples", type=int, default=2000, help="draws of the bootstrap (2000)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m workers.reward", description="Reward models: train, evaluate, compare, score."
@@ -32,44 +53,19 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=getattr(commands, name))
         return made
 
-    def model(made: argparse.ArgumentParser, *names: str) -> None:
-        for name in names:
-            made.add_argument(name, help=MODEL_HELP)
-
-    def layout(made: argparse.ArgumentParser) -> None:
-        made.add_argument(
-            "--key",
-            action="append",
-            default=[],
-            metavar="OURS=THEIRS",
-            help="what the files call one of our keys",
-        )
-        made.add_argument(
-            "--margin-scale", type=float, default=1.0, help="the largest margin in the files (1)"
-        )
-
-    def pairs(made: argparse.ArgumentParser) -> None:
-        made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
-        layout(made)
-        made.add_argument("--split", choices=["train", "validation", "test"], help="only rows of this split")
-        made.add_argument(
-            "--cluster-by", choices=["prompt", "group"], default="prompt", help="what is resampled"
-        )
-        made.add_argument("--resamples", type=int, default=2000, help="draws of the bootstrap (2000)")
-
     made = command("train", "train the model that a file describes, and evaluate it on its test split")
     made.add_argument("config", help="the run's file (.yaml)")
     made.add_argument(
         "--tensorboard", metavar="FOLDER", help="write live figures there as TensorBoard events"
     )
     made = command("evaluate", "accuracy, calibration and slices on labeled pairs, beside two baselines")
-    model(made, "model")
-    pairs(made)
+    _model(made, "model")
+    _pairs(made)
     made = command("compare", "two models on the same pairs by paired bootstrap: is the first one better?")
-    model(made, "candidate", "champion")
-    pairs(made)
+    _model(made, "candidate", "champion")
+    _pairs(made)
     made = command("score", "score a file of responses; a killed run goes on where it was")
-    model(made, "model")
+    _model(made, "model")
     made.add_argument("data", help="file of responses (.jsonl, .jsonl.gz, .json, .parquet)")
     made.add_argument("target", metavar="out", help="file to write (.parquet, .jsonl, .jsonl.gz)")
     made.add_argument(
@@ -81,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     made = command("preview", "the exact text and tokens that a model reads of the first pairs")
     made.add_argument("source", help="a run's file (.yaml) or a model folder")
     made.add_argument("data", nargs="*", help="files of pairs; the run's own where left out")
-    layout(made)
+    _layout(made)
     made.add_argument("-n", type=int, default=1, help="how many pairs (1)")
     made = command("rewardbench", "the figure of RewardBench 1 or 2")
-    model(made, "model")
+    _model(made, "model")
     made.add_argument(
         "data", nargs="+", help="files of the benchmark (.jsonl, .parquet), prior sets among them"
     )
