@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from .config import TINY_BASES, EmbeddingConfig, StarterConfig, TransformerConfig
 from .errors import ConfigError, CorruptModelError, ModelUnavailableError
@@ -24,13 +25,15 @@ def train(
     callbacks: Callbacks | None = None,
     work_dir: Path | str | None = None,
     cache_dir: Path | str | None = None,
+    verdicts: Any = None,
 ) -> TrainResult:
     """Train a model of ``kind`` into ``out_dir``, which appears whole or not at all.
 
     ``work_dir`` (default: ``out_dir`` with ``.work`` appended) keeps a transformer's checkpoints: calling
     again with the same pairs, settings and folders continues a killed or stopped run. ``cache_dir`` keeps a frozen
     backbone's states between trainings (default: see ``embedding.cache``). A ``ScorerSpec`` has its temperature
-    fitted and its folder written. Raises ``RewardError``s.
+    fitted and its folder written; ``verdicts`` are for ``generative`` alone, as for ``open_scorer``. Raises
+    ``RewardError``s.
     """
     out = Path(out_dir)
     if kind != "transformer" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -54,7 +57,7 @@ def train(
     if isinstance(config, ScorerSpec) and kind == config.kind:
         from .scorers.fit import fit_scorer
 
-        return fit_scorer(pairs, config, out, callbacks=callbacks)
+        return fit_scorer(pairs, config, out, verdicts=verdicts, callbacks=callbacks)
     raise ConfigError(f"kind {kind!r} does not go with {type(config).__name__}")
 
 

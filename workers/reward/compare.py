@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .bootstrap import EMPTY, Interval, interval
 from .errors import ConfigError
@@ -18,11 +18,21 @@ from .types import Pair
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """One model's scores of N pairs, each (N,), and its temperature."""
+    """One model's scores of N pairs, each (N,), and its temperature. NaN stands for no verdict: leave such pairs out
+    (``only``) before they are evaluated or compared."""
 
     chosen: ArrayLike
     rejected: ArrayLike
     temperature: float = 1.0
+
+    @property
+    def has_verdict(self) -> NDArray[np.bool_]:
+        """(N,)"""
+        return ~np.isnan(np.asarray(self.chosen, np.float64) - np.asarray(self.rejected, np.float64))
+
+    def only(self, kept: NDArray[np.bool_]) -> PairScores:
+        """The scores of the pairs under a mask (N,)."""
+        return PairScores(np.asarray(self.chosen)[kept], np.asarray(self.rejected)[kept], self.temperature)
 
 
 @dataclass(frozen=True, slots=True)

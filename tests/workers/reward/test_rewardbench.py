@@ -191,7 +191,7 @@ def test_questions_without_a_verdict_are_left_out_and_counted_by_subset():
     outcomes = {"1": ["chosen"], "2": [None], "3": ["rejected"], "4": [None]}
     subsets = {"1": "hep-cpp", "2": "hep-cpp", "3": "hep-cpp", "4": "hep-go"}
     questions = [question(subset, name) for name, subset in subsets.items()]
-    scorer = verdict_scorer(lambda pair: outcomes[pair.pair_id])
+    scorer = verdict_scorer(lambda pairs: [outcomes[pair.pair_id] for pair in pairs])
     found = rewardbench(questions, score_questions(scorer, questions))
     assert [(p.subset, p.n, p.score, p.no_verdict) for p in found.subsets] == [("hep-cpp", 2, 0.5, 1)]
     assert found.sections == {"Reasoning": 0.5}

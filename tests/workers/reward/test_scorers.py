@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import random
 
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 
 from workers.reward import Item, Message, Pair, open_reward_model, train
 from workers.reward.errors import ConfigError, CorruptModelError, DataError, UntrustedModelError
+from workers.reward.folder import MODEL_CARD
 from workers.reward.scorers import (
     ScorerSpec,
     open_scorer,
@@ -23,6 +25,7 @@ from workers.reward.scorers import (
     spec_to_dict,
     write_scorer,
 )
+from workers.reward.scorers.folder import open_written
 from workers.reward.scorers.language import LanguageModel
 from workers.reward.scorers.pairrm import PairRM
 from workers.reward.scorers.pairs import PairTemplate, ring
@@ -468,12 +471,60 @@ def test_verdicts_that_were_not_parsed_are_no_verdict_and_never_a_tie():
     assert not isinstance(scorer, RewardScorer)
     np.testing.assert_allclose(scorer.difference(PAIRS[:4]), [1 / 3, 0.0, math.nan, math.nan])
     assert scorer.counts == {"verdicts": 4, "unparsed": 2, "unjudged": 2}
-    asked = open_scorer(ScorerSpec("generative"), verdicts=lambda pair: ["rejected"] * 2)
+    asked = open_scorer(ScorerSpec("generative"), verdicts=lambda pairs: [["rejected"] * 2 for _ in pairs])
     assert asked.difference(PAIRS[:1]).tolist() == [-1.0]
     with pytest.raises(DataError, match="'maybe' is none of"):
-        open_scorer(ScorerSpec("generative"), verdicts=lambda pair: ["maybe"]).difference(PAIRS[:1])
+        open_scorer(ScorerSpec("generative"), verdicts=lambda pairs: [["maybe"]]).difference(PAIRS[:1])
     with pytest.raises(ConfigError, match="needs verdicts"):
         open_scorer(ScorerSpec("generative"))
+
+
+class Judge:
+    """Says `chosen` of every second pair and nothing of the others."""
+
+    template_hash = "judge-1"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, pairs):
+        self.asked.append(len(pairs))
+        return [["chosen", None] if pair.pair_id[-1] in "02468" else [] for pair in pairs]
+
+
+def test_judges_are_asked_about_many_pairs_at_a_time():
+    judge, pairs = Judge(), planted_pairs(1201)
+    scorer = open_scorer(ScorerSpec("generative"), verdicts=judge)
+    found = scorer.difference(pairs)
+    assert judge.asked == [500, 500, 201]
+    assert scorer.template_hash == "judge-1"
+    assert scorer.counts == {"verdicts": 601, "unparsed": 601, "unjudged": 600}
+    assert (found[::2] == 1.0).all()
+    assert np.isnan(found[1::2]).all()
+    digest = scorer.digest
+    scorer.difference(pairs[:-1])
+    assert scorer.digest != digest
+    scorer.difference(pairs)
+    assert scorer.digest == digest
+    with pytest.raises(DataError, match="asked about 2 pairs, got the verdicts on 1"):
+        open_scorer(ScorerSpec("generative"), verdicts=lambda pairs: [[]]).difference(pairs[:2])
+
+
+def test_the_card_of_given_verdicts_says_whose_they_are_and_what_was_read(tmp_path):
+    spec, pairs = ScorerSpec("generative", judge="me", version=2), planted_pairs(10, groups=5, validation=1.0)
+    result = train("generative", pairs, spec, tmp_path / "scorer", verdicts=Judge())
+    assert (result.counts["verdicts"], result.counts["unparsed"], result.counts["no_verdict"]) == (5, 5, 5)
+    card = json.loads((tmp_path / "scorer" / MODEL_CARD).read_text())
+    assert (card["spec"]["judge"], card["spec"]["version"], card["template_hash"]) == ("me", 2, "judge-1")
+    asked = open_scorer(spec, verdicts=Judge())
+    asked.difference(pairs)
+    assert card["verdicts_sha256"] == asked.digest
+    scorer = open_written(tmp_path / "scorer", verdicts=Judge())
+    assert scorer.temperature == result.metrics["temperature"]
+    with pytest.raises(ConfigError, match="needs verdicts"):
+        open_written(tmp_path / "scorer")
+    with pytest.raises(CorruptModelError, match="reads other text"):
+        open_written(tmp_path / "scorer", verdicts=lambda pairs: [[] for _ in pairs])
 
 
 def test_random_is_the_same_every_time_and_longest_counts_characters():

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,21 @@ from ..measure import measure
 from ..types import Callbacks, Pair, TrainResult
 from .folder import open_scorer, write_scorer
 from .spec import ScorerSpec
+from .verdicts import VerdictScorer
 
 
 def fit_scorer(
-    pairs: Iterable[Pair], spec: ScorerSpec, out: Path, *, callbacks: Callbacks | None = None
+    pairs: Iterable[Pair],
+    spec: ScorerSpec,
+    out: Path,
+    *,
+    verdicts: Any = None,
+    callbacks: Callbacks | None = None,
 ) -> TrainResult:
     """Fit the temperature on the validation pairs that have a verdict, and write the scorer's folder.
 
-    Without such pairs the spec's own temperature stays. ``train`` pairs are only counted: nothing is trained.
+    Without such pairs the spec's own temperature stays. ``train`` pairs are only counted: nothing is trained. Of
+    ``verdicts`` (see ``open_scorer``) the card counts what was read and keeps its hash, ``verdicts_sha256``.
     Raises ``Stopped``, and the errors of ``open_scorer``; nothing is written then.
     """
     told, started = callbacks or Callbacks(), time.monotonic()
@@ -31,8 +39,9 @@ def fit_scorer(
         counts["test_ignored" if pair.split == "test" else pair.split] += 1
         if pair.split == "validation" and pair.weight > 0:
             validation.append(pair)
-    scorer = open_scorer(spec)
+    scorer = open_scorer(spec, verdicts=verdicts)
     metrics: dict[str, float] = {}
+    facts: dict[str, str] = {}
     if validation:
         delta = measure(scorer, validation, callbacks=told).difference
         judged = np.isfinite(delta)
@@ -47,5 +56,8 @@ def fit_scorer(
             )
             spec = dataclasses.replace(spec, temperature=found.temperature)
             metrics = found.figures
-    write_scorer(spec, out, scorer=scorer, metrics=metrics, counts=counts)
+    if isinstance(scorer, VerdictScorer):
+        counts |= {name: scorer.counts.get(name, 0) for name in ("verdicts", "unparsed")}
+        facts = {"verdicts_sha256": scorer.digest}
+    write_scorer(spec, out, scorer=scorer, metrics=metrics, counts=counts, facts=facts)
     return TrainResult(out, metrics, 0, time.monotonic() - started, counts)

@@ -28,7 +28,7 @@ Scorer = RewardScorer | PairScorer
 
 
 def open_scorer(spec: ScorerSpec, *, verdicts: Any = None) -> Scorer:
-    """A scorer by its spec. ``verdicts`` (a function of a pair, or ``Verdict``s) are for ``generative`` alone.
+    """A scorer by its spec. ``verdicts`` (a function of pairs, or ``Verdict``s) are for ``generative`` alone.
 
     Raises ``ModelUnavailableError``, ``UntrustedModelError``, ``CorruptModelError`` or ``ConfigError``.
     """
@@ -72,8 +72,12 @@ def write_scorer(
     scorer: Scorer | None = None,
     metrics: Mapping[str, float] | None = None,
     counts: Mapping[str, int] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> Scorer:
-    """Write a scorer's folder, whole or not at all, once the scorer has been opened (here, or as ``scorer``)."""
+    """Write a scorer's folder, whole or not at all, once the scorer has been opened (here, or as ``scorer``).
+
+    ``facts`` are further entries of its card.
+    """
     opened = scorer or open_scorer(spec)
     card = {
         "format": FORMAT,
@@ -84,26 +88,28 @@ def write_scorer(
         "temperature": spec.temperature,
         "metrics": dict(metrics or {}),
         "counts": dict(counts or {}),
+        **(facts or {}),
     }
     with atomic_folder(Path(out)) as folder:
         write_json(folder / MODEL_CARD, card)
     return opened
 
 
-def open_written(folder: Path | str) -> Scorer | None:
-    """Open a folder that ``write_scorer`` wrote, or None for a folder of another kind. Raises like
-    ``open_reward_model``."""
+def open_written(folder: Path | str, *, verdicts: Any = None) -> Scorer | None:
+    """Open a folder that ``write_scorer`` wrote, or None for a folder of another kind. ``verdicts`` as for
+    ``open_scorer``. Raises like ``open_reward_model``."""
     place = Path(folder)
     card = read_json(place / MODEL_CARD)
     if card.get("kind") not in SCORER_KINDS:
         return None
     verify(place)
     refuse_unsafe(place)
-    return load_written(card)
+    return load_written(card, verdicts=verdicts)
 
 
-def load_written(card: dict[str, Any]) -> Scorer:
-    """Open what ``write_scorer`` wrote. Raises ``CorruptModelError`` where the weights are no longer the same."""
+def load_written(card: dict[str, Any], *, verdicts: Any = None) -> Scorer:
+    """Open what ``write_scorer`` wrote. Raises ``CorruptModelError`` where the weights, or the judge that gave the
+    verdicts, are no longer the same."""
     try:
         spec = spec_from_dict(card["spec"])
         known = dict(card["sources"])
@@ -113,7 +119,7 @@ def load_written(card: dict[str, Any]) -> Scorer:
     for name, mark in known.items():
         if now.get(name) != mark:
             raise CorruptModelError(f"{name} is gone or differs from what this scorer was made of")
-    scorer = open_scorer(spec)
+    scorer = open_scorer(spec, verdicts=verdicts)
     if scorer.template_hash != card.get("template_hash"):
         raise CorruptModelError("the scorer reads other text than when it was written")
     return scorer

@@ -26,6 +26,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "positive": (0, 1),
     "opponents": (1, 1024),
     "temperature": (1e-6, 1e6),
+    "version": (0, 2**31 - 1),
 }
 
 
@@ -42,7 +43,8 @@ class ScorerSpec:
       ``answers`` it would write first) or ``pairrm`` (PairRM's own head and template). ``template`` has the fields
       ``{prompt}``, ``{first}`` and ``{second}`` in this order. A response by itself scores the mean difference
       against at most ``opponents`` others.
-    * ``generative``: verdicts of judges, given to ``open_scorer`` or read from the file ``verdicts``.
+    * ``generative``: verdicts of judges, given to ``open_scorer`` or read from the file ``verdicts``. ``judge`` and
+      ``version`` name whose they are, for the caller that gives them.
     * ``random``: by a hash of ``seed``, prompt and response. ``longest``: characters.
     """
 
@@ -58,6 +60,8 @@ class ScorerSpec:
     answers: tuple[str, ...] = ("A", "B")
     opponents: int = 16
     verdicts: str = ""
+    judge: str = ""
+    version: int = 0
     max_length: int = 2048
     batch_tokens: int = 8192
     seed: int = 0
@@ -69,20 +73,23 @@ class ScorerSpec:
         hints = get_type_hints(ScorerSpec)
         for name, hint in hints.items():
             value = getattr(self, name)
-            _require(_matches(value, hint), f"scorer: {name} has the wrong value: {value!r}")
+            _require(_matches(value, hint), f"scorer: {name} has the wrong value: {value!r}", name)
         _check_limits(self.kind, self, LIMITS)
         _require(
             bool(self.model.strip()) or self.kind not in WITH_MODEL,
             f"{self.kind}: model must name a folder or a hub id",
+            "model",
         )
         places = [self.template.find(part) for part in FIELDS]
         _require(
             self.kind != "pair" or (-1 < places[0] < places[1] < places[2]),
             f"pair: template must have {', '.join(FIELDS)} in this order",
+            "template",
         )
         _require(
             len(self.answers) == 2 and all(self.answers),
             "pair: answers must be two texts, the first response first",
+            "answers",
         )
 
 
