@@ -53,7 +53,12 @@ class NotEnoughLabels(WorkersError):  # noqa: N818
 
 
 class BadTrainingConfig(WorkersError):  # noqa: N818
-    """The settings are refused by the reward library; the message names the setting."""
+    """The settings are refused by the reward library; the message names the setting, `setting` alone where it is one
+    of a model's own."""
+
+    def __init__(self, said: str, setting: str = "") -> None:
+        self.setting = setting
+        super().__init__(said)
 
 
 class ChampionMoved(WorkersError):  # noqa: N818

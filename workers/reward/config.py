@@ -72,6 +72,11 @@ TRANSFORMER_LIMITS: dict[str, tuple[float, float]] = {
     "tiny_layers": (1, 32),
     "tiny_heads": (1, 64),
 }
+LIMITS: dict[str, Mapping[str, tuple[float, float]]] = {
+    "starter": STARTER_LIMITS,
+    "embedding": EMBEDDING_LIMITS,
+    "transformer": TRANSFORMER_LIMITS,
+}
 TINY_BASES = ("tiny", "tiny-encoder")
 MOST_REGULARISATIONS = 32
 MOST_ASPECTS = 32
@@ -81,16 +86,16 @@ MOST_TARGETS = 64
 LONGEST_TEMPLATE = 20_000
 
 
-def _require(condition: bool, message: str) -> None:
+def _require(condition: bool, message: str, setting: str) -> None:
     if not condition:
-        raise ConfigError(message)
+        raise ConfigError(message, setting)
 
 
 def _check_limits(kind: str, values: object, limits: Mapping[str, tuple[float, float]]) -> None:
     """Raises ConfigError with the kind, the setting, its allowed range and what was given; NaN is in no range."""
     for name, (low, high) in limits.items():
         value = getattr(values, name)
-        _require(low <= value <= high, f"{kind}: {name} must lie in {low:,}..{high:,}, got {value!r}")
+        _require(low <= value <= high, f"{kind}: {name} must lie in {low:,}..{high:,}, got {value!r}", name)
 
 
 def _check_regularisation(
@@ -99,10 +104,15 @@ def _check_regularisation(
     _require(
         1 <= len(values) <= MOST_REGULARISATIONS,
         f"{kind}: regularisation must have 1..{MOST_REGULARISATIONS} values, got {len(values)}",
+        "regularisation",
     )
     low, high = limits["default_c"]
     for c in values:
-        _require(low <= c <= high, f"{kind}: every regularisation must lie in {low:,}..{high:,}, got {c!r}")
+        _require(
+            low <= c <= high,
+            f"{kind}: every regularisation must lie in {low:,}..{high:,}, got {c!r}",
+            "regularisation",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,7 @@ class EmbeddingConfig:
         _require(
             self.pool in ("auto", "last", "mean", "first", "pooler"),
             f"embedding: pool must be auto, last, mean, first or pooler, got {self.pool!r}",
+            "pool",
         )
         self.backbone()
 
@@ -178,7 +189,8 @@ class EmbeddingConfig:
                 device=self.device,
             )
         except ConfigError as error:
-            raise ConfigError(str(error).replace("transformer:", "embedding:", 1)) from error
+            said = str(error).replace("transformer:", "embedding:", 1)
+            raise ConfigError(said, error.setting) from error
 
 
 FULL_RATE = 1e-4  # all weights of a pretrained base forget what they know at higher ones
@@ -273,38 +285,46 @@ class TransformerConfig:
         _require(
             bool(self.base.strip()) and len(self.base) <= LONGEST_NAME,
             f"transformer: base must name a folder, a hub id, tiny or tiny-encoder in 1..{LONGEST_NAME} characters",
+            "base",
         )
         _require(
             len(self.revision or "") <= LONGEST_NAME,
             f"transformer: revision must have at most {LONGEST_NAME} characters",
+            "revision",
         )
         _require(
             self.hub in ("huggingface", "modelscope"),
             f"transformer: hub must be huggingface or modelscope, got {self.hub!r}",
+            "hub",
         )
         _require(
             self.dtype in ("float32", "bfloat16"),
             f"transformer: dtype must be float32 or bfloat16, got {self.dtype!r}",
+            "dtype",
         )
         _require(
             self.ranking in ("bradley_terry", "rao_kupper"),
             f"transformer: ranking must be bradley_terry or rao_kupper, got {self.ranking!r}",
+            "ranking",
         )
         _require(
             self.focal == 0 or self.focal >= 1,  # below 1 its slope has no bound where a pair is certain
             f"transformer: focal must be 0 (off) or at least 1, got {self.focal!r}",
+            "focal",
         )
         _require(
             len(set(self.aspects)) == len(self.aspects) <= MOST_ASPECTS
             and all(name.strip() and len(name) <= LONGEST_ASPECT for name in self.aspects),
             f"transformer: aspects must be at most {MOST_ASPECTS} different names of 1..{LONGEST_ASPECT} "
             f"characters, got {list(self.aspects)!r}",
+            "aspects",
         )
         self._check_backbone()
         _require(
             self.tiny_hidden % (2 * self.tiny_heads) == 0,
             f"transformer: tiny_hidden must divide by twice tiny_heads ({2 * self.tiny_heads}), "
             f"got {self.tiny_hidden}",
+            "tiny_hidden",
         )
 
     def _check_backbone(self) -> None:
@@ -312,28 +332,34 @@ class TransformerConfig:
             len(self.chat_template) <= LONGEST_TEMPLATE,
             f"transformer: chat_template must have at most {LONGEST_TEMPLATE:,} characters, "
             f"got {len(self.chat_template):,}",
+            "chat_template",
         )
         _require(
             not self.lora_rank or self.base not in TINY_BASES,
             f"transformer: lora_rank adapts a base that has weights; {self.base} has none of its own",
+            "lora_rank",
         )
         _require(
             bool(self.lora_rank) or not self.lora_targets,
             "transformer: lora_targets without lora_rank would train no adapter",
+            "lora_targets",
         )
         _require(
             len(self.lora_targets) <= MOST_TARGETS
             and all(name.strip() and len(name) <= LONGEST_NAME for name in self.lora_targets),
             f"transformer: lora_targets must be at most {MOST_TARGETS} names of layers, "
             f"got {list(self.lora_targets)!r}",
+            "lora_targets",
         )
         _require(
             self.quantize in ("none", "nf4"),
             f"transformer: quantize must be none or nf4, got {self.quantize!r}",
+            "quantize",
         )
         _require(
             self.quantize == "none" or bool(self.lora_rank),
             "transformer: quantize freezes the base, so it needs lora_rank",
+            "quantize",
         )
 
 
@@ -371,7 +397,7 @@ def config_from_dict(kind: str, values: Mapping[str, Any]) -> Config:
     resolved = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     for key, value in resolved.items():
         if not _matches(value, hints[key]):
-            raise ConfigError(f"{key} has the wrong type: {value!r}")
+            raise ConfigError(f"{key} has the wrong type: {value!r}", key)
     return cls(**typing.cast(dict[str, Any], resolved))
 
 

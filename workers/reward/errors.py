@@ -14,7 +14,11 @@ class RewardError(Exception):
 
 
 class ConfigError(RewardError):
-    """A setting is unknown, of the wrong type or out of its bounds."""
+    """A setting is unknown, of the wrong type or out of its bounds. ``setting`` names it where it is one alone."""
+
+    def __init__(self, said: str, setting: str = "") -> None:
+        super().__init__(said)
+        self.setting = setting
 
 
 class DataError(RewardError):

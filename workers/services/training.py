@@ -44,7 +44,7 @@ def resolve_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     try:
         return settings_to_dict(settings_from_dict(kind, config))
     except ConfigError as error:
-        raise BadTrainingConfig(str(error)) from error
+        raise BadTrainingConfig(str(error), error.setting) from error
 
 
 def check_base(project: Project, config: dict[str, Any]) -> None:
@@ -60,7 +60,8 @@ def check_base(project: Project, config: dict[str, Any]) -> None:
         if not any(Path(name).resolve().is_relative_to(root.resolve()) for root in roots):
             raise BadTrainingConfig(
                 _("%(setting)s: a local folder must lie in CHOSEN_MODEL_DIRS or be a model of this project.")
-                % {"setting": key}
+                % {"setting": key},
+                key,
             )
 
 
