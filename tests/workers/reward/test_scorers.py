@@ -329,6 +329,41 @@ def test_a_pair_classifier_is_asked_in_both_orders(tmp_path, labels):
     np.testing.assert_allclose(scorer.difference(swapped), -np.array(wanted), atol=1e-4)
 
 
+@pytest.mark.parametrize("padding", [None, "end", "own"])
+@pytest.mark.parametrize("labels", [1, 2])
+def test_a_pair_classifier_on_a_decoder_is_read_at_the_last_real_token(tmp_path, labels, padding):
+    tokens = tokenizer()
+    pad = {None: None, "end": tokens.eos_token_id, "own": tokens.pad_token_id}[padding]
+    config = transformers.Qwen2Config(
+        vocab_size=len(tokens), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=48, max_position_embeddings=128, num_labels=labels, pad_token_id=pad,
+        eos_token_id=tokens.eos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model = transformers.Qwen2ForSequenceClassification(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.15)
+    model.save_pretrained(tmp_path)
+    tokens.pad_token = None if padding is None else tokens.convert_ids_to_tokens(pad)
+    tokens.save_pretrained(tmp_path)
+    # A padding token that also ends rows must not move where they are read.
+    end = tokens.eos_token
+    spec = ScorerSpec("pair", str(tmp_path), template=TEMPLATE + end, max_length=128, device="cpu")
+    scorer = open_scorer(spec)
+
+    def s(pair: Pair, first: str, second: str) -> float:
+        ids, _ = scorer.template.encode(pair.messages, first, second)
+        assert ids[-1] == tokens.eos_token_id
+        with torch.no_grad():
+            logits = model.score(model.model(torch.tensor([ids])).last_hidden_state[0, -1]).tolist()
+        return logits[0] if labels == 1 else logits[1] - logits[0]
+
+    wanted = [s(p, p.chosen, p.rejected) - s(p, p.rejected, p.chosen) for p in PAIRS]
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(scorer.difference(PAIRS), wanted, atol=1e-4)
+
+
 def test_pairrm_is_read_by_its_marks_and_its_own_head(tmp_path):
     tokens = tokenizer(encoder=True)
     marks = ["<|source|>", "<|candidate1|>", "<|candidate2|>"]
@@ -554,6 +589,15 @@ def test_a_spec_names_what_is_wrong(values, said):
     with pytest.raises(ConfigError) as error:
         spec_from_dict(values)
     assert said in str(error.value)
+
+
+def test_each_architecture_has_a_template_of_its_own_where_none_is_given():
+    steam = spec_from_dict({"kind": "pair", "model": "x", "architecture": "seq2seq"})
+    assert steam.template.startswith("POST: {prompt}")
+    assert steam.template.endswith("Which response is better? RESPONSE")
+    assert spec_from_dict(spec_to_dict(steam)) == steam
+    assert ScorerSpec("pair", "x").template == "<|source|>{prompt}<|candidate1|>{first}<|candidate2|>{second}"
+    assert ScorerSpec("pair", "x", architecture="seq2seq", template=TEMPLATE).template == TEMPLATE
 
 
 def test_a_written_scorer_opens_like_a_reward_model_while_its_weights_stay_the_same(policy, tmp_path):

@@ -1,8 +1,8 @@
 """Models that read two responses at once, always in both orders: what they prefer by position cancels.
 
 ``difference = s(chosen, rejected) - s(rejected, chosen)``, with ``s`` how much better the model finds the first
-(PairRM, arXiv 2306.02561). For a classifier ``s`` is its logit, or of two labels the difference of theirs; for a
-sequence-to-sequence model (SteamSHP, arXiv 2110.08420) the difference of the logits of the two answers at its first
+(PairRM, arXiv 2306.02561). For a classifier ``s`` is its logit, or of two labels the difference of theirs, a decoder's
+read at the row's last real token like every score here (``transformer.pooling``); for a sequence-to-sequence model (SteamSHP, arXiv 2110.08420) the difference of the logits of the two answers at its first
 token.
 """
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from ..errors import ConfigError, NotFiniteError, Stopped
 from ..transformer.batches import pad
 from ..transformer.plan import by_budget
+from ..transformer.pooling import has_decoder_head, pooled_states
 from ..transformer.template import clean
 from ..types import Callbacks, Item, Message, Pair, Scores
 from .limits import length_limit
@@ -246,7 +247,10 @@ def _classifier(model: Any, positive: int) -> Read:
         raise ConfigError(f"pair: the classifier has {labels} labels; one or two are read")
 
     def read(ids: Tensor, mask: Tensor) -> Tensor:
-        logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
+        if has_decoder_head(model):
+            logits: Tensor = model.score(pooled_states(model, ids, mask))
+        else:
+            logits = model(input_ids=ids, attention_mask=mask).logits
         return logits[:, 0] if labels == 1 else logits[:, positive] - logits[:, 1 - positive]
 
     return read

@@ -41,8 +41,8 @@ class ScorerSpec:
     * ``pair``: a model that reads two responses, in both orders (PairRM). ``architecture`` is ``classifier`` (one
       logit, or two of which ``positive`` says that the first response is better), ``seq2seq`` (SteamSHP: which of
       ``answers`` it would write first) or ``pairrm`` (PairRM's own head and template). ``template`` has the fields
-      ``{prompt}``, ``{first}`` and ``{second}`` in this order. A response by itself scores the mean difference
-      against at most ``opponents`` others.
+      ``{prompt}``, ``{first}`` and ``{second}`` in this order; left empty it is SteamSHP's for ``seq2seq``, else
+      PairRM's form. A response by itself scores the mean difference against at most ``opponents`` others.
     * ``generative``: verdicts of judges, given to ``open_scorer`` or read from the file ``verdicts``. ``judge`` and
       ``version`` name whose they are, for the caller that gives them.
     * ``random``: by a hash of ``seed``, prompt and response. ``longest``: characters.
@@ -55,7 +55,7 @@ class ScorerSpec:
     beta: float = 0.1
     reduction: Literal["sum", "avg", "norm"] = "sum"
     architecture: Literal["classifier", "seq2seq", "pairrm"] = "classifier"
-    template: str = PAIR_TEMPLATE
+    template: str = ""
     positive: int = 1
     answers: tuple[str, ...] = ("A", "B")
     opponents: int = 16
@@ -80,6 +80,9 @@ class ScorerSpec:
             f"{self.kind}: model must name a folder or a hub id",
             "model",
         )
+        if not self.template:
+            own = STEAM_TEMPLATE if self.architecture == "seq2seq" else PAIR_TEMPLATE
+            object.__setattr__(self, "template", own)
         places = [self.template.find(part) for part in FIELDS]
         _require(
             self.kind != "pair" or (-1 < places[0] < places[1] < places[2]),

@@ -81,13 +81,18 @@ def scores_and_states(
     """``reward_scores`` and the float32 states (B, H) that other heads read: those that the own layer reads."""
     if not has_decoder_head(model):
         return _encoder_scores_and_states(model, input_ids, attention_mask)
+    return head_scores(model, pooled_states(model, input_ids, attention_mask), dropout=dropout)
+
+
+def pooled_states(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """A decoder's states (B, H) at the last real tokens of rows (B, T)."""
     # Positions count real tokens, so padding on the left shifts nothing.
     position_ids = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     backbone = getattr(model, model.base_model_prefix)
     states = backbone(
         input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
     ).last_hidden_state
-    return head_scores(model, last_real_token(states, attention_mask), dropout=dropout)
+    return last_real_token(states, attention_mask)
 
 
 def head_scores(model: Any, pooled: Tensor, *, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
