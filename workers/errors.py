@@ -14,6 +14,10 @@ _NO_TOKENS = {
         "words, parts of words and measures of form. The prompt is the same on both sides of a pair and would teach "
         "it nothing."
     ),
+    "generative": gettext_noop(
+        "Verdicts are read from the database, not made from a text here: what the judge was asked stands with each of "
+        "its verdicts."
+    ),
     "pair": gettext_noop(
         "A pair model reads two responses at once, in a form of its own: there is no reading of one to show."
     ),
@@ -56,7 +60,7 @@ class BadTrainingConfig(WorkersError):  # noqa: N818
     """The settings are refused by the reward library; the message names the setting, `setting` alone where it is one
     of a model's own."""
 
-    def __init__(self, said: str, setting: str = "") -> None:
+    def __init__(self, said: object, setting: str = "") -> None:
         self.setting = setting
         super().__init__(said)
 

@@ -39,6 +39,8 @@ def meaning(report: Figures, *, slices: Sequence[SliceRow] = (), people: People 
         return []
     accuracy = range_of(report["accuracy"], report["n"])
     found = [_accuracy(accuracy)]
+    if silent := report.get("no_verdict"):
+        found.append(Said(_no_verdict(silent), "warn"))
     if accuracy.low is not None:
         found.append(_longest(accuracy, report["longest"]["value"] or 0.0))
     if people is not None and people.everybody is not None and people.ceiling.value is not None:
@@ -73,6 +75,14 @@ def _accuracy(accuracy: Range) -> Said:
         )
         return Said(f"{said} {rough % values}", "warn")
     return Said(said)
+
+
+def _no_verdict(n: int) -> str:
+    return ngettext(
+        "%(n)d more held-out pair has no verdict: it counts in none of these figures.",
+        "%(n)d more held-out pairs have no verdict: they count in none of these figures.",
+        n,
+    ) % {"n": n}
 
 
 def _longest(accuracy: Range, longest: float) -> Said:

@@ -139,6 +139,15 @@ def _seen_by_champion(r: Numbers) -> str:
     ) % {"n": n}
 
 
+def _no_verdict(r: Numbers) -> str:
+    n = int(r["n"])
+    return ngettext(
+        "%(n)d held-out pair was left out, because the judge has no verdict on it.",
+        "%(n)d held-out pairs were left out, because the judge has no verdict on them.",
+        n,
+    ) % {"n": n}
+
+
 WORDS: dict[str, Callable[[Numbers], str]] = {
     "enough_pairs": _enough_pairs,
     "beats_chance": _beats_chance,
@@ -153,6 +162,11 @@ WORDS: dict[str, Callable[[Numbers], str]] = {
     "baseline": lambda _r: _(
         "A baseline is there to be beaten; only somebody can make it champion, by hand."
     ),
+    "compares_alone": lambda _r: _(
+        "It says which of two responses is better and has no score for one, so it cannot be champion: a champion "
+        "scores every response."
+    ),
+    "no_verdict": _no_verdict,
     "champion_unreadable": lambda _r: _("The champion's files could not be read, so there was none to beat."),
     "champion_data_unreadable": lambda _r: _(
         "The champion's training data could not be read, so it may have seen some of these pairs."
@@ -169,6 +183,7 @@ REMARKS = {
     "champion_unreadable",
     "crowned_meanwhile",
     "by_hand",
+    "no_verdict",
     "rolled_back",
     "seen_by_champion",
 }

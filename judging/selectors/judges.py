@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Max
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 
-from judging.models import Judge, JudgeRun, JudgeVersion, Verdict, VerdictStatus
+from judging.models import EngineKind, Judge, JudgeRun, JudgeVersion, Verdict, VerdictStatus
+from judging.parsing import READ_STATUSES
 from judging.selectors.selection import Selection, selection_from_json
 from labeling.models import Project
 from webapp.jobs.models import Job
@@ -62,6 +63,16 @@ def judge_rows(project: Project) -> list[JudgeRow]:
         for pk, judge in found.items()
         if pk in newest
     ]
+
+
+def speaking_versions(project: Project) -> QuerySet[JudgeVersion]:
+    """The versions whose verdicts can be held against people's votes: those with one that was read, by name and newest
+    first. Reward models shown as judges are left out: they are evaluated as what they are."""
+    read = Verdict.objects.filter(judge_version=OuterRef("pk"), status__in=READ_STATUSES)
+    versions = JudgeVersion.objects.filter(Exists(read), judge__project=project)
+    return (
+        versions.exclude(engine=EngineKind.SCORER).select_related("judge").order_by("judge__name", "-number")
+    )
 
 
 def run_rows(runs: Sequence[JudgeRun]) -> list[RunRow]:

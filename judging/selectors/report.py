@@ -157,7 +157,7 @@ def trained_on(version: JudgeVersion) -> set[int]:
 
     Empty for judges that were not trained here, and when the snapshot's file is gone.
     """
-    number = _training_snapshot(version)
+    number = training_snapshot(version)
     if number is None:
         return set()
     snapshot = Snapshot.objects.filter(project_id=version.judge.project_id, number=number).first()
@@ -170,7 +170,7 @@ def trained_on(version: JudgeVersion) -> set[int]:
         return set()
 
 
-def _training_snapshot(version: JudgeVersion) -> int | None:
+def training_snapshot(version: JudgeVersion) -> int | None:
     """Number of the snapshot that made this version: its own, or that of the model it stands for."""
     if version.engine == EngineKind.SCORER:
         dotted = settings.PAIR_SCORER_SNAPSHOTS.get(version.model)

@@ -105,6 +105,16 @@ def judge_disagreements(comparison_ids: Sequence[int]) -> dict[int, float]:
     return spread
 
 
+def outcomes_given(version: JudgeVersion, comparison_ids: Iterable[int]) -> dict[int, list[str]]:
+    """What a version said of each comparison that it was asked about: an outcome against the comparison's own responses
+    for each order, empty for an answer that was not read. One query, with the ids in it."""
+    found: dict[int, list[str]] = {}
+    rows = Verdict.objects.filter(judge_version=version, comparison_id__in=list(comparison_ids))
+    for pk, outcome in rows.order_by("comparison_id", "order").values_list("comparison_id", "outcome"):
+        found.setdefault(pk, []).append(outcome)
+    return found
+
+
 def _paired(comparison_id: int, orders: dict[str, Verdict]) -> PairedVerdict:
     version = next(iter(orders.values())).judge_version
     return PairedVerdict(version, comparison_id, orders.get(Order.AB), orders.get(Order.BA))

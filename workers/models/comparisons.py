@@ -15,8 +15,9 @@ from workers.models.reward_models import Evaluation, RewardModel
 class EvaluationScores(models.Model):
     """The scores behind an evaluation: columns of N pairs, little-endian, in the order of the snapshot.
 
-    `comparisons` are int64 ids, ascending; `score_a` and `score_b` float32 scores of the comparison's own responses;
-    `a_first` uint8, 1 where response a is the one that people preferred (or the pair is a tie).
+    `comparisons` are int64 ids, ascending; `score_a` and `score_b` float32 scores of the comparison's own responses,
+    NaN where the scorer has no verdict; `a_first` uint8, 1 where response a is the one that people preferred (or the
+    pair is a tie).
     """
 
     evaluation = models.OneToOneField(

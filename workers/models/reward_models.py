@@ -23,6 +23,7 @@ class ModelKind(models.TextChoices):
     DPO = "dpo", _("DPO policy")
     PERPLEXITY = "perplexity", _("perplexity of a language model")
     PAIR = "pair", _("pair model")
+    GENERATIVE = "generative", _("verdicts of a judge")
     LONGEST = "longest", _("longest wins")
     RANDOM = "random", _("random")
 

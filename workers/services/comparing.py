@@ -100,16 +100,23 @@ def comparison_report(
     """What the page shows, as plain JSON: figures of both models, their difference by paired bootstrap, overall and by
     slice, on how many pairs they agree, and the pairs on which they differ most.
 
-    Only pairs that both were evaluated on count: each evaluation has left out what its model was trained on.
+    Only pairs that both were evaluated on count (each evaluation has left out what its model was trained on) and of
+    which both have an opinion; `left_out` and `no_verdict` are the others.
     """
     ids, at_first, at_second = np.intersect1d(
         first.comparison_ids, second.comparison_ids, assume_unique=True, return_indices=True
     )
+    evaluated = len(ids)
+    has_verdict = np.isfinite(first.sides[at_first] + second.sides[at_second]).all(axis=1)
+    ids, at_first, at_second = ids[has_verdict], at_first[has_verdict], at_second[has_verdict]
     a_first = first.chosen_is_a[at_first]
     sides = (first.sides[at_first], second.sides[at_second])  # (N, 2) each
-    total = row.snapshot.split_counts.get(HELD_OUT, 0)
+    left_out = {
+        "left_out": row.snapshot.split_counts.get(HELD_OUT, 0) - evaluated,
+        "no_verdict": evaluated - len(ids),
+    }
     if not len(ids):
-        return {"n": 0, "left_out": total}
+        return {"n": 0, **left_out}
     pairs = _Shares(_only(held_out(row.snapshot), set(ids.tolist())))
     ours = _pair_scores(sides[0], a_first, row.model_a.temperature)
     theirs = _pair_scores(sides[1], a_first, row.model_b.temperature)
@@ -120,7 +127,7 @@ def comparison_report(
     return {
         "n": found["candidate"]["n"],
         "ties": found["candidate"]["ties"],
-        "left_out": total - len(ids),
+        **left_out,
         "a": found["candidate"],
         "b": found["champion"],
         "difference": found["difference"],

@@ -19,6 +19,8 @@ SMALL_FRACTIONS = {"train": 0.7, "validation": 0.1, "test": 0.2}
 FIRST_RULES: dict[str, Any] = {"minimum_pairs": 5, "first_champion_free": True}
 # There to be beaten: never promoted but by hand.
 BASELINES = (ModelKind.RANDOM, ModelKind.LONGEST)
+# They say which of two responses is better and have no score for one, so none of them can be champion.
+COMPARE_ALONE = (ModelKind.GENERATIVE,)
 
 
 def snapshot_config_for(config: Mapping[str, Any], *, settled: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from workers.reward.compare import PairScores
 from workers.reward.evaluate import Evaluation as Report
 from workers.reward.evaluate import evaluate
 from workers.reward.measure import write_report
-from workers.reward.types import RewardScorer
+from workers.reward.scorers import Scorer
 from workers.services.callbacks import JobCallbacks
 from workers.services.folders import model_open
 from workers.services.held_out import Sides, held_out, lineage, score_pairs, seen_groups
@@ -41,9 +42,7 @@ class Measured:
     sides: Sides
 
 
-def measure(
-    context: JobContext, scorer: RewardScorer, snapshot: Snapshot, *, without: Collection[str]
-) -> Measured:
+def measure(context: JobContext, scorer: Scorer, snapshot: Snapshot, *, without: Collection[str]) -> Measured:
     """Score the held-out pairs of a snapshot, but for the groups `without`."""
     sides = Sides()
     pairs = held_out(snapshot, without=without, sides=sides)
@@ -51,10 +50,13 @@ def measure(
 
 
 def report_of(measured: Measured, snapshot: Snapshot, *, without: Collection[str]) -> Report:
-    """The figures of measured pairs, which are read again for their labels."""
-    scores = measured.scores
-    pairs = held_out(snapshot, without=without)
-    return evaluate(scores.chosen, scores.rejected, pairs, temperature=scores.temperature)
+    """The figures of measured pairs, which are read again for their labels. Pairs without a verdict are counted and
+    in no other figure."""
+    has_verdict = measured.scores.has_verdict
+    scores = measured.scores.only(has_verdict)
+    pairs = compress(held_out(snapshot, without=without), has_verdict)
+    report = evaluate(scores.chosen, scores.rejected, pairs, temperature=scores.temperature)
+    return replace(report, no_verdict=int((~has_verdict).sum()))
 
 
 def store_evaluation(

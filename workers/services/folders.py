@@ -11,7 +11,9 @@ from django.conf import settings
 from workers.models import RewardModel
 from workers.reward.api import open_reward_model
 from workers.reward.folder import MANIFEST
-from workers.reward.types import RewardScorer
+from workers.reward.scorers import Scorer
+from workers.reward.scorers.folder import open_written
+from workers.services.verdicts import verdicts_for
 
 
 def model_path(project_id: int, number: int) -> str:
@@ -24,8 +26,12 @@ def embeddings_folder(project_id: int) -> Path:
     return Path(settings.DATA_DIR) / "models" / str(project_id) / "embeddings"
 
 
-def model_open(model: RewardModel) -> RewardScorer:
-    """The model as a scorer, with its project's states at hand. Raises what ``open_reward_model`` raises."""
+def model_open(model: RewardModel) -> Scorer:
+    """The model as a scorer, with its project's states at hand, or with its judge's verdicts as they are now. Raises
+    what ``open_reward_model`` raises, and PermanentJobError where the judge was deleted."""
+    verdicts = verdicts_for(model.kind, model.project_id, model.config)
+    if verdicts is not None and (scorer := open_written(model.folder, verdicts=verdicts)) is not None:
+        return scorer
     return open_reward_model(model.folder, cache_dir=embeddings_folder(model.project_id))
 
 

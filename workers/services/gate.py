@@ -17,6 +17,7 @@ from webapp.users.models import User
 from workers.errors import ChampionMoved, PromotionRefused
 from workers.models import DecisionKind, GateDecision, ModelState, RewardModel, TrainingRun
 from workers.selectors.models import champion_of, rollback_target
+from workers.services.defaults import COMPARE_ALONE
 
 
 def _lock_project(project_id: int) -> None:
@@ -101,7 +102,16 @@ def _crown_by_hand(model: RewardModel, *, user: User | None, kind: DecisionKind,
 
 
 def model_promote(*, model: RewardModel, user: User | None) -> GateDecision:
-    """Make any finished model champion by hand, whatever the gate said of it. Raises PromotionRefused."""
+    """Make any finished model that scores responses champion by hand, whatever the gate said of it. Raises
+    PromotionRefused."""
+    if model.kind in COMPARE_ALONE:
+        raise PromotionRefused(
+            _(
+                "%(model)s says which of two responses is better and has no score for one; a champion scores every "
+                "response."
+            )
+            % {"model": model}
+        )
     with transaction.atomic():
         _lock_project(model.project_id)
         model.refresh_from_db()

@@ -20,8 +20,11 @@ from labeling.snapshots import SnapshotError, read_snapshot
 from workers.models import RewardModel
 from workers.pairs import row_to_pair
 from workers.reward.compare import PairScores
-from workers.reward.types import Callbacks, Item, Pair, PairScorer, RewardScorer
+from workers.reward.errors import DataError
+from workers.reward.scorers import Scorer
+from workers.reward.types import Callbacks, Item, Pair, PairScorer
 from workers.services.training import FOLDER_SETTINGS
+from workers.services.verdicts import judge_trained_on
 
 # Responses, or characters of them, that are scored at a time.
 SCORE_ITEMS = 2048
@@ -50,18 +53,25 @@ def held_out(
 
 
 def seen_groups(snapshot: Snapshot, models: Iterable[RewardModel]) -> set[str]:
-    """Groups of the snapshot's test split of which one of these models was trained on a prompt.
+    """Groups of the snapshot's test split of which one of these models, or the judge whose verdicts it is, was trained
+    on a prompt. Raises SnapshotError for a file that cannot be read, and for a snapshot that is gone."""
+    return _groups_in(snapshot, [s for model in models for s in (model.snapshot, *judge_trained_on(model))])
+
+
+def _groups_in(snapshot: Snapshot, sources: Collection[Snapshot]) -> set[str]:
+    """Groups of the snapshot's test split of which a source has a prompt to train on.
 
     Validation rows count as training: they choose settings, the best step and the temperature. A prompt is
     looked for by itself, since another snapshot may have grouped it otherwise; and where both group by the
-    same key, by its group, since a prompt beside it gives as much away. Raises SnapshotError for a file that
-    cannot be read.
+    same key, by its group, since a prompt beside it gives as much away.
     """
+    if not sources:
+        return set()
     rows = read_snapshot(snapshot, splits=("test",), columns=("prompt_id", "group"))
     group_of = {row.prompt_id: row.group for row in rows}
     groups = set(group_of.values())
     seen: set[str] = set()
-    for trained_on in {model.snapshot_id: model.snapshot for model in models}.values():
+    for trained_on in {source.pk: source for source in sources}.values():
         same_key = trained_on.config.get("group_key") == snapshot.config.get("group_key")
         for row in read_snapshot(trained_on, splits=("train", "validation"), columns=("prompt_id", "group")):
             if row.prompt_id in group_of:
@@ -87,15 +97,16 @@ def lineage(model: RewardModel) -> list[RewardModel]:
 
 
 def seen_before(snapshot: Snapshot, model: RewardModel) -> tuple[set[str], list[dict[str, object]]]:
-    """Held-out groups that the models it went on from were trained on; its own training left them out.
+    """Held-out groups that the models it went on from, or its judge, were trained on; its own training left them out.
 
     And a remark for the decision where the training data of one of them cannot be read.
     """
     seen: set[str] = set()
     remarks: list[dict[str, object]] = []
-    for older in lineage(model)[1:]:
+    for one in lineage(model):
         try:
-            seen |= seen_groups(snapshot, [older])
+            own = [] if one == model else [one.snapshot]
+            seen |= _groups_in(snapshot, [*own, *judge_trained_on(one)])
         except SnapshotError as error:
             remarks = [{"code": "base_data_unreadable", "passed": True, "detail": str(error)}]
     return seen, remarks
@@ -116,12 +127,11 @@ def seen_by_champion(snapshot: Snapshot, champion: RewardModel) -> tuple[set[str
     return seen, [{"code": "seen_by_champion", "passed": True, "n": left_out}] if left_out else []
 
 
-def score_pairs(
-    scorer: RewardScorer, pairs: Iterable[Pair], *, callbacks: Callbacks | None = None
-) -> PairScores:
+def score_pairs(scorer: Scorer, pairs: Iterable[Pair], *, callbacks: Callbacks | None = None) -> PairScores:
     """Scores of both sides, each (N,). A response that stands in many pairs is scored once.
 
-    A scorer that compares is asked about each pair: the difference stands for `chosen`, 0 for `rejected`.
+    A scorer that compares is asked about each pair: the difference stands for `chosen`, 0 for `rejected`; NaN for both
+    where it has no verdict. Raises DataError for scores of responses that are not finite.
     """
     if isinstance(scorer, PairScorer):
         return _compare_pairs(scorer, pairs, callbacks=callbacks)
@@ -149,6 +159,8 @@ def score_pairs(
             characters = 0
     score_waiting()
     scores = np.array(value, dtype=np.float64)
+    if not np.isfinite(scores).all():
+        raise DataError("scores must be finite")
     return PairScores(
         scores[np.array(chosen, dtype=np.int64)],
         scores[np.array(rejected, dtype=np.int64)],
@@ -169,4 +181,4 @@ def _compare_pairs(scorer: PairScorer, pairs: Iterable[Pair], *, callbacks: Call
     if waiting:
         found.extend(scorer.difference(waiting, callbacks=callbacks))
     difference = np.array(found, dtype=np.float64)
-    return PairScores(difference, np.zeros(len(difference)), scorer.temperature)
+    return PairScores(difference, np.where(np.isnan(difference), np.nan, 0.0), scorer.temperature)

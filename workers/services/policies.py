@@ -20,7 +20,13 @@ from webapp.users.models import User
 from workers.errors import BadTrainingConfig, NotEnoughLabels, TrainingBusy
 from workers.models import RetrainPolicy, RunTrigger
 from workers.selectors.policies import new_labels
-from workers.services.training import check_snapshot_config, resolve_config, runs_settle, training_start
+from workers.services.training import (
+    check_snapshot_config,
+    checked_config,
+    resolve_config,
+    runs_settle,
+    training_start,
+)
 
 logger = logging.getLogger(__name__)
 CRON_TASK = "workers.retrain_policy"
@@ -48,7 +54,7 @@ def policy_save(*, project: Project, values: dict[str, Any], user: User | None) 
     `values` are fields of RetrainPolicy. Turning the label trigger on, or changing its number, starts
     counting from now. Raises ValidationError.
     """
-    _check(values)
+    _check(project, values)
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
         policy, created = RetrainPolicy.objects.get_or_create(project=project)
@@ -72,7 +78,7 @@ def policy_save(*, project: Project, values: dict[str, Any], user: User | None) 
     return policy
 
 
-def _check(values: dict[str, Any]) -> None:
+def _check(project: Project, values: dict[str, Any]) -> None:
     problems: dict[str, list[str]] = {}
     try:
         if values.get("cron"):
@@ -80,7 +86,11 @@ def _check(values: dict[str, Any]) -> None:
     except ValidationError as error:
         problems["cron"] = error.messages
     try:
-        resolve_config(values.get("kind") or "starter", values.get("config") or {})
+        kind, config = values.get("kind") or "starter", values.get("config") or {}
+        if values.get("is_enabled"):
+            checked_config(project, kind, config)
+        else:  # what it names may be gone by now
+            resolve_config(kind, config)
         check_snapshot_config(values.get("snapshot_config") or {})
     except BadTrainingConfig as error:
         problems["config"] = [str(error)]

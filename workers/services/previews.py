@@ -27,7 +27,7 @@ from workers.reading import shown
 from workers.reward.errors import ModelUnavailableError
 from workers.reward.scorers import settings_from_dict
 from workers.reward.types import Message
-from workers.services.training import check_base, resolve_config
+from workers.services.training import checked_config
 from workers.words import error_words, step_words
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def preview_start(
     if reader.model is not None:
         params["model_id"] = reader.model.pk
     else:
-        config = resolve_config(reader.kind, reader.config or {})
-        check_base(project, config)
+        config = checked_config(project, reader.kind, reader.config or {})
         params |= {"kind": reader.kind, "config": config}
     if reading.comparison is not None:
         params |= {"comparison_id": reading.comparison.pk, "side": reading.side}

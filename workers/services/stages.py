@@ -3,6 +3,7 @@ date."""
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,17 +23,17 @@ from workers.reward.api import train
 from workers.reward.compare import compare, gate
 from workers.reward.errors import CorruptModelError, ModelUnavailableError, UntrustedModelError
 from workers.reward.folder import MODEL_CARD, manifest_hash, read_json
-from workers.reward.scorers import settings_from_dict
-from workers.reward.types import RewardScorer
+from workers.reward.scorers import Scorer, settings_from_dict
 from workers.selectors.models import champion_of
 from workers.services.callbacks import JobCallbacks, RunCallbacks
-from workers.services.defaults import BASELINES, gate_rules_for, snapshot_config_for
+from workers.services.defaults import BASELINES, COMPARE_ALONE, gate_rules_for, snapshot_config_for
 from workers.services.evaluating import measure, report_of, store_evaluation, store_if_fuller
 from workers.services.folders import embeddings_folder, model_open, model_path, place_model
 from workers.services.gate import gate_apply
 from workers.services.held_out import held_out, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
 from workers.services.scoring import score_project, scorer_open
+from workers.services.verdicts import verdicts_for
 from workers.words import step_words
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _train_into(context: JobContext, run: TrainingRun, trained: Path) -> None:
             callbacks=callbacks,
             work_dir=work,
             cache_dir=embeddings_folder(run.project_id),
+            verdicts=verdicts_for(run.kind, run.project_id, run.config),
         )
     finally:
         if not context.interruptions.lost.is_set():
@@ -171,9 +173,7 @@ def gate_model(context: JobContext, run: TrainingRun) -> None:
     raise ChampionMoved
 
 
-def _decide(
-    context: JobContext, run: TrainingRun, candidate: RewardModel, scorer: RewardScorer
-) -> GateDecision:
+def _decide(context: JobContext, run: TrainingRun, candidate: RewardModel, scorer: Scorer) -> GateDecision:
     snapshot, champion = _snapshot(run), champion_of(run.project)
     if champion is not None and champion.pk == candidate.pk:
         champion = None  # decided before a kill, or crowned by hand meanwhile: gate_apply tells them apart
@@ -185,30 +185,41 @@ def _decide(
         seen, notes = seen | more, notes + said
     ours = measure(context, scorer, snapshot, without=seen)
     theirs = None if opponent is None else measure(context, opponent, snapshot, without=seen)
-    pairs = held_out(snapshot, without=seen)
-    comparison = compare(ours.scores, theirs.scores if theirs else None, pairs)
+    has_verdict = ours.scores.has_verdict
+    comparison = compare(
+        ours.scores.only(has_verdict),
+        theirs.scores.only(has_verdict) if theirs else None,
+        compress(held_out(snapshot, without=seen), has_verdict),
+    )
     rules = gate_rules_for(run.gate_rules, has_champion=theirs is not None, kind=run.kind)
-    result, is_baseline = gate(comparison, rules), run.kind in BASELINES
-    reasons = [
-        {"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons
-    ] + notes
-    if is_baseline:
-        reasons.append({"code": "baseline", "passed": False})
+    result, barred = gate(comparison, rules), _barred(run.kind)
+    reasons = [{"code": r.code, "passed": r.passed, "slice": r.slice, **r.numbers} for r in result.reasons]
+    if not has_verdict.all():
+        notes.append({"code": "no_verdict", "passed": True, "n": int((~has_verdict).sum())})
+    standing = comparison.champion
+    if theirs is not None and not has_verdict.all():
+        standing = report_of(theirs, snapshot, without=seen)  # of all that the champion was asked
     with context.guarded():
-        if comparison.champion is not None and champion is not None and theirs is not None:
-            store_if_fuller(champion, snapshot, comparison.champion, theirs)
+        if standing is not None and champion is not None and theirs is not None:
+            store_if_fuller(champion, snapshot, standing, theirs)
         return gate_apply(
             run=run,
             candidate=candidate,
             champion=champion,
-            promote=result.promote and not is_baseline,
-            reasons=reasons,
+            promote=result.promote and not barred,
+            reasons=reasons + notes + barred,
         )
+
+
+def _barred(kind: str) -> list[dict[str, object]]:
+    """Why the gate promotes no model of this kind, whatever its figures."""
+    codes = {"baseline": BASELINES, "compares_alone": COMPARE_ALONE}
+    return [{"code": code, "passed": False} for code, kinds in codes.items() if kind in kinds]
 
 
 def _open_champion(
     context: JobContext, champion: RewardModel | None
-) -> tuple[RewardScorer | None, list[dict[str, object]]]:
+) -> tuple[Scorer | None, list[dict[str, object]]]:
     """The champion to score with, or None and a note where it cannot be opened."""
     if champion is None:
         return None, []

@@ -25,13 +25,14 @@ from workers.models import ModelKind, RunState, RunTrigger, TrainingRun
 from workers.reward.errors import ConfigError
 from workers.reward.scorers import settings_from_dict, settings_to_dict
 from workers.services.defaults import gate_rules_for
+from workers.services.verdicts import judge_named
 
 # Below this a split by group leaves nothing to test on.
 MIN_SETTLED = 10
 # `name` or `owner/name`, as the hubs write it; anything else is taken for a path.
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Settings that may name a folder: a base, a scorer's model, its reference, a file of verdicts.
-FOLDER_SETTINGS = ("base", "model", "reference", "verdicts")
+# Settings that may name a folder: a base, a scorer's model, its reference.
+FOLDER_SETTINGS = ("base", "model", "reference")
 _ENDED = {
     JobState.FAILED: RunState.FAILED,
     JobState.CANCELLED: RunState.CANCELLED,
@@ -40,7 +41,13 @@ _ENDED = {
 
 
 def resolve_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The complete settings as plain JSON. Raises BadTrainingConfig with the library's sentence."""
+    """The complete settings as plain JSON. Raises BadTrainingConfig with the library's sentence, and for a file of
+    verdicts: no setting reads a file of the server."""
+    if config.get("verdicts"):
+        raise BadTrainingConfig(
+            _("verdicts: files are for the command line; name a judge of this project (judge, version)."),
+            "verdicts",
+        )
     try:
         return settings_to_dict(settings_from_dict(kind, config))
     except ConfigError as error:
@@ -63,6 +70,16 @@ def check_base(project: Project, config: dict[str, Any]) -> None:
                 % {"setting": key},
                 key,
             )
+
+
+def checked_config(project: Project, kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The complete settings, with nothing in them that this project may not read. Raises BadTrainingConfig."""
+    resolved = resolve_config(kind, config)
+    check_base(project, resolved)
+    if kind == ModelKind.GENERATIVE:
+        version = judge_named(project, resolved)
+        resolved |= {"judge": str(version.judge.uid), "version": version.number}
+    return resolved
 
 
 def check_snapshot_config(config: dict[str, Any]) -> None:
@@ -97,8 +114,7 @@ def training_start(
     With `snapshot` the run reads that one; otherwise it makes one by `snapshot_config`. Empty settings mean
     the defaults. Raises TrainingBusy, NotEnoughLabels or BadTrainingConfig; then nothing was written.
     """
-    resolved = resolve_config(kind, config or {})
-    check_base(project, resolved)
+    resolved = checked_config(project, kind, config or {})
     check_snapshot_config(snapshot_config or {})
     check_gate_rules(gate_rules or {})
     settled = Resolution.objects.filter(project=project).count()

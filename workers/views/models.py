@@ -27,8 +27,10 @@ from workers.selectors.models import champion_of, rollback_target, version_rows
 from workers.selectors.panels import newest_run
 from workers.selectors.runs import runs
 from workers.selectors.scores import score_bins
+from workers.services.defaults import COMPARE_ALONE
 from workers.services.gate import model_promote, model_rollback
 from workers.services.scoring import scoring_start, unscored
+from workers.services.verdicts import judge_of
 
 RUNS_SHOWN = 20
 VERSIONS_SHOWN = 100
@@ -103,6 +105,8 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "truncated_count": counted["truncated"],
         "rollback_to": rollback_target(model.project) if model.is_champion else None,
         "has_files": (model.folder / "manifest.json").is_file(),
+        "may_be_champion": model.kind not in COMPARE_ALONE,
+        "judge": judge_of(model),
     }
     page = project_context(request, model.project, "models") | evaluation_context(model) | context
     return render(request, "workers/model_detail.html", page)

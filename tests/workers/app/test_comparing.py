@@ -131,7 +131,7 @@ def test_without_a_common_pair_the_page_says_so(trained: Trained) -> None:
     kept.save()
     second = EvaluationScores.objects.get(evaluation__reward_model=row.model_b)
     report = comparison_report(row, kept, second)
-    assert report == {"n": 0, "left_out": row.snapshot.split_counts["test"]}
+    assert report == {"n": 0, "left_out": row.snapshot.split_counts["test"], "no_verdict": 0}
     ModelComparison.objects.update(report=report)
     html = page(trained, f"models/compare/?a=2&b=1&snapshot={row.snapshot.number}")
     assert "no held-out pair that neither model was trained on" in html

@@ -117,7 +117,7 @@ def test_wrong_settings_are_refused_before_anything_is_queued(
 def test_in_production_a_scorers_folders_must_be_allowed(settings, tmp_path, world: World) -> None:
     settings.EMBEDDED, settings.DATA_DIR, settings.MODEL_DIRS = False, tmp_path, [str(tmp_path / "allowed")]
     check_base(world.project, {"model": str(tmp_path / "allowed" / "x"), "reference": "owner/name"})
-    for key in ("model", "reference", "verdicts"):
+    for key in ("model", "reference"):
         with pytest.raises(BadTrainingConfig, match=f"{key}: a local folder must lie in CHOSEN_MODEL_DIRS"):
             check_base(world.project, {"model": "owner/name", key: "/etc/passwd"})
 
@@ -145,4 +145,4 @@ def test_every_kind_of_the_app_is_one_of_the_library(world: World) -> None:
     from workers.reward.config import KINDS
     from workers.reward.scorers import SCORER_KINDS
 
-    assert set(ModelKind.values) == (set(KINDS) | set(SCORER_KINDS)) - {"generative"}
+    assert set(ModelKind.values) == set(KINDS) | set(SCORER_KINDS)
