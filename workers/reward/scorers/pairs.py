@@ -2,8 +2,8 @@
 
 ``difference = s(chosen, rejected) - s(rejected, chosen)``, with ``s`` how much better the model finds the first
 (PairRM, arXiv 2306.02561). For a classifier ``s`` is its logit, or of two labels the difference of theirs, a decoder's
-read at the row's last real token like every score here (``transformer.pooling``); for a sequence-to-sequence model (SteamSHP, arXiv 2110.08420) the difference of the logits of the two answers at its first
-token.
+at the row's last real token (``transformer.pooling``); for a sequence-to-sequence model (SteamSHP, arXiv 2110.08420)
+the difference of the logits of the two answers at its first token.
 """
 
 from __future__ import annotations
