@@ -1,4 +1,4 @@
-"""Forms of training and retraining: the few settings people change, in safe ranges."""
+"""Forms of training and retraining: the settings people change, in the library's ranges."""
 
 from __future__ import annotations
 
@@ -9,33 +9,21 @@ from django.utils.text import format_lazy
 from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext_lazy as _
 
+from workers.fields import (
+    ADVANCED,
+    DEFAULTS,
+    NAMES,
+    SETTINGS,
+    NamesField,
+    TemplateField,
+    number,
+    shared_default,
+    written,
+)
 from workers.models import ModelKind
-from workers.reward.scorers import SCORER_KINDS, settings_from_dict, settings_to_dict
-
-NAMES = {
-    ModelKind.STARTER: ("heads", "seed"),
-    ModelKind.EMBEDDING: ("base", "hub", "pool", "max_length", "heads", "seed"),
-    ModelKind.TRANSFORMER: (
-        "base",
-        "hub",
-        "ranking",
-        "epochs",
-        "learning_rate",
-        "max_length",
-        "batch_tokens",
-        "label_smoothing",
-        "focal",
-        "centering",
-        "barrier",
-        "heads",
-        "seed",
-    ),
-    ModelKind.DPO: ("model", "reference", "beta", "reduction"),
-    ModelKind.PERPLEXITY: ("model",),
-    ModelKind.PAIR: ("model", "architecture", "template"),
-    ModelKind.LONGEST: (),
-    ModelKind.RANDOM: ("seed",),
-}
+from workers.reward.config import LONGEST_NAME, LONGEST_TEMPLATE
+from workers.reward.errors import ConfigError
+from workers.reward.scorers import settings_from_dict
 
 
 class KindForm(forms.Form):
@@ -52,11 +40,9 @@ class KindForm(forms.Form):
             "takes longest."
         ),
     )
-    heads = forms.IntegerField(
+    heads = number(
+        "heads",
         label=_("Bootstrap heads"),
-        required=False,
-        min_value=1,
-        max_value=64,
         help_text=_(
             "More heads, a steadier uncertainty; one head gives none. Left empty: 8, or 1 for a transformer."
         ),
@@ -64,7 +50,7 @@ class KindForm(forms.Form):
     base = forms.CharField(
         label=_("Base model"),
         required=False,
-        max_length=300,
+        max_length=LONGEST_NAME,
         help_text=_(
             "A local folder, a hub id such as Qwen/Qwen3-0.6B, or tiny / tiny-encoder for a "
             "small one built from this project's own text. In production a folder must lie in one of those "
@@ -99,47 +85,121 @@ class KindForm(forms.Form):
             "As an outcome of their own they also get a probability, learned from the votes for a tie."
         ),
     )
-    epochs = forms.FloatField(label=_("Epochs"), required=False, min_value=0.1, max_value=20)
-    learning_rate = forms.FloatField(
+    epochs = number("epochs", label=_("Epochs"))
+    learning_rate = number(
+        "learning_rate",
         label=_("Learning rate"),
+        help_text=_("0.001 suits a tiny model, 0.0002 adapters, 0.00001 all weights of a pretrained one."),
+    )
+    max_length = number("max_length", label=_("Longest text in tokens"))
+    batch_tokens = number("batch_tokens", label=_("Tokens in a batch"))
+    revision = forms.CharField(
+        label=_("Revision"),
         required=False,
-        min_value=1e-7,
-        max_value=1e-2,
-        help_text=_("0.001 suits a tiny model, 0.00001 a pretrained one."),
+        max_length=LONGEST_NAME,
+        help_text=_("A branch, tag or commit of a hub id. Left empty: its main branch."),
     )
-    max_length = forms.IntegerField(
-        label=_("Longest text in tokens"), required=False, min_value=64, max_value=32768
+    chat_template = TemplateField(
+        label=_("Text template"),
+        required=False,
+        max_length=LONGEST_TEMPLATE,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
+        help_text=_(
+            "A Jinja chat template of your own: it is given messages, each with a role and content, and the special "
+            "tokens. Left empty: the base model's own, or a plain one. “Show what it reads” shows the text it makes."
+        ),
     )
-    batch_tokens = forms.IntegerField(
-        label=_("Tokens in a batch"), required=False, min_value=256, max_value=262144
+    lora_rank = number(
+        "lora_rank",
+        label=_("Adapter rank"),
+        help_text=_(
+            "0 trains all weights; 8 to 64 train adapters of this rank and leave the base model as it is. Not for a "
+            "tiny base."
+        ),
     )
-    label_smoothing = forms.FloatField(
+    lora_alpha = number(
+        "lora_alpha",
+        label=_("Adapter alpha"),
+        help_text=_("What an adapter adds is multiplied by alpha / rank."),
+    )
+    lora_dropout = number("lora_dropout", label=_("Adapter dropout"))
+    quantize = forms.ChoiceField(
+        label=_("Base model under the adapters"),
+        required=False,
+        choices=[("none", _("as it is")), ("nf4", _("in 4 bits (QLoRA)"))],
+        help_text=_("4 bits need a rank, an NVIDIA GPU and bitsandbytes."),
+    )
+    lora_targets = NamesField(
+        label=_("Adapted layers"),
+        required=False,
+        help_text=_(
+            "Linear layers by the end of their name, such as q_proj, v_proj. Left empty: all of the base model's."
+        ),
+    )
+    dtype = forms.ChoiceField(
+        label=_("Precision of the weights"),
+        required=False,
+        choices=[("float32", "float32"), ("bfloat16", "bfloat16")],
+        help_text=_(
+            "bfloat16 takes half the memory, and is slow on most CPUs. Heads and scores are float32 always."
+        ),
+    )
+    gradient_checkpointing = forms.BooleanField(
+        label=_("Gradient checkpointing"),
+        required=False,
+        help_text=_("Computes activations twice rather than keep them: less memory, slower steps."),
+    )
+    torch_compile = forms.BooleanField(
+        label=_("Compile the layers"),
+        required=False,
+        help_text=_("With torch.compile; on an NVIDIA GPU alone."),
+    )
+    weight_decay = number("weight_decay", label=_("Weight decay"))
+    warmup_share = number(
+        "warmup_share",
+        label=_("Warm-up"),
+        help_text=_("The share of the steps in which the learning rate rises to its full value."),
+    )
+    clip_norm = number(
+        "clip_norm", label=_("Gradient clipping"), help_text=_("The longest gradient norm of a step.")
+    )
+    accumulate = number(
+        "accumulate", label=_("Batches in a step"), help_text=_("Gradients of so many batches are added up.")
+    )
+    dropout = number("dropout", label=_("Dropout"))
+    patience = number(
+        "patience",
+        label=_("Patience"),
+        help_text=_("Training ends after so many evaluations without a better validation loss."),
+    )
+    margin_scale = number(
+        "margin_scale",
+        label=_("Margin"),
+        help_text=_(
+            "By how much the scores of a pair with the strongest vote are to differ at least; 0 is off."
+        ),
+    )
+    label_smoothing = number(
+        "label_smoothing",
         label=_("Label smoothing"),
-        required=False,
-        min_value=0,
-        max_value=0.5,
         help_text=_("The share of an even outcome that is mixed into every label."),
     )
-    focal = forms.FloatField(
+    focal = number(
+        "focal",
         label=_("Focal weight"),
-        required=False,
-        min_value=0,
-        max_value=10,
         help_text=_("0 is off; with 2, pairs that the model is sure of count less."),
     )
-    centering = forms.FloatField(
-        label=_("Centering"),
-        required=False,
-        min_value=0,
-        max_value=10,
-        help_text=_("Keeps the scores of a pair around 0."),
+    centering = number("centering", label=_("Centering"), help_text=_("Keeps the scores of a pair around 0."))
+    barrier = number(
+        "barrier", label=_("Barrier"), help_text=_("0 is off; 0.01 keeps scores between -5 and 5.")
     )
-    barrier = forms.FloatField(
-        label=_("Barrier"),
+    aspects = NamesField(
+        label=_("Aspects"),
         required=False,
-        min_value=0,
-        max_value=10,
-        help_text=_("0 is off; 0.01 keeps scores between -5 and 5."),
+        help_text=_(
+            "Keys of aspects that labelers compare responses by, such as safe, helpful. The model learns to rate each "
+            "beside its score."
+        ),
     )
     model = forms.CharField(
         label=_("Model"),
@@ -157,7 +217,7 @@ class KindForm(forms.Form):
         max_length=300,
         help_text=_("What the policy was trained from. Left empty, the policy's own log-probability counts."),
     )
-    beta = forms.FloatField(label=_("Beta"), required=False, min_value=1e-9, max_value=1e6)
+    beta = number("beta", label=_("Beta"))
     reduction = forms.ChoiceField(
         label=_("Over the tokens of an answer"),
         required=False,
@@ -169,32 +229,60 @@ class KindForm(forms.Form):
         choices=[("classifier", _("by a score")), ("seq2seq", _("by writing A or B")), ("pairrm", "PairRM")],
         help_text=_("It is asked in both orders, so that what it prefers by position cancels."),
     )
-    template = forms.CharField(
+    template = TemplateField(
         label=_("Template"),
         required=False,
         max_length=4000,
-        strip=False,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("With {prompt}, {first} and {second}, in this order."),
     )
-    seed = forms.IntegerField(label=_("Seed"), required=False, min_value=0, max_value=2**31 - 1)
+    seed = number("seed", label=_("Seed"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        defaults: dict[str, set[str]] = {}
-        for kind, names in NAMES.items():
-            # Scorers share their defaults; only some can do without a model.
-            values = settings_to_dict(settings_from_dict("longest" if kind in SCORER_KINDS else kind, {}))
-            for name in names:
-                defaults.setdefault(name, set()).add(str(values[name]))
-        for name, found in defaults.items():
-            if len(found) == 1:  # where kinds differ, the help says how
-                self.fields[name].widget.attrs["placeholder"] = found.pop()
+        for name in SETTINGS:
+            default, field = shared_default(name), self.fields[name]
+            if isinstance(field, forms.ChoiceField):
+                field.initial = default
+            elif text := written(default):  # where kinds differ, the help says how
+                field.widget.attrs["placeholder"] = text
+
+    def clean(self) -> dict[str, Any]:
+        """What the chosen kind does not have is not looked at; what the library refuses is said at its field."""
+        data = super().clean() or {}
+        kind = data.get("kind")
+        if kind is None:
+            return data
+        for name in SETTINGS.difference(NAMES[kind]):
+            self.errors.pop(name, None)
+        if not self.errors.keys() & {*NAMES[kind]}:
+            try:
+                settings_from_dict(kind, self.config())
+            except ConfigError as error:
+                self.refuse(error.setting, str(error))
+        return data
+
+    def refuse(self, setting: str, said: str) -> None:
+        """Say what is wrong at the setting's field, or above all where it has none of its own."""
+        self.add_error(setting if setting in NAMES[self.cleaned_data["kind"]] else None, said)
 
     def config(self) -> dict[str, Any]:
-        """The chosen kind's settings that were filled in."""
-        wanted = NAMES[ModelKind(self.cleaned_data["kind"])]
-        return {name: self.cleaned_data[name] for name in wanted if self.cleaned_data[name] not in (None, "")}
+        """The chosen kind's settings that were filled in or ticked: what the library reads."""
+        given = {name: self.cleaned_data.get(name) for name in NAMES[self.cleaned_data["kind"]]}
+        return {
+            name: value for name, value in given.items() if value not in (None, "", []) and value is not False
+        }
+
+    @property
+    def is_advanced_open(self) -> bool:
+        """Whether a folded setting of the chosen kind is wrong, or is not what it is by itself."""
+        kind = self["kind"].value()
+        names = [name for name in ADVANCED if name in NAMES.get(kind, ())]
+        return any(self[name].errors or self._differs(name, DEFAULTS[kind][name]) for name in names)
+
+    def _differs(self, name: str, default: Any) -> bool:
+        value = self[name].value()
+        return value not in (None, "") and value != default and str(value) != str(default)
 
 
 class PolicyForm(KindForm):

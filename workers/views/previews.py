@@ -115,8 +115,13 @@ def _choices(project: Project) -> dict[str, Any]:
 
 def settings_again(sent: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Training settings as hidden fields of the form, to be sent again with another text."""
-    plain = {name: sent[name] for name in KindForm.base_fields if sent.get(name) not in (None, "", False, [])}
-    return [(name, "on" if value is True else str(value)) for name, value in plain.items()]
+    fields = {name: field for name, field in KindForm.base_fields.items() if name in sent}
+    plain = {name: field.prepare_value(sent[name]) for name, field in fields.items()}
+    return [
+        (name, "on" if value is True else str(value))
+        for name, value in plain.items()
+        if value not in (None, "") and value is not False
+    ]
 
 
 def _reading(request: HttpRequest, project: Project, text: TextForm) -> Reading:

@@ -37,7 +37,9 @@ def run_new(request: HttpRequest, slug: str) -> HttpResponse:
                 config=form.config(),
                 created_by=request.user if isinstance(request.user, User) else None,
             )
-        except (NotEnoughLabels, BadTrainingConfig) as error:
+        except BadTrainingConfig as error:
+            form.refuse(error.setting, str(error))
+        except NotEnoughLabels as error:
             form.add_error(None, str(error))
         except TrainingBusy as error:
             messages.warning(request, str(error))
