@@ -29,13 +29,15 @@ def row_to_pair(row: SnapshotRow) -> Pair:
     """The pair of one snapshot row, oriented so that `p_chosen` is at least one half.
 
     Ties and both-bad have no winner and stand at `p_a` as settled, one half as a rule. An adjudicated outcome
-    against the votes counts as sure.
+    against the votes counts as sure. A response's rating by an aspect is its share of the votes on that aspect.
     """
     p_a = row.p_a
     if (row.outcome == "a" and p_a <= 0.5) or (row.outcome == "b" and p_a >= 0.5):
         p_a = 1.0 if row.outcome == "a" else 0.0
     a_first = p_a >= 0.5
     chosen, rejected = (row.response_a, row.response_b) if a_first else (row.response_b, row.response_a)
+    ratings = _ratings(row)
+    rated_chosen, rated_rejected = ratings if a_first else ratings[::-1]
     users = sum(1 for message in row.messages if message["role"] == "user")
     strength = row.strength if row.outcome in {"a", "b"} else None
     return Pair(
@@ -55,8 +57,19 @@ def row_to_pair(row: SnapshotRow) -> Pair:
             "length": length_slice(chosen, rejected),
             "strength": strength_slice(strength),
         },
+        ratings_chosen=rated_chosen,
+        ratings_rejected=rated_rejected,
         votes=_votes(row, a_first=a_first),
     )
+
+
+def _ratings(row: SnapshotRow) -> tuple[dict[str, float], dict[str, float]]:
+    """Ratings of response_a and response_b in [0, 1] by aspect: shares of the votes on it, "the same" half to each."""
+    rated_a = {}
+    for votes in row.aspects:
+        total = votes["votes_a"] + votes["votes_b"] + votes["votes_tie"]
+        rated_a[votes["aspect"]] = (votes["votes_a"] + votes["votes_tie"] / 2) / total
+    return rated_a, {aspect: 1.0 - share for aspect, share in rated_a.items()}
 
 
 def _votes(row: SnapshotRow, *, a_first: bool) -> dict[str, str]:

@@ -171,6 +171,9 @@ LAYOUTS: dict[str, Layout] = {
 
 
 _UNREAD = ("annotators", "model_a", "model_b", "group", "language", "topic", "is_disputed")
+# The layout "chosen": a row as it stands in the snapshot, but for what people said by aspect.
+WHOLE = tuple(name for name in FIELDS if name != "aspects")
+WHOLE_SCHEMA = pa.schema([SCHEMA.field(name) for name in WHOLE], metadata=SCHEMA.metadata)
 
 
 class Pseudonyms:
@@ -185,8 +188,8 @@ class Pseudonyms:
 
 
 def full_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> dict[str, Any]:
-    """The whole row as it stands in the snapshot; people by pseudonym unless names are asked for."""
-    values = row.as_dict()
+    """The fields `WHOLE` as they stand in the snapshot; people by pseudonym unless names are asked for."""
+    values = {name: getattr(row, name) for name in WHOLE}
     if options.labelers != "names":
         values["annotators"] = [
             {**vote, "labeler": pseudonyms.of(vote["labeler"])} for vote in row.annotators
@@ -195,7 +198,7 @@ def full_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -
 
 
 def schema_of(options: ExportOptions) -> pa.Schema:
-    return SCHEMA if options.layout == "chosen" else LAYOUTS[options.layout].schema(options)
+    return WHOLE_SCHEMA if options.layout == "chosen" else LAYOUTS[options.layout].schema(options)
 
 
 def columns_of(options: ExportOptions) -> tuple[str, ...]:
@@ -203,8 +206,8 @@ def columns_of(options: ExportOptions) -> tuple[str, ...]:
     rest.
     """
     if options.layout == "chosen":
-        return FIELDS
-    return tuple(name for name in FIELDS if name not in _UNREAD)
+        return WHOLE
+    return tuple(name for name in WHOLE if name not in _UNREAD)
 
 
 def write_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:

@@ -143,8 +143,11 @@ def open_verified(snapshot: Snapshot) -> Iterator[IO[bytes]]:
 def iterate_rows(
     file: IO[bytes], *, columns: tuple[str, ...] = FIELDS, batch: int = 500
 ) -> Iterator[SnapshotRow]:
-    """The rows of an open snapshot file, in order, at most `batch` of them in memory."""
+    """The rows of an open snapshot file, in order, at most `batch` of them in memory. A column that an older file
+    does not have is left at its default."""
     parquet = pq.ParquetFile(file)
-    for block in parquet.iter_batches(batch_size=batch, columns=list(columns), use_threads=False):
+    there = set(parquet.schema_arrow.names)
+    wanted = [name for name in columns if name in there]
+    for block in parquet.iter_batches(batch_size=batch, columns=wanted, use_threads=False):
         for values in block.to_pylist():
             yield SnapshotRow(**values)

@@ -18,8 +18,10 @@ class SnapshotRow:
     None.
 
     `outcome` is one of a, b, tie, both_bad; `split` one of train, validation, test; `group` is what keeps
-    related rows in one split. Every field has an empty default, which is what a field holds that was not
-    among the columns asked of `read_snapshot`.
+    related rows in one split. `aspects` has the votes on each aspect that anybody compared the responses by, in the
+    order of their keys: `{"aspect": "safe", "votes_a": 2, "votes_b": 0, "votes_tie": 1}`. Every field has an empty
+    default, which is what a field holds that was not among the columns asked of `read_snapshot`, or that is younger
+    than the snapshot.
     """
 
     comparison_id: int = 0
@@ -44,6 +46,7 @@ class SnapshotRow:
     topic: str = ""
     is_disputed: bool = False
     annotators: list[dict[str, Any]] = field(default_factory=list)
+    aspects: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def votes(self) -> int:
@@ -63,9 +66,11 @@ FIELDS = tuple(entry.name for entry in fields(SnapshotRow))
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ANNOTATOR = pa.struct([("labeler", pa.string()), ("outcome", pa.string()), ("strength", pa.int8())])
+_ASPECT = pa.struct([("aspect", pa.string()), *((f"votes_{side}", pa.int32()) for side in ("a", "b", "tie"))])
 _TYPES = {
     "messages": pa.list_(_MESSAGE),
     "annotators": pa.list_(_ANNOTATOR),
+    "aspects": pa.list_(_ASPECT),
     "p_a": pa.float64(),
     "strength": pa.float64(),
     "is_disputed": pa.bool_(),
@@ -89,15 +94,20 @@ class _Hash(Protocol):
 
 
 class ContentHash:
-    """SHA-256 over the rows as canonical JSON lines (keys sorted, no spaces, a newline after each row)."""
+    """SHA-256 over the rows as canonical JSON lines (keys sorted, no spaces, a newline after each row).
+
+    A row without `aspects` is hashed without that key, as all rows were before it: equal labels have equal hashes
+    across versions of this app.
+    """
 
     def __init__(self) -> None:
         self._digest: _Hash = hashlib.sha256()
 
     def add(self, row: SnapshotRow) -> None:
-        self._digest.update(
-            orjson.dumps(row.as_dict(), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-        )
+        values = row.as_dict()
+        if not row.aspects:
+            del values["aspects"]
+        self._digest.update(orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
@@ -61,6 +61,28 @@ class Settled(NamedTuple):
     strength: float | None
 
 
+@dataclass
+class Said:
+    """The latest votes on one comparison: the `annotators` of its row, and by aspect how many found `a`, `b` or
+    neither better."""
+
+    annotators: list[dict[str, Any]] = field(default_factory=list)
+    by_aspect: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, annotator: dict[str, Any], aspects: dict[str, str]) -> None:
+        self.annotators.append(annotator)
+        for aspect, side in aspects.items():
+            self.by_aspect.setdefault(aspect, {"a": 0, "b": 0, "tie": 0})[side] += 1
+
+    @property
+    def aspects(self) -> list[dict[str, Any]]:
+        """The column of a row, in the order of the aspects' keys."""
+        return [
+            {"aspect": aspect, **{f"votes_{side}": count for side, count in votes.items()}}
+            for aspect, votes in sorted(self.by_aspect.items())
+        ]
+
+
 _READ = (
     "pk", "prompt_id", "response_a_id", "response_b_id",
     "prompt__messages", "prompt__group", "prompt__topic", "prompt__language", "prompt__content_hash",
@@ -105,7 +127,7 @@ class SnapshotSource:
             last = page[-1].pk
             votes = self._votes([found.pk for found in page], names)
             for found in page:
-                row = self._row(found, votes.get(found.pk, []), splitter)
+                row = self._row(found, votes.get(found.pk) or Said(), splitter)
                 if row is not None:
                     yield row
 
@@ -125,25 +147,24 @@ class SnapshotSource:
             taken.add(own)
         return names
 
-    def _votes(self, comparison_ids: list[int], names: dict[int, str]) -> dict[int, list[dict[str, Any]]]:
-        """The latest votes on these comparisons as the annotators of a row, ordered by labeler."""
+    def _votes(self, comparison_ids: list[int], names: dict[int, str]) -> dict[int, Said]:
+        """The latest votes on these comparisons, ordered by labeler."""
         scope = self._preferences().filter(comparison_id__in=comparison_ids)
         latest = latest_revisions(scope, up_to=self.up_to).filter(
             outcome__in=["a", "b", "tie", "both_bad"], labeler__kind__in=self.config.labeler_kinds
         )
-        votes = defaultdict(list)
+        votes: dict[int, Said] = defaultdict(Said)
         rows = latest.order_by("comparison_id", "labeler__name", "labeler_id").values_list(
-            "comparison_id", "labeler_id", "outcome", "strength"
+            "comparison_id", "labeler_id", "outcome", "strength", "aspects"
         )
-        for comparison_id, labeler_id, outcome, strength in rows:
-            votes[comparison_id].append(
-                {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
-            )
+        for comparison_id, labeler_id, outcome, strength, aspects in rows:
+            annotator = {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
+            votes[comparison_id].add(annotator, aspects)
         return votes
 
-    def _row(self, found: Any, annotators: list[dict[str, Any]], splitter: Splitter) -> SnapshotRow | None:
+    def _row(self, found: Any, said: Said, splitter: Splitter) -> SnapshotRow | None:
         """The row of one comparison (a tuple of `_READ`), or None where the settings leave it out."""
-        tally = _tally(annotators)
+        tally = _tally(said.annotators)
         settled = Settled(tally.outcome, tally.p_a, tally.strength)
         if found.resolution__method == ADJUDICATED:
             settled = Settled(found.resolution__outcome, found.resolution__p_a, found.resolution__strength)
@@ -182,7 +203,8 @@ class SnapshotSource:
             language=found.prompt__language,
             topic=found.prompt__topic,
             is_disputed=tally.is_disputed,
-            annotators=annotators,
+            annotators=said.annotators,
+            aspects=said.aspects,
         )
 
     def _wants(self, outcome: str) -> bool:

@@ -105,9 +105,11 @@ def test_the_same_labels_give_the_same_hashes():
 
 def test_the_content_hash_is_over_canonical_json_lines():
     snapshot = build(labeled_project(5))
-    lines = b"".join(
-        orjson.dumps(row.as_dict(), option=orjson.OPT_SORT_KEYS) + b"\n" for row in read_snapshot(snapshot)
-    )
+    rows = [
+        {name: value for name, value in row.as_dict().items() if name != "aspects"}  # nobody gave any
+        for row in read_snapshot(snapshot)
+    ]
+    lines = b"".join(orjson.dumps(row, option=orjson.OPT_SORT_KEYS) + b"\n" for row in rows)
     assert snapshot.content_hash == hashlib.sha256(lines).hexdigest()
     assert snapshot.file_hash == hashlib.sha256(snapshot_path(snapshot).read_bytes()).hexdigest()
     assert snapshot.row_count == 5 == sum(snapshot.split_counts.values())

@@ -100,6 +100,21 @@ def test_length_and_strength_slices_at_their_edges() -> None:
     ]
 
 
+def test_ratings_are_shares_of_the_votes_by_aspect_and_turn_with_the_sides() -> None:
+    said = [
+        {"aspect": "kind", "votes_a": 0, "votes_b": 0, "votes_tie": 2},
+        {"aspect": "safe", "votes_a": 2, "votes_b": 1, "votes_tie": 1},
+    ]
+    of_a, of_b = {"kind": 0.5, "safe": 0.625}, {"kind": 0.5, "safe": 0.375}
+    won_by_a, won_by_b = row_to_pair(row("a", 1.0, aspects=said)), row_to_pair(row("b", 0.0, aspects=said))
+    assert (won_by_a.chosen, won_by_a.ratings_chosen, won_by_a.ratings_rejected) == ("A text", of_a, of_b)
+    assert (won_by_b.chosen, won_by_b.ratings_chosen, won_by_b.ratings_rejected) == ("B text", of_b, of_a)
+    adjudicated = row_to_pair(row("b", 0.75, aspects=said))
+    assert (adjudicated.chosen, adjudicated.ratings_chosen) == ("B text", of_b)
+    unrated = row_to_pair(row("a", 1.0))
+    assert (unrated.ratings_chosen, unrated.ratings_rejected) == ({}, {})
+
+
 def test_votes_stand_by_annotator_towards_the_chosen_side() -> None:
     annotators = [
         {"labeler": "ann", "outcome": "a", "strength": 2},
