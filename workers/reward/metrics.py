@@ -27,6 +27,19 @@ def decided_accuracy(delta: ArrayLike, p_chosen: ArrayLike) -> float:
     return float(credit(delta, p_chosen)[decided].mean()) if decided.any() else 0.5
 
 
+def rated_accuracy(delta: ArrayLike, gap: ArrayLike) -> tuple[float, int]:
+    """How often a prediction puts the better rated of two responses first, and of how many pairs.
+
+    ``delta`` (N,) is the predicted rating of one less that of the other, ``gap`` (N,) the same of the given ratings.
+    Pairs with equal ratings (0) and without (NaN) are left out; equal predictions count half. (one half, 0) where
+    none is left.
+    """
+    wanted = np.asarray(gap, dtype=np.float64)
+    told_apart = ~np.isnan(wanted) & (wanted != 0.0)
+    p = 0.5 + np.sign(wanted[told_apart]) / 2.0
+    return decided_accuracy(np.asarray(delta, dtype=np.float64)[told_apart], p), int(told_apart.sum())
+
+
 def log_loss(
     delta: ArrayLike,
     p_chosen: ArrayLike,

@@ -140,6 +140,14 @@ def test_aspect_regression_has_its_hand_computed_values_and_leaves_missing_ratin
     torch.testing.assert_close(predicted.grad, torch.tensor([[-4.0, 0.0], [0.0, 0.0], [1.0, -3.0]]))
 
 
+def test_ratings_that_are_shares_of_votes_fit_the_difference_and_center_the_sum():
+    share = d(1.0, 0.75, 0.5, 0.0)  # of the votes on an aspect, for chosen
+    chosen, rejected = d(0.9, -2.0, 0.1, 0.5), d(0.2, 1.0, 0.1, 3.0)
+    found = aspect_regression(torch.stack([chosen, rejected], 1), torch.stack([share, 1 - share], 1))
+    difference, total = chosen - rejected, chosen + rejected
+    torch.testing.assert_close(found, ((difference - (2 * share - 1)) ** 2 + (total - 1) ** 2) / 4)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 3.5])
 def test_gradcheck_of_the_ranking_losses(gamma):
     delta, margin = d(0.3, -1.2, 4.0, 0.9, grad=True), d(0.1, 0.0, -0.3, 1.0, grad=True)

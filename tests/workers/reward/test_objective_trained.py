@@ -21,11 +21,13 @@ from workers.reward import (
     train,
 )
 from workers.reward.folder import seal
+from workers.reward.metrics import rated_accuracy
 from workers.reward.transformer.batches import lay_out
 from workers.reward.transformer.loop import make_optimizer
 from workers.reward.transformer.objective import ASPECT_HEADS, Objective
 from workers.reward.transformer.packed import layout_of, read_rows, use_trees
 from workers.reward.transformer.template import ConversationEncoder
+from workers.reward.types import Item
 
 from .builders import items, planted_pairs, prompt
 from .transformers_small import CALM, ENCODER, TINY, tiny_model
@@ -126,6 +128,31 @@ def test_aspects_are_predicted_by_name_beside_the_score(finished):
     assert good.aspects["tone"].mean() == pytest.approx(2.0, abs=0.5)
     assert (good.value > bad.value).mean() > 0.9
     assert scorer.score([]).aspects["tone"].shape == (0,)
+
+
+def test_the_heads_are_held_against_the_validation_pairs_that_an_aspect_tells_apart(finished):
+    told_apart = [
+        pair
+        for pair in PAIRS
+        if pair.split == "validation"
+        and pair.ratings_chosen.get("helpful", 0.0) > pair.ratings_rejected.get("helpful", 9.0)
+    ]
+    scorer, metrics = open_reward_model(finished[0]), finished[1].metrics
+    assert metrics["aspect_pairs_helpful"] == len(told_apart) > 3
+    good, bad = (
+        scorer.score([Item(p.pair_id, p.messages, getattr(p, side)) for p in told_apart]).aspects["helpful"]
+        for side in ("chosen", "rejected")
+    )
+    assert metrics["aspect_accuracy_helpful"] == (good > bad).mean() > 0.8
+    assert not any(name.endswith("_tone") for name in metrics)  # it is the same for all
+
+
+def test_the_accuracy_by_ratings_has_its_hand_computed_values():
+    nan = math.nan
+    assert rated_accuracy([2.0, -1.0, 0.0, 5.0, 5.0], [1.0, 0.25, -3.0, 0.0, nan]) == (0.5, 3)
+    assert rated_accuracy([2.0, -1.0], [-1.0, 0.5]) == (0.0, 2)
+    assert rated_accuracy([1.0], [nan]) == (0.5, 0)
+    assert rated_accuracy([], []) == (0.5, 0)
 
 
 def test_the_folder_with_aspects_is_still_a_plain_hugging_face_model(finished):

@@ -7,13 +7,14 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ..calibration import NOTHING, Calibration, calibrate
@@ -21,6 +22,7 @@ from ..config import FULL_RATE, TINY_BASES, TransformerConfig, config_to_dict
 from ..draws import pair_draws
 from ..errors import ConfigError, CorruptModelError, DataError
 from ..folder import FORMAT, MODEL_CARD, atomic_folder, read_json, remove_leftovers, verify, write_json
+from ..metrics import rated_accuracy
 from ..types import Callbacks, Pair, Quiet, TrainResult
 from .adapters import Adapter, merge_adapters, read_adapter
 from .batches import EncodedPair, encode_pairs
@@ -28,7 +30,8 @@ from .build import build_model, build_tokenizer, compile_layers, locate, positio
 from .checkpoint import Progress, base_mark, best_folder, load_latest, load_weights
 from .distributed import World, joined
 from .heads import save_heads
-from .loop import Loop, make_optimizer, pair_differences, trained_parts
+from .inference import rate_rows
+from .loop import Loop, make_optimizer, trained_parts
 from .objective import Objective, save_aspects
 from .packed import layout_of, use_trees
 from .plan import VERSION as PLAN_VERSION
@@ -281,12 +284,30 @@ def _final_figures(loop: Loop, groups: list[str]) -> tuple[Calibration, dict[str
         metrics |= {"tie_threshold": threshold, "tie_temperature": 1.0}
     if not rows:
         return NOTHING, metrics
-    delta = pair_differences(loop.model, rows, loop.pad_id, loop.config.score_tokens, loop.world)
+    readers = [] if loop.objective.aspects is None else [loop.objective.aspects]
+    sides = [side for row in rows for side in (row.chosen, row.rejected)]
+    values = rate_rows(loop.model, readers, sides, loop.pad_id, loop.config.score_tokens, world=loop.world)
+    differences = values[0::2].astype(np.float64) - values[1::2]  # (N, 1 + A)
+    delta = differences[:, 0]
     p, weight, ties = (
         np.array([getattr(row, name) for row in rows]) for name in ("p_chosen", "weight", "p_tie")
     )
     found = calibrate(delta, p, weight, groups, seed=loop.config.seed, p_tie=ties, tie_threshold=threshold)
-    return found, metrics | found.figures
+    return found, metrics | found.figures | _aspect_figures(loop.config.aspects, differences[:, 1:], rows)
+
+
+def _aspect_figures(
+    names: Sequence[str], differences: NDArray[np.float64], rows: Sequence[EncodedPair]
+) -> dict[str, float]:
+    """``rated_accuracy`` and its number of pairs for each aspect with such pairs; ``differences`` (N, A) of the
+    predicted ratings."""
+    figures: dict[str, float] = {}
+    for column, name in enumerate(names):
+        gap = [row.ratings[0][column] - row.ratings[1][column] for row in rows]
+        share, pairs = rated_accuracy(differences[:, column], gap)
+        if pairs:
+            figures |= {f"aspect_accuracy_{name}": share, f"aspect_pairs_{name}": float(pairs)}
+    return figures
 
 
 def write_model(
