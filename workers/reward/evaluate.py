@@ -43,10 +43,10 @@ class Evaluation:
     """Everything to report of one model on one set of pairs. None where there is nothing to compute from.
 
     ``n`` pairs decide accuracy; ``ties`` and ``equal_scores`` are counted apart. ``length_correlation`` is
-    Pearson's r of score difference and length difference (characters). ``between_annotators`` is the agreement of
-    two people on a pair, over ``n_between`` pairs with two votes or more: the level that ``annotators`` and accuracy
-    are read against. All come from ``Pair.votes``.
-    ``no_verdict`` pairs are in no figure: the scorer said nothing of them.
+    ``correlation`` of score difference and length difference (characters), whichever side is called chosen.
+    ``between_annotators`` is the agreement of two people on a pair, over ``n_between`` pairs with two votes or more,
+    the level that ``annotators`` and accuracy are read against; all come from ``Pair.votes``. ``no_verdict`` pairs are
+    in no figure: the scorer said nothing of them.
     """
 
     n: int

@@ -303,11 +303,36 @@ def split_of(group_key: str, *, validation: float, test: float, seed: int = 0) -
 
 
 def split_pairs(pairs: Iterable[Pair], *, validation: float, test: float, seed: int = 0) -> Iterator[Pair]:
-    """Pairs with their split by group. Raises ``ConfigError`` for shares outside [0, 1) or that leave nothing to
-    train on."""
+    """Pairs with their split by group. Groups that share a prompt are one and go by the least of their keys, so that no
+    prompt stands in two splits; all pairs are held until that is known.
+
+    Raises ``ConfigError`` for shares outside [0, 1) or that leave nothing to train on.
+    """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise ConfigError(
             f"split: validation {validation} and test {test} must be shares whose sum is below 1"
         )
+    held = list(pairs)
+    joined = _joined_groups(held)
+    for pair in held:
+        key = joined[pair.group_key]
+        yield replace(pair, split=split_of(key, validation=validation, test=test, seed=seed))
+
+
+def _joined_groups(pairs: Iterable[Pair]) -> dict[str, str]:
+    """The least key of the groups that hang together by their prompts, for each group's key (union-find)."""
+    above: dict[str, str] = {}
+    first: dict[str, str] = {}  # a group that each prompt stands in
+
+    def top(key: str) -> str:
+        while above[key] != key:
+            above[key] = above[above[key]]
+            key = above[key]
+        return key
+
     for pair in pairs:
-        yield replace(pair, split=split_of(pair.group_key, validation=validation, test=test, seed=seed))
+        group = pair.group_key
+        above.setdefault(group, group)
+        one, other = sorted((top(group), top(first.setdefault(pair.prompt_key, group))))
+        above[other] = one
+    return {group: top(group) for group in above}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from .errors import DataError
-from .types import Pair
+from .types import Pair, without_rounding
 
 STRONGEST = 4.0
 
@@ -44,7 +44,7 @@ def pool_votes(votes: Iterable[Vote]) -> SoftLabel:
         raise DataError("no vote has any weight")
     chosen = sum(vote.reliability * _HALF[vote.outcome] for vote in counted) / total
     ties = sum(vote.reliability for vote in counted if vote.outcome == "tie") / total
-    return SoftLabel(chosen, ties, total)
+    return SoftLabel(without_rounding(chosen), ties, total)
 
 
 def vote_posterior(votes: Iterable[Vote]) -> float:
@@ -59,7 +59,7 @@ def vote_posterior(votes: Iterable[Vote]) -> float:
         if not 0.0 < vote.reliability < 1.0:
             raise DataError(f"a labeler's reliability {vote.reliability} is outside (0, 1)")
         odds += (2.0 * _HALF[vote.outcome] - 1.0) * math.log(vote.reliability / (1.0 - vote.reliability))
-    return 0.5 * (1.0 + math.tanh(0.5 * odds))
+    return without_rounding(0.5 * (1.0 + math.tanh(0.5 * odds)))
 
 
 def signed_margin(pair: Pair, scale: float) -> float:

@@ -3,7 +3,7 @@ cross-validation, bootstrap heads, one temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -52,6 +52,14 @@ class Dataset:
     groups: NDArray[np.int64]
     validation_groups: list[str]
     counts: dict[str, int]
+
+    def count_overlong(self, cut: Sequence[bool]) -> None:
+        """Count the pairs of both sets with a response that is ``cut`` (one for each response); test pairs are in
+        neither."""
+        some = np.array(cut, dtype=np.bool_)
+        self.counts["overlong"] = sum(
+            int((some[p.a] | some[p.b]).sum()) for p in (self.training, self.validation)
+        )
 
 
 def _problem(

@@ -104,9 +104,10 @@ def calibration_error(bins: list[Bin]) -> float:
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's r; NaN for fewer than two rows or when one side is constant."""
+    """r of two columns of differences through the origin, ``Σxy / √(Σx² Σy²)``: Pearson's r of the pairs taken both
+    ways round. Turning a pair, which changes the sign of both, leaves it alone. NaN for fewer than two rows or when one
+    side is 0 throughout."""
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    if a.size < 2 or not a.any() or not b.any():
         return float("nan")
-    a, b = a - a.mean(), b - b.mean()
-    return float((a @ b) / np.sqrt((a @ a) * (b @ b)))
+    return float((a / np.linalg.norm(a)) @ (b / np.linalg.norm(b)))

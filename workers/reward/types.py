@@ -17,6 +17,12 @@ from .errors import DataError
 
 FloatArray = NDArray[np.float32]
 SPLITS = ("train", "validation", "test")
+ROUNDING = 1e-9
+
+
+def without_rounding(p: float) -> float:
+    """A share, 0.5 exactly where it is that but for rounding: balanced votes are a tie however they were added up."""
+    return 0.5 if abs(p - 0.5) <= ROUNDING else p
 
 
 class Message(NamedTuple):
@@ -31,12 +37,12 @@ class Pair:
     """Two responses to one prompt and what people said of them.
 
     ``p_chosen`` in [0, 1] is the share of (weighted) votes for ``chosen``, a tie counting half to each side; 0.5
-    is a tie. ``p_tie`` is the share of votes that said "tie", which tells such a pair from one of split votes;
-    None where nobody counted them: then 0.5 means that all did, anything else that none did. ``strength`` 1..4
-    is how much better, None when nobody said. ``group`` keeps what belongs together on one side of a split;
-    empty means the prompt is its own group. ``slices`` are labels to report accuracy by. ``ratings_chosen`` and
-    ``ratings_rejected`` rate the two responses by aspect, on any scale; an aspect may be missing. ``votes`` is what
-    each annotator said (``chosen``, ``rejected`` or ``tie``), for agreement with every one of them.
+    is a tie, and what lies within 1e-9 of it becomes 0.5. ``p_tie`` is the share of votes that said "tie", which tells
+    such a pair from one of split votes; None where nobody counted them: then 0.5 means that all did, anything else that
+    none did. ``strength`` 1..4 is how much better, None when nobody said. ``group`` keeps what belongs together on one
+    side of a split; empty means the prompt is its own group. ``slices`` are labels to report accuracy by.
+    ``ratings_chosen`` and ``ratings_rejected`` rate the two responses by aspect, on any scale; one may be missing.
+    ``votes`` is what each annotator said (``chosen``, ``rejected`` or ``tie``), for agreement with every one of them.
     """
 
     pair_id: str
@@ -57,8 +63,9 @@ class Pair:
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_chosen <= 1.0:
             raise DataError(f"pair {self.pair_id}: p_chosen {self.p_chosen} is outside [0, 1]")
+        object.__setattr__(self, "p_chosen", without_rounding(self.p_chosen))
         most = 2.0 * min(self.p_chosen, 1.0 - self.p_chosen)
-        if self.p_tie is not None and not 0.0 <= self.p_tie <= most + 1e-9:
+        if self.p_tie is not None and not 0.0 <= self.p_tie <= most + ROUNDING:
             raise DataError(f"pair {self.pair_id}: p_tie {self.p_tie} is outside [0, {most:g}]")
         for name, value in (*self.ratings_chosen.items(), *self.ratings_rejected.items()):
             if not math.isfinite(value):
@@ -192,13 +199,17 @@ class PairScorer(Protocol):
 @dataclass(frozen=True, slots=True)
 class TrainResult:
     """A finished model folder. ``metrics`` are final figures, ``counts`` say what the data held:
-    ``train``, ``validation``, ``test_ignored``, ``ties``, ``overlong`` pairs and so on."""
+    ``train``, ``validation``, ``test_ignored``, ``ties``, ``overlong`` pairs and so on. ``layout`` is how a model that
+    reads tokens read its rows, ``tree`` (prompts read once, no padding) or ``padded``, and ``padded_because`` why it
+    was not ``tree``; both are empty for other kinds."""
 
     path: Path
     metrics: dict[str, float]
     best_step: int
     seconds: float
     counts: dict[str, int]
+    layout: str = ""
+    padded_because: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -208,6 +219,8 @@ class TrainResult:
             "best_step": self.best_step,
             "seconds": self.seconds,
             "counts": self.counts,
+            "layout": self.layout,
+            "padded_because": self.padded_because,
         }
 
 

@@ -107,6 +107,10 @@ def test_a_model_is_trained_evaluated_compared_and_scored_with(place, capsys):
     found = run(
         capsys, "evaluate", folder, place / "pairs.jsonl.gz", "--cluster-by", "group", "--resamples", 50
     )
+    assert (
+        found["n"] == trained["evaluation"]["n"]
+    )  # the run's test pairs: the others' prompts were trained on
+    assert found["seen_left_out"] == 80 - found["n"]
     assert found["accuracy"]["value"] > 0.9
     assert found["cluster_by"] == "group"
     assert {part["key"] for part in found["slices"]} == {"script", "turns", "length", "strength"}
@@ -114,14 +118,15 @@ def test_a_model_is_trained_evaluated_compared_and_scored_with(place, capsys):
     mark = hash_file(place / "pairs.jsonl.gz")[:8]
     assert set(kept["evaluations"]) == {"test split", f"pairs.jsonl.gz {mark}"}
     (place / "other").mkdir()
-    other = write(place / "other" / "pairs.jsonl.gz", rows(20))
+    fresh = [row | {"prompt": f"Another {row['prompt']}"} for row in rows()]
+    other = write(place / "other" / "pairs.jsonl.gz", fresh)
     kept = json.loads(Path(run(capsys, "evaluate", folder, other)["evaluation_path"]).read_text())
     assert len(kept["evaluations"]) == 3  # other pairs in a file of the same name
 
-    compared = run(capsys, "compare", folder, "random", place / "pairs.jsonl.gz", "--resamples", 200)
+    compared = run(capsys, "compare", folder, "random", other, "--resamples", 200)
     assert compared["difference"]["low"] > 0
     assert compared["gate"]["promote"] is True
-    assert run(capsys, "compare", "random", folder, place / "pairs.jsonl.gz")["gate"]["promote"] is False
+    assert run(capsys, "compare", "random", folder, other)["gate"]["promote"] is False
 
     scored = run(capsys, "score", folder, place / "pairs.jsonl.gz", place / "scores.jsonl")
     assert scored["rows"] == 160
@@ -242,7 +247,7 @@ def test_files_that_a_run_reads_are_read_by_every_command(place, capsys):
     asked = (place / "pairs.jsonl.gz", "--key", "prompt=question", "--margin-scale", 10)
     found = run(capsys, "evaluate", place / "m", *asked)
     assert {part["value"] for part in found["slices"] if part["key"] == "strength"} == {"clear"}
-    assert run(capsys, "compare", place / "m", "random", *asked)["candidate"]["n"] == 80
+    assert run(capsys, "compare", place / "m", "random", *asked, "--seen")["candidate"]["n"] == 80
     said = complaint(capsys, "evaluate", place / "m", *asked[:-2])
     assert "margin 7 lies outside 0..1; set margin_scale (--margin-scale) to the largest one" in said
     assert "--margin-scale must be" in complaint(capsys, "evaluate", place / "m", *asked[:-1], 0)

@@ -42,6 +42,28 @@ def test_log_loss_brier_and_calibration_have_their_hand_computed_values():
     assert log_loss([2.0], [1.0], 2.0) == pytest.approx(log_loss([1.0], [1.0], 1.0))
     assert credit([1.0, 0.0, -1.0, -1.0], [1.0, 1.0, 0.0, 0.5]).tolist() == [1.0, 0.5, 1.0, 0.5]
     assert correlation([1, 2, 3], [2, 4, 6]) == pytest.approx(1.0)
+    assert correlation([1, 2, 2], [2, -1, 2]) == pytest.approx(4 / 9)
+    assert np.isnan(correlation([1, 2], [0, 0]))
+    assert np.isnan(correlation([1], [1]))
+
+
+def test_the_correlation_with_length_is_the_same_whichever_side_is_called_chosen():
+    rng = np.random.default_rng(0)
+    longer = rng.integers(80, 121, 400)
+    delta = 100.0 + rng.normal(size=400)
+    turned = rng.random(400) < 0.5
+    ways = []
+    for turn in (np.zeros(400, dtype=bool), turned):
+        texts = [
+            ("x" * int(n), "") if not other else ("", "x" * int(n))
+            for n, other in zip(longer, turn, strict=True)
+        ]
+        pairs = [pair(i, float(not turn[i]), *sides) for i, sides in enumerate(texts)]
+        ways.append(
+            evaluate(np.where(turn, -delta, delta), np.zeros(400), pairs, resamples=10).length_correlation
+        )
+    assert ways[0] == pytest.approx(ways[1], abs=1e-12)
+    assert ways[0] > 0.95  # every longer text scores a hundred more
 
 
 def test_the_temperature_recovers_the_scale_that_made_the_labels():

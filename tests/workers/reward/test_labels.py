@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from workers.reward import DataError, Vote, outcome_probabilities, pool_votes, vote_posterior
+from workers.reward import DataError, Vote, evaluate, outcome_probabilities, pool_votes, vote_posterior
 from workers.reward.calibration import fit_temperature
 from workers.reward.metrics import log_loss
 from workers.reward.predict import outcome_log_probabilities
@@ -24,6 +24,25 @@ def test_reliability_weighted_votes_have_their_hand_computed_shares():
     assert pool_votes([Vote("rejected"), Vote("chosen", 0.0)]) == (0.0, 0.0, 1.0)
     pooled = dataclasses.replace(PAIR, **label._asdict())  # what comes out is what a pair takes in
     assert pooled.tie_share == pytest.approx(0.25)
+
+
+def test_balanced_votes_are_a_tie_in_whatever_order_they_are_added():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        reliabilities = rng.uniform(0.5, 1.0, 4)
+        sides = [Vote(side, float(r)) for r in reliabilities for side in ("chosen", "rejected")]
+        votes = [sides[i] for i in rng.permutation(len(sides))]
+        assert vote_posterior(votes) == 0.5
+        label = pool_votes(votes)
+        pooled = dataclasses.replace(PAIR, **label._asdict())
+        assert pooled.p_chosen == label.p_chosen == 0.5
+        assert pooled.is_tie
+    off = dataclasses.replace(
+        PAIR, p_chosen=float(np.nextafter(0.5, 1.0))
+    )  # as a file or the app may have it
+    assert off.is_tie
+    assert evaluate([1.0], [0.0], [off]).ties == 1
+    assert not dataclasses.replace(PAIR, p_chosen=0.5 + 1e-8).is_tie
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from ..rewardbench import read_rewardbench, score_questions
 from ..rewardbench import rewardbench as benchmark
 from ..scorers import ScorerSpec, open_scorer, spec_to_dict
 from ..scorers.folder import open_written
+from ..seen import read_seen, unseen
 from ..tensorboard import TensorBoard
-from ..types import Callbacks, Pair, RewardScorer
+from ..types import Callbacks, Pair, RewardScorer, TrainResult
 from .console import comparison_text, evaluation_text, rewardbench_text
 from .settings import RunSettings, read_settings, read_spec
 
@@ -50,6 +51,8 @@ class Opened:
     scorer: Scorer
     folder: Path | None
     identity: str
+    # Keys of the prompts that it was trained on; None where its folder does not say.
+    seen: set[str] | None = field(default_factory=set)
 
 
 def _open(name: str, *, engine: str = "transformers") -> Opened:
@@ -59,7 +62,7 @@ def _open(name: str, *, engine: str = "transformers") -> Opened:
         if not (place / MODEL_CARD).is_file():
             raise ConfigError(f"{name} holds no {MODEL_CARD}: it is no folder that this library wrote")
         scorer = open_written(place) or open_reward_model(place, engine=engine)
-        return Opened(scorer, place, hash_file(place / MANIFEST))
+        return Opened(scorer, place, hash_file(place / MANIFEST), read_seen(place))
     if place.is_file():
         spec = read_spec(place)
     elif name in WORDS:
@@ -89,10 +92,54 @@ def _pairs(asked: argparse.Namespace) -> list[Pair]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The pairs to evaluate on, ``given`` at first, of which ``seen`` have prompts that a model was trained on;
+    ``untold`` names the folders that do not say which those are."""
+
+    pairs: list[Pair]
+    given: int
+    seen: int
+    untold: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "seen_pairs": self.seen,
+            "seen_left_out": self.given - len(self.pairs),
+            "seen_unknown": self.untold,
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{name} does not say which prompts it was trained on: pairs with these flatter it"
+            for name in self.untold
+        ]
+        of = f"{self.seen:,} of {self.given:,} pairs"
+        if self.given > len(self.pairs):
+            lines.append(f"{of} were left out: their prompts were trained on (--seen takes them in)")
+        elif self.seen:
+            lines.append(f"{of} have prompts that were trained on, which flatters the figures")
+        return "".join(f"\n\n{line}" for line in lines)
+
+
+def _held_out(pairs: list[Pair], opened: Sequence[Opened], *, with_seen: bool = False) -> HeldOut:
+    """Pairs without those whose prompts a model was trained on, or all of them. Raises ``DataError`` where none is
+    left."""
+    kept = unseen(pairs, [one.seen for one in opened])
+    if pairs and not kept and not with_seen:
+        raise DataError(
+            f"the prompts of all {len(pairs):,} pairs were trained on; --seen evaluates on them all the same"
+        )
+    untold = [one.folder.name for one in opened if one.folder is not None and one.seen is None]
+    return HeldOut(pairs if with_seen else kept, len(pairs), len(pairs) - len(kept), untold)
+
+
 def _data_name(asked: argparse.Namespace) -> str:
-    """What a report is kept under: each file's name and the start of its hash, and the split."""
+    """What a report is kept under: each file's name and the start of its hash, the split, and ``--seen``."""
     files = [f"{Path(path).name} {hash_file(Path(path))[:8]}" for path in asked.data]
-    return ", ".join([*files, *([asked.split] if asked.split else [])])
+    how = [asked.split] if asked.split else []
+    return ", ".join([*files, *how, *(["seen prompts too"] if asked.seen else [])])
 
 
 def _options(asked: argparse.Namespace) -> dict[str, Any]:
@@ -111,45 +158,56 @@ def train(asked: argparse.Namespace, told: Callbacks) -> Result:
     if not IS_FIRST:
         return Result("", values)
     counts = ", ".join(f"{name} {count:,}" for name, count in result.counts.items())
-    text = f"{settings.kind} in {settings.out} after {result.seconds:.1f} s ({counts})"
+    text = f"{settings.kind} in {settings.out} after {result.seconds:.1f} s ({counts}){_laid_out(result)}"
     held_out = [pair for pair in settings.pairs() if pair.split == "test"]
     if not held_out:
         return Result(text + "\n\nno test split: nothing was evaluated", values)
-    found = measure(_open(str(settings.out)).scorer, held_out, callbacks=told)
-    report = evaluate_measured(found, held_out)
+    opened = _open(str(settings.out))
+    test = _held_out(held_out, [opened], with_seen=all(p.prompt_key in (opened.seen or ()) for p in held_out))
+    found = measure(opened.scorer, test.pairs, callbacks=told)
+    report = evaluate_measured(found, test.pairs)
     kept = write_report(settings.out, "test split", report.as_dict())
-    values |= {"evaluation": report.as_dict(), "evaluation_path": str(kept)}
-    return Result(f"{text}\n\ntest split: {evaluation_text(report)}", values)
+    values |= {"evaluation": report.as_dict(), "evaluation_path": str(kept), **test.as_dict()}
+    return Result(f"{text}\n\ntest split: {evaluation_text(report)}{test}", values)
+
+
+def _laid_out(result: TrainResult) -> str:
+    """How rows were read, for people; nothing of a model that reads no tokens."""
+    if result.padded_because:
+        return f"\nrows were padded: {result.padded_because}"
+    return "\nrows were packed: each prompt was read once, without padding" if result.layout else ""
 
 
 def evaluate(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Evaluate; a model folder keeps the report beside it."""
     options = _options(asked)
     opened = _open(asked.model)
-    pairs = _pairs(asked)
-    found = measure(opened.scorer, pairs, callbacks=told)
-    report = evaluate_measured(found, pairs, **options)
+    test = _held_out(_pairs(asked), [opened], with_seen=asked.seen)
+    found = measure(opened.scorer, test.pairs, callbacks=told)
+    report = evaluate_measured(found, test.pairs, **options)
     values: dict[str, Any] = {
         "kind": opened.scorer.kind,
         "responses": found.responses,
         "truncated": found.truncated,
+        **test.as_dict(),
         **report.as_dict(),
     }
     if opened.folder is not None:
         values["evaluation_path"] = str(write_report(opened.folder, _data_name(asked), report.as_dict()))
     cut = f"\n\n{found.truncated:,} of {found.responses:,} responses were cut" if found.truncated else ""
-    return Result(evaluation_text(report) + cut, values)
+    return Result(f"{evaluation_text(report)}{cut}{test}", values)
 
 
 def compare(asked: argparse.Namespace, told: Callbacks) -> Result:
     """Compare two scorers on the same pairs, and say what the gate would."""
     options = _options(asked)
     opened = [_open(name) for name in (asked.candidate, asked.champion)]
-    pairs = _pairs(asked)
-    ours, theirs = (measure(one.scorer, pairs, callbacks=told) for one in opened)
-    found = compare_measured(ours, theirs, pairs, **options)
+    test = _held_out(_pairs(asked), opened, with_seen=asked.seen)
+    ours, theirs = (measure(one.scorer, test.pairs, callbacks=told) for one in opened)
+    found = compare_measured(ours, theirs, test.pairs, **options)
     verdict = gate(found)
-    return Result(comparison_text(found, verdict), {**found.as_dict(), "gate": verdict.as_dict()})
+    values = {**test.as_dict(), **found.as_dict(), "gate": verdict.as_dict()}
+    return Result(f"{comparison_text(found, verdict)}{test}", values)
 
 
 def score(asked: argparse.Namespace, told: Callbacks) -> Result:

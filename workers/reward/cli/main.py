@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,9 @@ def _pairs(made: argparse.ArgumentParser) -> None:
     """Labeled pairs, and how they are resampled."""
     made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
     _layout(made)
+    made.add_argument(
+        "--seen", action="store_true", help="with the pairs whose prompts a model was trained on"
+    )
     made.add_argument("--split", choices=["train", "validation", "test"], help="only rows of this split")
     made.add_argument("--cluster-by", choices=["prompt", "group"], default="prompt", help="what is resampled")
     made.add_argument("--resamples", type=int, default=2000, help="draws of the bootstrap (2000)")
@@ -93,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. An interrupt ends it between two units of work."""
     asked = _parser().parse_args(arguments)
     told = Progress(quiet=asked.quiet)
+    if asked.quiet:
+        _hide_bars()
     before = signal.signal(signal.SIGINT, lambda *_: told.stop())
     try:
         result = asked.run(asked, told)
@@ -108,6 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if commands.IS_FIRST:
         _print(result, as_json=asked.json)
     return 0
+
+
+def _hide_bars() -> None:
+    """No progress bars of transformers and its hub either. Neither is imported for it: both look at the environment
+    when a command first needs them."""
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()
 
 
 def _complain(told: Progress, text: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """One training run. Without ``split`` every row's own ``split`` holds."""
+    """One training run. Without ``split`` every row's own ``split`` holds; else all files are split together."""
 
     kind: str
     out: Path
@@ -38,16 +39,13 @@ class RunSettings:
     def pairs(self) -> Iterator[Pair]:
         """All pairs with their split; raises ``DataError``."""
         scale = float(getattr(self.config, "margin_scale", 1.0) or 1.0)
-        for part in self.data:
-            found = read_pairs(part.path, keys=part.keys, margin_scale=scale)
-            if self.split is not None:
-                found = split_pairs(
-                    found,
-                    validation=self.split["validation"],
-                    test=self.split["test"],
-                    seed=int(self.split["seed"]),
-                )
-            yield from found
+        found = itertools.chain.from_iterable(
+            read_pairs(part.path, keys=part.keys, margin_scale=scale) for part in self.data
+        )
+        if self.split is None:
+            return found
+        shares = {name: self.split[name] for name in ("validation", "test")}
+        return split_pairs(found, **shares, seed=int(self.split["seed"]))
 
 
 class Document:

@@ -12,8 +12,9 @@ from ..config import EmbeddingConfig, config_to_dict
 from ..folder import atomic_folder
 from ..linear import calibrated, choose_regularisation, fit_heads, gather
 from ..metrics import decided_accuracy
+from ..seen import prompts_of, write_seen
 from ..starter.solver import Design, Index
-from ..transformer.template import Encoded
+from ..transformer.packed import layout_of
 from ..types import Callbacks, FloatArray, Pair, TrainResult
 from .cache import EmbeddingCache
 from .embed import find_backbone
@@ -61,7 +62,7 @@ def train_embedding(
     rng = np.random.default_rng(config.seed)
     backbone = find_backbone(config, known)
     rows, data = gather(known, config, lambda pair, text: backbone.read(pair.messages, text))
-    data.counts["overlong"] = _overlong(rows, data.training.a, data.training.b)
+    data.count_overlong([row.truncated for row in rows])
     cache = EmbeddingCache(cache_dir, backbone.space)
     states = backbone.states(rows, cache, callbacks=told)  # (U, H)
     cache.shrink()
@@ -92,10 +93,7 @@ def train_embedding(
     }
     with atomic_folder(out) as folder:
         model.write(folder)
+        write_seen(folder, prompts_of(known), base=config.base)
     told.metric(len(config.regularisation), metrics)
-    return TrainResult(out, metrics, 0, time.monotonic() - started, data.counts)
-
-
-def _overlong(rows: list[Encoded], a: Index, b: Index) -> int:
-    cut = np.array([row.truncated for row in rows], dtype=np.bool_)
-    return int((cut[a] | cut[b]).sum())
+    read = {"layout": layout_of(backbone.model), "padded_because": backbone.padded_because}
+    return TrainResult(out, metrics, 0, time.monotonic() - started, data.counts, **read)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..calibration import calibrate
 from ..measure import measure
+from ..seen import prompts_of
 from ..types import Callbacks, Pair, TrainResult
 from .folder import open_scorer, write_scorer
 from .spec import ScorerSpec
@@ -59,5 +60,6 @@ def fit_scorer(
     if isinstance(scorer, VerdictScorer):
         counts |= {name: scorer.counts.get(name, 0) for name in ("verdicts", "unparsed")}
         facts = {"verdicts_sha256": scorer.digest}
-    write_scorer(spec, out, scorer=scorer, metrics=metrics, counts=counts, facts=facts)
+    seen = prompts_of(validation)
+    write_scorer(spec, out, scorer=scorer, metrics=metrics, counts=counts, facts=facts, prompts=seen)
     return TrainResult(out, metrics, 0, time.monotonic() - started, counts)

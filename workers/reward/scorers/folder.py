@@ -5,7 +5,7 @@ The folder holds no weights: its card names where they lie and the hash of what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..folder import (
     verify,
     write_json,
 )
+from ..seen import write_seen
 from ..types import PairScorer, RewardScorer
 from . import baselines
 from .spec import SCORER_KINDS, ScorerSpec, spec_from_dict, spec_to_dict
@@ -73,10 +74,11 @@ def write_scorer(
     metrics: Mapping[str, float] | None = None,
     counts: Mapping[str, int] | None = None,
     facts: Mapping[str, str] | None = None,
+    prompts: Iterable[str] = (),
 ) -> Scorer:
     """Write a scorer's folder, whole or not at all, once the scorer has been opened (here, or as ``scorer``).
 
-    ``facts`` are further entries of its card.
+    ``facts`` are further entries of its card, ``prompts`` keys of those that its temperature was fitted on.
     """
     opened = scorer or open_scorer(spec)
     card = {
@@ -92,6 +94,7 @@ def write_scorer(
     }
     with atomic_folder(Path(out)) as folder:
         write_json(folder / MODEL_CARD, card)
+        write_seen(folder, prompts, base=spec.model)
     return opened
 
 

@@ -12,6 +12,7 @@ from ..config import StarterConfig, config_to_dict
 from ..folder import atomic_folder
 from ..linear import Dataset, calibrated, check, choose_regularisation, fit_heads, gather
 from ..metrics import decided_accuracy
+from ..seen import prompts_of, write_seen
 from ..types import Callbacks, Pair, TrainResult
 from .features import FeatureSpec, featurise
 from .model import StarterModel
@@ -19,10 +20,9 @@ from .solver import compress
 
 
 def collect(pairs: Iterable[Pair], config: StarterConfig) -> tuple[list[str], Dataset]:
-    """Distinct texts, and the pairs over them; ``overlong`` counts pairs with a text that is cut. See ``gather``."""
-    known = list(pairs)
-    texts, data = gather(known, config, lambda _pair, text: text)
-    data.counts["overlong"] = sum(max(len(p.chosen), len(p.rejected)) > config.max_chars for p in known)
+    """Distinct texts, and the pairs over them, with those counted whose text is cut. See ``gather``."""
+    texts, data = gather(pairs, config, lambda _pair, text: text)
+    data.count_overlong([len(text) > config.max_chars for text in texts])
     return texts, data
 
 
@@ -32,7 +32,8 @@ def train_starter(
     """Train and write the model folder. Deterministic for a seed. Raises ``DataError`` or ``Stopped``."""
     started, told = time.monotonic(), callbacks or Callbacks()
     rng = np.random.default_rng(config.seed)
-    texts, data = collect(pairs, config)
+    known = list(pairs)
+    texts, data = collect(known, config)
     spec = FeatureSpec(hash_bits=config.hash_bits, max_chars=config.max_chars)
     told.progress(0, 1, "features")
     features = featurise(texts, spec)
@@ -60,5 +61,6 @@ def train_starter(
     }
     with atomic_folder(out_dir) as folder:
         model.write(folder)
+        write_seen(folder, prompts_of(known))
     told.metric(len(config.regularisation), metrics)
     return TrainResult(out_dir, metrics, 0, time.monotonic() - started, data.counts)

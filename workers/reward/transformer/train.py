@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..draws import pair_draws
 from ..errors import ConfigError, CorruptModelError, DataError
 from ..folder import FORMAT, MODEL_CARD, atomic_folder, read_json, remove_leftovers, verify, write_json
 from ..metrics import rated_accuracy
+from ..seen import write_seen
 from ..types import Callbacks, Pair, Quiet, TrainResult
 from .adapters import Adapter, merge_adapters, read_adapter
 from .batches import EncodedPair, encode_pairs
@@ -45,11 +46,12 @@ RUN = "run.json"
 
 @dataclass(slots=True)
 class Splits:
-    """Pairs by split; test pairs and pairs of weight 0 are only counted."""
+    """Pairs by split; test pairs and pairs of weight 0 are only counted. ``prompts``: keys of all but test pairs'."""
 
     train: list[Pair]
     validation: list[Pair]
     counts: dict[str, int]
+    prompts: set[str] = field(default_factory=set)
 
 
 def sort_pairs(pairs: Iterable[Pair]) -> Splits:
@@ -58,7 +60,9 @@ def sort_pairs(pairs: Iterable[Pair]) -> Splits:
     for pair in pairs:
         if pair.split == "test":
             found.counts["test_ignored"] += 1
-        elif pair.chosen == pair.rejected:
+            continue
+        found.prompts.add(pair.prompt_key)
+        if pair.chosen == pair.rejected:
             found.counts["equal_texts"] += 1
         elif pair.weight > 0:
             found.counts["ties"] += pair.is_tie
@@ -235,7 +239,7 @@ def _finish(run: Prepared, splits: Splits, out: Path) -> dict[str, float]:
         measured = measured or _final_figures(loop, groups)
         card = _card(loop, run.encoder, *measured, splits.counts) | {"padded_because": run.padded_because}
         heads = {"aspects": objective.aspects, "heads": objective.heads}
-        write_model(out, model, run.tokenizer, card, **heads, adapter=adapter)
+        write_model(out, model, run.tokenizer, card, **heads, adapter=adapter, prompts=splits.prompts)
         shutil.rmtree(loop.work, ignore_errors=True)
         loop.told.metric(loop.progress.step, measured[1])
     assert measured is not None
@@ -319,9 +323,10 @@ def write_model(
     aspects: nn.Linear | None = None,
     heads: nn.Linear | None = None,
     adapter: Adapter | None = None,
+    prompts: Iterable[str] = (),
 ) -> None:
-    """A plain Hugging Face folder plus card, manifest and, in folders of their own, aspects, an ensemble's heads and
-    an adapter (the model is then the merged one).
+    """A plain Hugging Face folder plus card, manifest, hashes of the ``prompts`` (their keys) that were trained on and,
+    in folders of their own, aspects, an ensemble's heads and an adapter (the model is then the merged one).
 
     ``problem_type`` = regression tells pipelines and vLLM that the one logit is the score itself, not
     something to put through a sigmoid.
@@ -331,6 +336,7 @@ def write_model(
         model.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
         write_json(folder / MODEL_CARD, card)
+        write_seen(folder, prompts, base=card["base"])
         if aspects is not None:
             save_aspects(folder, aspects)
         if heads is not None:
