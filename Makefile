@@ -73,8 +73,8 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 	$(BIN)/python manage.py makemessages
 	$(BIN)/python manage.py compilemessages --ignore '.venv*' --ignore var
 
-bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes
-	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick)
+bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes; DEVICE=cuda
+	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick) $(if $(DEVICE),--device $(DEVICE))
 
 bench-accuracy: $(VENV)/.dev   ## accuracy on unseen prompts beside TRL, longest-wins and chance; QUICK=1 for two minutes
 	$(BIN)/python -m benchmarks.reward_accuracy $(if $(QUICK),--quick)

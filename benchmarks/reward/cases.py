@@ -1,4 +1,4 @@
-"""What is trained on and scored: three kinds of data, one tokenizer, two sizes of model. Same token ids for all."""
+"""What is trained on and scored: three kinds of data, one tokenizer, sizes of a model. Same token ids for all."""
 
 from __future__ import annotations
 
@@ -7,20 +7,50 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workers.reward import Message, Pair, TransformerConfig, train
 from workers.reward.transformer.template import ConversationEncoder
 from workers.reward.transformer.tiny import distinct_texts, train_tokenizer
+
+from .machines import Machine
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MAX_LENGTH = 2048
 # How many times as long as the longer answer a prompt is that counts as long.
 LONG_PROMPT = 2
 VOCABULARY = 8192
-# Layers, width, heads, inner width; parameters of the linear layers are what the name says.
-SIZES = {"4M": (4, 256, 4, 1024), "34M": (8, 512, 8, 2048)}
 CASES = ("arguments", "multi-turn", "ranked")
+
+
+class Size(NamedTuple):
+    """Of a Qwen2; ``vocabulary`` is that of its embeddings, at least the tokenizer's."""
+
+    layers: int
+    width: int
+    heads: int
+    key_heads: int
+    inner: int
+    vocabulary: int = 0
+
+    @property
+    def last_layer(self) -> int:
+        """Parameters of the last layer's matrices but those of keys and values."""
+        return 2 * self.width**2 + 3 * self.width * self.inner
+
+    @property
+    def matrices(self) -> int:
+        """Parameters of the layers' matrices."""
+        keys_and_values = 2 * self.width * (self.width // self.heads) * self.key_heads
+        return self.layers * (self.last_layer + keys_and_values)
+
+
+# 4M and 34M: parameters of the linear layers; 0.5B: a Qwen2-0.5B (494M with embeddings, 358M without).
+SIZES = {
+    "4M": Size(4, 256, 4, 4, 1024),
+    "34M": Size(8, 512, 8, 8, 2048),
+    "0.5B": Size(24, 896, 14, 2, 4864, vocabulary=151_936),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +143,32 @@ def pairs_of(case: str, seed: int, most: int = 1000) -> list[Pair]:
     return taken
 
 
-def base_config(base: Path, **options: Any) -> TransformerConfig:
+def base_config(base: Path, machine: Machine, **options: Any) -> TransformerConfig:
     """Settings that ours and the rival share where both have them."""
-    return TransformerConfig(base=str(base), max_length=MAX_LENGTH, learning_rate=1e-4, device="cpu", dropout=0.0,
-                             centering=0.0, weight_decay=0.0, margin_scale=0.0, log_every=1, **options)  # fmt: skip
+    return TransformerConfig(
+        base=str(base), max_length=MAX_LENGTH, learning_rate=1e-4, device=machine.device, dtype=machine.dtype,
+        dropout=0.0, centering=0.0, weight_decay=0.0, margin_scale=0.0, log_every=1, **options,
+    )  # fmt: skip
 
 
-def prepare(folder: Path, size: str) -> Prepared:
+def prepare(folder: Path, name: str, machine: Machine) -> Prepared:
     """Write the untrained model and the reward model of one size."""
     import torch
     from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
-    found = Prepared(folder / f"{size}-base", folder / f"{size}-model")
+    found = Prepared(folder / f"{name}-base", folder / f"{name}-model")
     sample = [*arguments()[:1500], *ranked(), *multi_turn()]
     tokenizer = train_tokenizer(distinct_texts(sample), VOCABULARY, encoder=False)
-    layers, width, heads, inner = SIZES[size]
+    size = SIZES[name]
     torch.manual_seed(0)
     model = Qwen2ForSequenceClassification(
         Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            num_key_value_heads=heads,
-            intermediate_size=inner,
+            vocab_size=max(size.vocabulary, len(tokenizer)),
+            hidden_size=size.width,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            num_key_value_heads=size.key_heads,
+            intermediate_size=size.inner,
             max_position_embeddings=MAX_LENGTH,
             num_labels=1,
             pad_token_id=tokenizer.pad_token_id,
@@ -144,9 +176,10 @@ def prepare(folder: Path, size: str) -> Prepared:
             bos_token_id=None,
         )
     )
-    model.save_pretrained(found.base)
+    model.to(getattr(torch, machine.dtype)).save_pretrained(found.base)
     tokenizer.save_pretrained(found.base)
-    train("transformer", arguments()[:8], base_config(found.base, max_steps=1), found.model)
+    train("transformer", arguments()[:8], base_config(found.base, machine, max_steps=1), found.model)
+    machine.meter().release()
     return found
 
 

@@ -1,65 +1,59 @@
 """Measurements of one method in a process of its own, so that peak memory is this method's alone.
 
 Usage: python -m benchmarks.reward.measure. Reads lines of JSON, what to measure, and answers each with one: units
-(pairs or responses) a second, tokens computed a second where known, and peak memory above the model in MiB. While it
-waits for the next line, another method has the machine.
+(pairs or responses) a second, tokens computed a second, and peak memory in MiB (on a CPU above the model, on a GPU with
+it). Where the memory does not do, the rate is 0. While it waits for the next line, another method has the machine.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import json
 import os
 import random
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from workers.reward import Callbacks, Item, Stopped, open_reward_model, train
+from workers.reward.transformer.packed import layout_of
+from workers.reward.transformer.plan import plan_rows
 
 from .cases import MAX_LENGTH, base_config, encoder_of, pairs_of
+from .machines import MACHINES, HostMeter, Machine
 
-WARM_UP_STEPS = 1
 LEAST_STEPS = 3
 # Trainers that group by length do so within this many batches (transformers' own number).
 MEGABATCH = 50
 
 
-def memory_mib(name: str) -> float:
-    """VmRSS (now) or VmHWM (peak) of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"this kernel does not tell {name}")
-
-
 @dataclass
 class Clock:
-    """Units finished and seconds since the warm-up; tells when the time is over."""
+    """Units finished and seconds since ``warm_up`` steps were done; tells when the time is over."""
 
     seconds: float
+    meter: HostMeter
+    warm_up: int = 1
     units: float = 0.0
     tokens: float = 0.0
     steps: int = 0
     began: float = 0.0
     ended: float = 0.0
-    before: float = field(default=0.0)
 
     def start(self) -> None:
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed is given back, and not counted as there before
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        self.before = memory_mib("VmRSS")
+        self.meter.start()
         self.began = time.perf_counter()
 
     def step(self, units: float, tokens: float = 0.0) -> None:
+        self.meter.wait()
         self.steps += 1
-        if self.steps <= WARM_UP_STEPS:
+        if self.steps <= self.warm_up:
             self.began = time.perf_counter()
             return
         self.units, self.tokens = self.units + units, self.tokens + tokens
@@ -67,24 +61,27 @@ class Clock:
 
     @property
     def is_over(self) -> bool:
-        enough = self.steps >= WARM_UP_STEPS + LEAST_STEPS
+        enough = self.steps >= self.warm_up + LEAST_STEPS
         return enough and time.perf_counter() - self.began > self.seconds
 
+    @property
+    def spent(self) -> float:
+        return self.ended - self.began
+
     def result(self) -> dict[str, float]:
-        spent = self.ended - self.began
         return {
-            "rate": self.units / spent,
-            "tokens": self.tokens / spent,
-            "step": self.units / max(1, self.steps - WARM_UP_STEPS),
-            "memory": memory_mib("VmHWM") - self.before,
+            "rate": self.units / self.spent,
+            "tokens": self.tokens / self.spent,
+            "step": self.units / max(1, self.steps - self.warm_up),
+            "memory": self.meter.peak(),
         }
 
 
 def ours_training(
-    case: str, base: Path, seed: int, seconds: float, budget: int, accumulate: int
+    machine: Machine, case: str, base: Path, seed: int, seconds: float, budget: int, accumulate: int
 ) -> dict[str, float]:
     """The library's own ``train``, stopped when the time is over."""
-    clock = Clock(seconds)
+    clock = Clock(seconds, machine.meter(), machine.warm_up)
 
     class Watch(Callbacks):
         def metric(self, step: int, values: dict[str, float]) -> None:
@@ -92,13 +89,14 @@ def ours_training(
                 clock.step(values["pairs"], values["tokens"])
 
         def should_stop(self) -> bool:
-            if not clock.before:
+            if not clock.began:
                 clock.start()
             return clock.is_over
 
     pairs = pairs_of(case, seed)
     config = base_config(
         base,
+        machine,
         batch_tokens=budget,
         accumulate=accumulate,
         epochs=20,
@@ -111,7 +109,7 @@ def ours_training(
 
 
 def trl_training(
-    case: str, base: Path, seed: int, seconds: float, batch: int, step: int, best: bool
+    machine: Machine, case: str, base: Path, seed: int, seconds: float, batch: int, step: int, best: bool
 ) -> dict[str, float]:
     """TRL's RewardTrainer on the same token ids with about ``step`` pairs in a step, as it comes or at its best:
     grouped by length, no checkpointing.
@@ -134,7 +132,7 @@ def trl_training(
         )
     if best:
         rows = in_batches_by_length(rows, batch, seed)
-    clock = Clock(seconds)
+    clock = Clock(seconds, machine.meter(), machine.warm_up)
     computed = []
 
     class Counting(DataCollatorForPreference):
@@ -153,9 +151,10 @@ def trl_training(
             clock.step(pairs, sum(computed) / len(computed) * args.gradient_accumulation_steps)
             control.should_training_stop = clock.is_over
 
-    options: dict[str, Any] = (
-        {"train_sampling_strategy": "sequential", "gradient_checkpointing": False} if best else {}
-    )
+    options: dict[str, Any] = {**machine.trl}
+    if best:
+        options |= {"train_sampling_strategy": "sequential", "gradient_checkpointing": False}
+        options |= machine.trl_best
     with tempfile.TemporaryDirectory() as folder:
         config = RewardConfig(
             output_dir=folder,
@@ -163,8 +162,6 @@ def trl_training(
             gradient_accumulation_steps=max(1, round(step / batch)),
             max_steps=1_000_000,
             learning_rate=1e-4,
-            bf16=False,
-            use_cpu=True,
             report_to=[],
             save_strategy="no",
             disable_tqdm=True,
@@ -174,7 +171,9 @@ def trl_training(
             **options,
         )
         RewardTrainer(
-            model=AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1),
+            model=AutoModelForSequenceClassification.from_pretrained(
+                str(base), num_labels=1, dtype=getattr(torch, machine.dtype)
+            ),
             args=config,
             train_dataset=Dataset.from_list(rows),
             processing_class=encoder.tokenizer,
@@ -204,32 +203,45 @@ def items_of(case: str, seed: int, most: int = 2000) -> list[Item]:
     return [Item(str(i), messages, text) for i, (messages, text) in enumerate(list(texts)[:most])]
 
 
-def ours_scoring(case: str, model: Path, seed: int, seconds: float) -> dict[str, float]:
+def ours_scoring(machine: Machine, case: str, model: Path, seed: int, seconds: float) -> dict[str, float]:
     """``score`` of the opened model, on as many items as fit the time."""
     scorer, items = open_reward_model(model), items_of(case, seed)
-    scorer.score(items[:20])
-    clock = Clock(seconds)
+    scorer.score(items[: machine.warm_up_ours])
+    clock = Clock(seconds, machine.meter())
     clock.start()
     clock.step(0)
     size, at = 64, 0
+    parts: list[list[Item]] = []
     while not clock.is_over and at < len(items):
-        part = items[at : at + size]
-        scorer.score(part)
-        clock.step(len(part))
+        parts.append(items[at : at + size])
+        scorer.score(parts[-1])
+        clock.step(len(parts[-1]))
         at, size = at + size, size * 2
-    return clock.result()
+    found = clock.result()
+    return found | {"tokens": sum(planned_tokens(scorer, part) for part in parts) / clock.spent}
 
 
-def pipeline_scoring(case: str, model: Path, seed: int, seconds: float, batch: int) -> dict[str, float]:
+def planned_tokens(scorer: Any, items: Sequence[Item]) -> int:
+    """Tokens that our scorer computes for items given to it in one call."""
+    rows = dict.fromkeys(scorer.encoder.encode(item.messages, item.response) for item in items)
+    return plan_rows([*rows], scorer.budget, layout_of(scorer.model)).computed
+
+
+def pipeline_scoring(
+    machine: Machine, case: str, model: Path, seed: int, seconds: float, batch: int
+) -> dict[str, float]:
     """transformers' text-classification pipeline on the same rendered texts."""
     from transformers import pipeline
 
     encoder = encoder_of(model)
     texts = ["".join(encoder.render(item.messages, item.response)) for item in items_of(case, seed)]
-    classify = pipeline("text-classification", model=str(model), tokenizer=encoder.tokenizer, device="cpu")
+    classify = pipeline(
+        "text-classification", model=str(model), tokenizer=encoder.tokenizer, device=machine.device,
+        dtype=getattr(torch, machine.dtype),
+    )  # fmt: skip
     options: dict[str, Any] = {"function_to_apply": "none", "truncation": True, "max_length": MAX_LENGTH}
-    classify(texts[:4], batch_size=batch, **options)
-    clock = Clock(seconds)
+    classify(texts[: machine.warm_up_pipeline], batch_size=batch, **options)
+    clock = Clock(seconds, machine.meter())
     clock.start()
     clock.step(0)
     size, at = 64, 0
@@ -238,7 +250,15 @@ def pipeline_scoring(case: str, model: Path, seed: int, seconds: float, batch: i
         classify(part, batch_size=batch, **options)
         clock.step(len(part))
         at += size
-    return clock.result()
+    found = clock.result()
+    read = encoder.tokenizer(texts[:at], truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    return found | {"tokens": padded_tokens([len(ids) for ids in read], batch) / clock.spent}
+
+
+def padded_tokens(lengths: Sequence[int], batch: int) -> int:
+    """Tokens of rows of these lengths in padded batches, in the order given."""
+    parts = [lengths[at : at + batch] for at in range(0, len(lengths), batch)]
+    return sum(len(part) * max(part) for part in parts)
 
 
 METHODS = {
@@ -254,11 +274,16 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     for line in sys.stdin:
         wanted = json.loads(line)
-        method = METHODS[wanted.pop("method")]
+        method, machine = METHODS[wanted.pop("method")], MACHINES[wanted.pop("device")]
         for name in ("base", "model"):
             if name in wanted:
                 wanted[name] = Path(wanted[name])
-        print(json.dumps(method(**wanted)), file=answers, flush=True)
+        try:
+            found = method(machine, **wanted)
+        except torch.OutOfMemoryError:
+            found = dict.fromkeys(("rate", "tokens", "step", "memory"), 0.0)
+        machine.meter().release()
+        print(json.dumps(found), file=answers, flush=True)
 
 
 if __name__ == "__main__":
