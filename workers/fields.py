@@ -29,6 +29,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ModelKind.DPO: ("model", "reference", "beta", "reduction"),
     ModelKind.PERPLEXITY: ("model",),
     ModelKind.PAIR: ("model", "architecture", "template"),
+    ModelKind.GENERATIVE: ("judge",),
     ModelKind.LONGEST: (),
     ModelKind.RANDOM: ("seed",),
 }

@@ -9,6 +9,7 @@ from django.utils.text import format_lazy
 from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models import Project
 from workers.fields import (
     ADVANCED,
     DEFAULTS,
@@ -24,6 +25,7 @@ from workers.models import ModelKind
 from workers.reward.config import LONGEST_NAME, LONGEST_TEMPLATE
 from workers.reward.errors import ConfigError
 from workers.reward.scorers import settings_from_dict
+from workers.selectors.judged import judge_choices, judge_settings
 
 
 class KindForm(forms.Form):
@@ -236,10 +238,20 @@ class KindForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("With {prompt}, {first} and {second}, in this order."),
     )
+    judge = forms.ChoiceField(
+        label=_("Judge"),
+        required=False,
+        help_text=_(
+            "A version that has given verdicts. They are held against people's votes on the validation and held-out "
+            "pairs; pairs that it did not judge count in no figure. It can be no champion: it has no score for one "
+            "response."
+        ),
+    )
     seed = number("seed", label=_("Seed"))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["judge"].choices = judge_choices(project) if project else []  # type: ignore[attr-defined]
         for name in SETTINGS:
             default, field = shared_default(name), self.fields[name]
             if isinstance(field, forms.ChoiceField):
@@ -269,9 +281,10 @@ class KindForm(forms.Form):
     def config(self) -> dict[str, Any]:
         """The chosen kind's settings that were filled in or ticked: what the library reads."""
         given = {name: self.cleaned_data.get(name) for name in NAMES[self.cleaned_data["kind"]]}
-        return {
+        found = {
             name: value for name, value in given.items() if value not in (None, "", []) and value is not False
         }
+        return found | (judge_settings(found["judge"]) if "judge" in found else {})
 
     @property
     def is_advanced_open(self) -> bool:

@@ -1,13 +1,18 @@
-"""What judges think of comparisons, for the order of the queue: read verdicts alone, both orders averaged."""
+"""What judges think of comparisons, for the order of the queue: read verdicts alone, both orders averaged; and the
+judges that a model's settings may name."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
 
 from judging.engines.base import swap_average, vote_share
-from judging.models import EngineKind, Verdict
+from judging.models import EngineKind, JudgeVersion, Verdict
 from judging.parsing import READ_STATUSES
+from judging.selectors.judges import speaking_versions
+from labeling.models import Project
 
 _WINS = {"a": 1.0, "tie": 0.5, "b": 0.0}
 Answer = tuple[float | None, str]  # (P(a better) or None, outcome)
@@ -46,3 +51,32 @@ def judge_probabilities(comparison_ids: Iterable[int]) -> dict[int, float]:
     for (comparison, _judge), (_number, answers) in newest.items():
         by_comparison[comparison].append(judge_probability(answers))
     return {pk: sum(values) / len(values) for pk, values in by_comparison.items()}
+
+
+def judge_version_of(project_id: int, config: Mapping[str, Any]) -> JudgeVersion | None:
+    """The version that `judge` (its uid) and `version` (its number; the newest without one) name; None where this
+    project has none such."""
+    try:
+        uid = UUID(str(config.get("judge") or ""))
+    except ValueError:
+        return None
+    versions = JudgeVersion.objects.filter(judge__uid=uid, judge__project_id=project_id)
+    if number := config.get("version"):
+        versions = versions.filter(number=number)
+    return versions.select_related("judge").order_by("-number").first()
+
+
+def judge_choices(project: Project) -> list[tuple[str, str]]:
+    """The versions that a form offers: (value, name). One query."""
+    return [(judge_choice(version), str(version)) for version in speaking_versions(project)]
+
+
+def judge_choice(version: JudgeVersion) -> str:
+    """How a form says a version; `judge_settings` turns it into settings."""
+    return f"{version.judge.uid}/{version.number}"
+
+
+def judge_settings(choice: str) -> dict[str, Any]:
+    """The settings `judge` and `version` of what a form has checked."""
+    uid, _sign, number = choice.partition("/")
+    return {"judge": uid, "version": int(number)}

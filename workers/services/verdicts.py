@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -21,6 +20,7 @@ from webapp.jobs.messages import message
 from workers.errors import BadTrainingConfig
 from workers.models import ModelKind, RewardModel
 from workers.reward.types import Pair
+from workers.selectors.judged import judge_version_of
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,6 @@ def _oriented(pair: Pair, a: str, b: str, outcomes: Sequence[str]) -> list[str |
         "b": "rejected" if a_first else "chosen",
     }
     return [words[outcome] for outcome in outcomes]
-
-
-def judge_version_of(project_id: int, config: Mapping[str, Any]) -> JudgeVersion | None:
-    """The version that `judge` (its uid) and `version` (its number; the newest without one) name; None where this
-    project has none such."""
-    try:
-        uid = UUID(str(config.get("judge") or ""))
-    except ValueError:
-        return None
-    versions = JudgeVersion.objects.filter(judge__uid=uid, judge__project_id=project_id)
-    if number := config.get("version"):
-        versions = versions.filter(number=number)
-    return versions.select_related("judge").order_by("-number").first()
 
 
 def judge_named(project: Project, config: Mapping[str, Any]) -> JudgeVersion:

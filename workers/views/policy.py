@@ -17,6 +17,7 @@ from labeling.pages import project_context
 from webapp.users.models import User
 from workers.forms import PolicyForm
 from workers.models import RetrainPolicy, RunTrigger
+from workers.selectors.judged import judge_choice, judge_version_of
 from workers.selectors.policies import new_labels, next_due
 from workers.selectors.runs import runs
 from workers.services.policies import policy_save
@@ -25,8 +26,10 @@ from workers.services.policies import policy_save
 def _initial(saved: RetrainPolicy | None) -> dict[str, Any]:
     if saved is None:
         return {"every_n_labels": 100}
+    judge = judge_version_of(saved.project_id, saved.config) if saved.config.get("judge") else None
     return {
         **saved.config,
+        "judge": judge_choice(judge) if judge else "",
         "is_enabled": saved.is_enabled,
         "every_n_labels": saved.every_n_labels,
         "cron": saved.cron,
@@ -39,7 +42,7 @@ def _initial(saved: RetrainPolicy | None) -> dict[str, Any]:
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.MANAGE)
     saved = RetrainPolicy.objects.filter(project=project).first()
-    form = PolicyForm(request.POST or None, initial=_initial(saved))
+    form = PolicyForm(request.POST or None, initial=_initial(saved), project=project)
     if request.method == "POST" and form.is_valid():
         try:
             policy_save(

@@ -75,7 +75,7 @@ def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
     if posted and text.is_valid():
         try:
             reading = _reading(request, project, text)
-            reader = Reader(model=model) if model else _settings_sent(request)
+            reader = Reader(model=model) if model else _settings_sent(request, project)
             job = preview_start(project=project, reader=reader, reading=reading, created_by=person(request))
         except (BadTrainingConfig, PreviewsBusy) as error:
             told = {"problems": [str(error)]}
@@ -97,9 +97,9 @@ def preview_new(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, template, context | told)
 
 
-def _settings_sent(request: HttpRequest) -> Reader:
+def _settings_sent(request: HttpRequest, project: Project) -> Reader:
     """The settings of a training, from its form. Raises BadTrainingConfig with what is wrong with each field."""
-    form = KindForm(request.POST)
+    form = KindForm(request.POST, project=project)
     if not form.is_valid():
         fields = [
             f"{form[name].label}: {said[0]}" for name, said in form.errors.items() if name in form.fields

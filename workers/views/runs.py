@@ -28,7 +28,7 @@ from workers.services.training import MIN_SETTLED, training_start
 @require_http_methods(["GET", "POST"])
 def run_new(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.MANAGE)
-    form = KindForm(request.POST or None)
+    form = KindForm(request.POST or None, project=project)
     if request.method == "POST" and form.is_valid():
         try:
             run = training_start(

@@ -380,3 +380,42 @@ def test_over_rest_a_judge_is_named_by_uid_and_version(judged: Judged, client) -
     answer = client.post(url, {**sent, "config": judged.config}, content_type="application/json")
     assert answer.status_code == 201, answer.content
     assert answer.json()["config"]["version"] == 1
+
+
+def test_the_form_offers_the_judges_that_have_spoken_by_name_and_version(judged: Judged, client) -> None:
+    project = judged.world.project
+    make_version(project, name="Silent")
+    theirs = make_version(make_world(labeled=10, unlabeled=0, slug="other").project, name="Theirs")
+    client.force_login(make_member(project, Role.MANAGER))
+    page = reverse("workers:run-new", args=[project.slug])
+    offered = f'<option value="{judged.version.judge.uid}/1">Strict v1</option>'
+    html = client.get(page).content.decode()
+    assert offered in html
+    assert "Silent" not in html
+    assert "Theirs" not in html
+    answer = client.post(page, {"kind": "generative", "judge": f"{theirs.judge.uid}/1"})
+    assert "is not one of the available choices" in answer.content.decode()
+    assert "choose the judge" in client.post(page, {"kind": "generative"}).content.decode()
+    answer = client.post(page, {"kind": "starter", "judge": f"{judged.version.judge.uid}/1"})
+    assert (answer.status_code, TrainingRun.objects.get().kind) == (302, "starter")
+    TrainingRun.objects.all().delete()
+    answer = client.post(page, {"kind": "generative", "judge": f"{judged.version.judge.uid}/1"})
+    run = TrainingRun.objects.get()
+    assert answer.status_code == 302
+    assert {name: run.config[name] for name in ("judge", "version")} == judged.config
+    preview = reverse("workers:preview-new", args=[project.slug])
+    answer = client.post(
+        preview, {"kind": "generative", "judge": f"{judged.version.judge.uid}/1", "answer": "x"}
+    )
+    assert "Verdicts are read from the database" in answer.content.decode()
+
+
+def test_the_policys_form_keeps_its_judge(judged: Judged, client) -> None:
+    project = judged.world.project
+    client.force_login(make_member(project, Role.MANAGER))
+    page = reverse("workers:policy", args=[project.slug])
+    choice = f"{judged.version.judge.uid}/1"
+    sent = {"kind": "generative", "judge": choice, "is_enabled": "on", "every_n_labels": "50"}
+    assert client.post(page, sent).status_code == 302
+    assert project.retrain_policy.config == judged.config
+    assert f'<option value="{choice}" selected>Strict v1</option>' in client.get(page).content.decode()
