@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from workers.reward.transformer import attention
 from workers.reward.transformer.batches import EncodedPair, collate, pad
 from workers.reward.transformer.packed import is_pruned, layout_of, packed_scores, scores_of, use_trees
-from workers.reward.transformer.pooling import reward_scores
+from workers.reward.transformer.pooling import pooled_states, reward_scores
 from workers.reward.transformer.template import Encoded
 from workers.reward.transformer.trees import pack
 
@@ -26,21 +26,21 @@ VOCABULARY = 97
 
 def small(family: str, heads: int = 4, key_heads: int = 2, **options):
     """An untrained model whose weights are large enough for scores to differ."""
-    config = getattr(transformers, f"{family}Config")(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=heads,
-        num_key_value_heads=key_heads,
-        head_dim=8,
-        intermediate_size=48,
-        max_position_embeddings=256,
-        num_labels=1,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        **options,
-    )
+    sizes = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": heads,
+        "num_key_value_heads": key_heads,
+        "head_dim": 8,
+        "intermediate_size": 48,
+        "max_position_embeddings": 256,
+        "num_labels": 1,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    config = getattr(transformers, f"{family}Config")(**sizes | options)
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
     with torch.no_grad():
@@ -240,16 +240,44 @@ def test_a_packed_model_is_saved_as_a_plain_one(tmp_path):
     )
 
 
-def test_a_model_that_would_score_packed_rows_otherwise_is_not_switched(monkeypatch):
+# A head of a real model's size, and one whose scores are thousandths.
+@pytest.mark.parametrize("head", [1.0, 1e-3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["Qwen2", "Gemma"])
+def test_a_model_that_would_score_packed_rows_otherwise_is_not_switched(monkeypatch, family, dtype, head):
     right = attention.tree_attention
 
     def wrong(*arguments, **options):
         return right(*arguments, **options)[0] * 1.5, None
 
-    monkeypatch.setattr(attention, "tree_attention", wrong)
-    model = small("Qwen2")
+    model = small(family).to(dtype)
+    with torch.no_grad():
+        model.score.weight.mul_(head)
     rows = rows_of([(9, [3, 5])])
     before = one_by_one(model, rows)
-    assert "scores are off by" in use_trees(model, 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "tree_attention", wrong)
+        assert "what it reads of a row is off by" in use_trees(model, 64)
     assert layout_of(model) == "padded"
     torch.testing.assert_close(one_by_one(model, rows), before)
+    assert use_trees(model, 64) == ""
+
+
+def test_a_deep_model_in_bfloat16_is_switched_where_padding_alone_moves_it_as_far():
+    sizes = {"hidden_size": 128, "num_hidden_layers": 24, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = transformers.Qwen2Config(
+        vocab_size=VOCABULARY,
+        intermediate_size=128,
+        initializer_range=0.2,
+        num_labels=1,
+        pad_token_id=0,
+        **sizes,
+    )
+    torch.manual_seed(0)
+    model = transformers.Qwen2ForSequenceClassification(config).to(torch.bfloat16).eval()
+    rows = rows_of([(9, [3, 5, 7]), (3, [3])])
+    with torch.no_grad():
+        alone = torch.cat([pooled_states(model, *pad([row.ids], 0)) for row in rows]).float()
+        padded = pooled_states(model, *pad([row.ids for row in rows], 0)).float()
+    assert float(((padded - alone).norm(dim=1) / alone.norm(dim=1)).max()) > 0.04
+    assert use_trees(model, 64) == ""

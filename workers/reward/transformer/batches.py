@@ -13,7 +13,7 @@ from ..types import Pair
 from .objective import Labels, rating_rows
 from .plan import Layout
 from .template import ConversationEncoder, Encoded
-from .trees import Pack, pack
+from .trees import Pack, TokenRow, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, *, left: bool = False) -> tu
     return ids, mask
 
 
-def lay_out(rows: Sequence[Encoded], layout: Layout, pad_id: int) -> Rows:
+def lay_out(rows: Sequence[TokenRow], layout: Layout, pad_id: int) -> Rows:
     """Distinct rows as one input of the model."""
     return pack(rows) if layout == "tree" else Rectangle(*pad([row.ids for row in rows], pad_id))
 
