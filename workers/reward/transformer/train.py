@@ -146,7 +146,8 @@ def train_transformer(
         metrics = _finish(run, splits, out)
         world.wait()
     progress, seconds = run.loop.progress, time.monotonic() - run.loop.started
-    return TrainResult(out, metrics, progress.best_step or progress.step, seconds, splits.counts)
+    read = {"layout": layout_of(run.loop.model), "padded_because": run.padded_because}
+    return TrainResult(out, metrics, progress.best_step or progress.step, seconds, splits.counts, **read)
 
 
 def _prepare(
