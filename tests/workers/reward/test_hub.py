@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
 
+from tests.workers.reward.builders import planted_pairs
 from tests.workers.reward.test_scorers import write_causal
-from workers.reward.config import TransformerConfig
+from workers.reward import train
+from workers.reward.config import EmbeddingConfig, TransformerConfig
 from workers.reward.errors import ConfigError, ModelUnavailableError, UntrustedModelError
 from workers.reward.hub import find_base
 from workers.reward.scorers.likelihood import open_likelihood
@@ -17,6 +20,7 @@ from workers.reward.scorers.spec import ScorerSpec
 from workers.reward.transformer.build import locate
 
 NAME = "somebody/model"
+CONFIGS: dict[str, Any] = {"transformer": TransformerConfig, "embedding": EmbeddingConfig}
 
 
 @pytest.fixture
@@ -78,6 +82,27 @@ def test_a_repository_is_read_from_its_folder(repository: Path) -> None:
     assert scorer.kind == "perplexity"
     assert "*.safetensors" in (repository / "asked").read_text()
     assert "*.py" not in (repository / "asked").read_text()
+
+
+@pytest.mark.parametrize("kind", ["transformer", "embedding"])
+def test_a_template_that_cannot_be_used_is_refused_before_weights_are_fetched(
+    repository: Path, tmp_path: Path, kind: str
+) -> None:
+    write_causal(repository, 1)
+    config = CONFIGS[kind](base=NAME, revision="r1", chat_template="{% for m in messages %}", device="cpu")
+    with pytest.raises(ConfigError, match="chat_template"):
+        train(kind, planted_pairs(8), config, tmp_path / "m")
+    assert "safetensors" not in (repository / "asked").read_text()
+
+
+@pytest.mark.parametrize("fields", [{"torch_compile": True}, {"quantize": "nf4", "lora_rank": 4}])
+def test_what_needs_cuda_is_refused_before_a_hub_is_asked(
+    repository: Path, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    config = TransformerConfig(base=NAME, revision="r1", device="cpu", **fields)
+    with pytest.raises(ConfigError, match="CUDA device"):
+        train("transformer", planted_pairs(8), config, tmp_path / "m")
+    assert not (repository / "asked").exists()
 
 
 def test_a_repository_with_code_is_refused(repository: Path) -> None:

@@ -263,7 +263,7 @@ def test_modelscope_is_asked_where_the_setting_says_so(finished, tmp_path, monke
     monkeypatch.setattr(modelscope, "snapshot_download", snapshot_download)
     config = dataclasses.replace(TINY, base="org/model", hub="modelscope", revision="v1", max_steps=1)
     train("transformer", PAIRS, config, tmp_path / "m")
-    assert asked == [("org/model", "v1")]
+    assert asked == [("org/model", "v1")] * 2  # settings and tokenizer, then weights
 
 
 @pytest.mark.parametrize(("rate", "is_said"), [(1e-3, True), (1e-5, False)])

@@ -263,16 +263,23 @@ def plan(asked: argparse.Namespace, told: Callbacks) -> Result:
     settings = read_settings(asked.config)
     config = _needs_transformer(settings)
     from ..transformer.batches import encode_pairs
-    from ..transformer.build import build_model, build_tokenizer, locate, pick_device, position_limit
+    from ..transformer.build import (
+        build_model,
+        build_tokenizer,
+        check_device,
+        locate,
+        pick_device,
+        position_limit,
+    )
     from ..transformer.packed import layout_of, use_trees
     from ..transformer.plan import plan_pairs
     from ..transformer.template import ConversationEncoder
     from ..transformer.train import sort_pairs
 
     splits = sort_pairs(settings.pairs())
-    source = locate(config)
-    tokenizer = build_tokenizer(config, source, splits.train)
-    model = build_model(config, source, tokenizer).to(pick_device(config.device))
+    check_device(config)
+    tokenizer = build_tokenizer(config, locate(config, weights=False), splits.train)
+    model = build_model(config, locate(config), tokenizer).to(pick_device(config.device))
     encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))
     because = use_trees(model, encoder.max_length)
     rows, overlong = encode_pairs(splits.train, encoder, config.margin_scale, config.aspects)

@@ -173,8 +173,9 @@ def identity_of(model: Any, pool: str) -> str:
 def find_backbone(config: EmbeddingConfig, pairs: Sequence[Pair]) -> Backbone:
     """The backbone that the settings name; ``tiny`` ones are built of the training pairs' text."""
     settings = config.backbone()
-    source = locate(settings)
-    tokenizer = build_tokenizer(settings, source, [pair for pair in pairs if pair.split == "train"])
+    texts = [pair for pair in pairs if pair.split == "train"]
+    tokenizer = build_tokenizer(settings, locate(settings, weights=False), texts)
+    source = locate(settings)  # a template that cannot be used was refused by now
     model: Any = build_model(settings, source, tokenizer).to(pick_device(config.device)).eval()
     model.requires_grad_(False)
     encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))

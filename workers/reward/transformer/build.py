@@ -83,6 +83,17 @@ def position_limit(config: Any, wanted: int) -> int:
     return min(wanted, int(positions) - offset)
 
 
+def check_device(config: TransformerConfig) -> torch.device:
+    """The settings' device. Raises ``ConfigError`` for settings that it cannot follow."""
+    device = pick_device(config.device)
+    if config.torch_compile and device.type != "cuda":
+        raise ConfigError(
+            f"transformer: torch_compile pays on a CUDA device alone, and this run is on {device}"
+        )
+    quantised(config, device)
+    return device
+
+
 def _initialise_head(model: nn.Module, width: int, seed: int) -> None:
     """N(0, 1/(H+1)), biases 0, from the seed alone: whatever drew random numbers before changes nothing."""
     generator = torch.Generator().manual_seed(seed)
@@ -101,13 +112,9 @@ def build_model(config: TransformerConfig, source: str, tokenizer: Any) -> nn.Mo
 
     Raises ``ConfigError`` for settings that this device or model cannot follow.
     """
-    device = pick_device(config.device)
-    if config.torch_compile and device.type != "cuda":
-        raise ConfigError(
-            f"transformer: torch_compile pays on a CUDA device alone, and this run is on {device}"
-        )
+    device = check_device(config)
     torch.manual_seed(config.seed)
-    model, fresh = _load(config, source, tokenizer)
+    model, fresh = _load(config, source, tokenizer, device)
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     model.config.pad_token_id = tokenizer.pad_token_id
@@ -142,7 +149,9 @@ def compile_layers(model: nn.Module, *, backend: str = "inductor") -> None:
             layer.compile(dynamic=True, backend=backend)
 
 
-def _load(config: TransformerConfig, source: str, tokenizer: Any) -> tuple[Any, set[str]]:
+def _load(
+    config: TransformerConfig, source: str, tokenizer: Any, device: torch.device
+) -> tuple[Any, set[str]]:
     """The model, and the names of the weights that the base lacks."""
     from transformers import AutoModelForSequenceClassification
 
@@ -161,7 +170,7 @@ def _load(config: TransformerConfig, source: str, tokenizer: Any) -> tuple[Any, 
             trust_remote_code=is_trusted(config.base),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
-            **quantised(config, pick_device(config.device)),
+            **quantised(config, device),
         )
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no usable model at {config.base}: {error}") from error

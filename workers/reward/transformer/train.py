@@ -27,7 +27,7 @@ from ..seen import write_seen
 from ..types import Callbacks, Pair, Quiet, TrainResult
 from .adapters import Adapter, merge_adapters, read_adapter
 from .batches import EncodedPair, encode_pairs
-from .build import build_model, build_tokenizer, compile_layers, locate, position_limit
+from .build import build_model, build_tokenizer, check_device, compile_layers, locate, position_limit
 from .checkpoint import Progress, base_mark, best_folder, load_latest, load_weights
 from .distributed import World, joined
 from .heads import save_heads
@@ -157,12 +157,13 @@ def _prepare(
     if len(set(world.everyone(mark))) > 1:
         raise DataError("the processes of this run were given different pairs or settings")
     told.progress(0, 1, "prepare")
+    check_device(config)
     with world.first_alone():
         if world.is_first:
             work.mkdir(parents=True, exist_ok=True)
             remove_leftovers(work)
-        source = locate(config)
-        tokenizer = prepare_tokenizer(work, mark, config, source, splits.train)
+        tokenizer = prepare_tokenizer(work, mark, config, locate(config, weights=False), splits.train)
+        source = locate(config)  # what the settings and the template cannot be used with was refused by now
     model = build_model(config, source, tokenizer).to(device)
     encoder = ConversationEncoder(tokenizer, position_limit(model.config, config.max_length))
     padded_because = use_trees(model, encoder.max_length)
