@@ -22,10 +22,12 @@ from .annotators import AnnotatorFigure, Votes
 from .bootstrap import EMPTY, Interval, Resampler, Rows, interval
 from .errors import DataError
 from .metrics import Bin, brier, calibration_error, correlation, credit, log_loss, reliability
+from .rewardbench import SUBSETS, RewardBenchScore, SubsetScore, first_version
 from .types import Pair
 
 Array = NDArray[np.float64]
 Cluster = Literal["prompt", "group"]
+SUBSET = "subset"  # the slice that names a subset of RewardBench
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Evaluation:
     ``correlation`` of score difference and length difference (characters), whichever side is called chosen.
     ``between_annotators`` is the agreement of two people on a pair, over ``n_between`` pairs with two votes or more,
     the level that ``annotators`` and accuracy are read against; all come from ``Pair.votes``. ``no_verdict`` pairs are
-    in no figure: the scorer said nothing of them.
+    in no figure: the scorer said nothing of them. ``rewardbench`` is version 1's sections and average, where the slice
+    ``subset`` of every pair names one of its subsets.
     """
 
     n: int
@@ -70,6 +73,7 @@ class Evaluation:
     n_between: int = 0
     annotators: list[AnnotatorFigure] = field(default_factory=list)
     no_verdict: int = 0
+    rewardbench: RewardBenchScore | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, nested."""
@@ -195,6 +199,20 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
         between_annotators=between,
         n_between=n_between,
         annotators=annotators,
+        rewardbench=_rewardbench(delta, columns[:, 0], held),
+    )
+
+
+def _rewardbench(delta: Array, right: Array, held: Held) -> RewardBenchScore | None:
+    """None where a pair stands in no subset of RewardBench's, or is a tie among people, which it does not have."""
+    parts = {value: rows for (key, value), rows in held.slices.items() if key == SUBSET and value in SUBSETS}
+    if not parts or sum(map(len, parts.values())) < len(held) or not held.decided.all():
+        return None
+    return first_version(
+        [
+            SubsetScore(name, len(rows), float(right[rows].mean()), int((delta[rows] == 0).sum()))
+            for name, rows in parts.items()
+        ]
     )
 
 

@@ -3,8 +3,8 @@
 A row of pairs has ``prompt``, ``chosen`` and ``rejected``. Each is a text or a list of messages (``role``,
 ``content``); where ``prompt`` is missing, or chosen and rejected repeat it, what both conversations begin with is the
 prompt. Optional keys: ``id``, ``margin`` or ``strength``, ``p_chosen``, ``p_tie``, ``weight``, ``group``, ``split``,
-``language``, ``topic``, ``slices``, ``votes``, ``ratings_chosen``, ``ratings_rejected``. Every complaint names file,
-row and key.
+``language``, ``topic``, ``subset``, ``slices``, ``votes``, ``ratings_chosen``, ``ratings_rejected``. Every complaint
+names file, row and key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ NAMES = (
     "p_tie",
 )
 RATINGS = ("ratings_chosen", "ratings_rejected")
-KEYS = (*NAMES, "weight", "group", "split", "language", "topic", "slices", "votes", *RATINGS)
+SLICES = ("language", "topic", "subset")  # columns that are slices
+KEYS = (*NAMES, "weight", "group", "split", *SLICES, "slices", "votes", *RATINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,7 @@ def pair_of(row: Row, *, margin_scale: float = 1.0) -> Pair:
     if not isinstance(slices, Mapping):
         raise row.error("slices", "must be an object")
     named = {str(key): str(value) for key, value in slices.items() if value is not None}
-    named |= {key: str(row.get(key)) for key in ("language", "topic") if row.get(key)}
+    named |= {key: str(row.get(key)) for key in SLICES if row.get(key)}
     p_chosen, weight = row.number_at("p_chosen"), row.number_at("weight")
     values: dict[str, Any] = {
         "pair_id": str(row.get("id", f"{row.path.name}:{row.number}")),

@@ -58,6 +58,7 @@ SECTIONS: dict[str, dict[str, int]] = {
     },
 }
 PRIOR_SETS = ("anthropic_helpful", "anthropic_hhh", "shp", "summarize")
+SUBSETS = {name for counts in SECTIONS.values() for name in counts} | set(PRIOR_SETS)
 PRIOR = "Prior Sets"
 PRIOR_WEIGHT = 0.5
 TIES = "ties"
@@ -107,12 +108,23 @@ def read_rewardbench(paths: Iterable[Path | str]) -> list[Question]:
     """Questions of JSONL (``.gz`` too) or Parquet files in the layout of either version.
 
     Version 1: ``prompt, chosen, rejected, subset, id``. Version 2: ``prompt, chosen[], rejected[], num_correct,
-    subset, id``. Raises ``DataError`` with file, row and key.
+    subset, id``. Raises ``DataError`` with file, row and key, and for subsets that version 1 does not have.
     """
     found = [_question(row) for path in paths for row in read_rows(Path(path))]
     if not found:
         raise DataError("the files hold no question")
+    if _is_first(found):
+        _check_subsets(question.subset for question in found)
     return found
+
+
+def _is_first(questions: Iterable[Question]) -> bool:
+    return all(len(question.answers) == 2 for question in questions)
+
+
+def _check_subsets(names: Iterable[str]) -> None:
+    if unknown := sorted(set(names) - SUBSETS):
+        raise DataError(f"subset {', '.join(unknown)} is none of RewardBench's")
 
 
 def _question(row: Row) -> Question:
@@ -203,9 +215,9 @@ def rewardbench(questions: Sequence[Question], scores: Sequence[Array]) -> Rewar
         subsets.append(_subset(name, *some, len(rows) - len(judged)))
     if not subsets:
         raise DataError("no question has a verdict")
-    if any(len(question.answers) > 2 for question in questions):
+    if not _is_first(questions):
         return RewardBenchScore(2, float(np.mean([part.score for part in subsets])), subsets, missing=silent)
-    return _first_version(subsets, silent)
+    return first_version(subsets, silent)
 
 
 def _subset(name: str, questions: list[Question], scores: list[Array], no_verdict: int) -> SubsetScore:
@@ -226,11 +238,11 @@ def top_share(scores: Array, correct: int = 1) -> float:
     return float(top[:correct].sum() / top.sum())
 
 
-def _first_version(subsets: list[SubsetScore], silent: list[str]) -> RewardBenchScore:
-    known = {name for counts in SECTIONS.values() for name in counts} | set(PRIOR_SETS)
+def first_version(subsets: list[SubsetScore], silent: Sequence[str] = ()) -> RewardBenchScore:
+    """Version 1's sections and average from its subsets; ``silent`` ones lack any verdict. Raises ``DataError`` for
+    unknown ones."""
     by_name = {part.subset: part.score for part in subsets}
-    if unknown := sorted({*by_name, *silent} - known):
-        raise DataError(f"subset {', '.join(unknown)} is none of RewardBench's")
+    _check_subsets([*by_name, *silent])
     sections, weights = {}, {}
     for section, counts in SECTIONS.items():
         present = [name for name in counts if name in by_name]

@@ -17,7 +17,9 @@ from workers.reward.cli.console import Progress
 from workers.reward.cli.main import main
 from workers.reward.cli.settings import Document, read_settings, read_spec
 from workers.reward.errors import ConfigError
+from workers.reward.files import read_pairs
 from workers.reward.folder import hash_file
+from workers.reward.simulate import SimulationConfig, simulate
 from workers.reward.transformer.figures import StepFigures
 
 from .builders import ROOT, items, planted_pairs
@@ -209,6 +211,25 @@ def test_rewardbench(place, capsys):
     assert found["score"] == pytest.approx(1 / 1.5)
     assert main(["rewardbench", "longest", str(place / "bench.jsonl"), "--quiet"]) == 0
     assert "for want of data: Chat, Chat Hard, Reasoning" in capsys.readouterr().out
+
+
+def test_orders_of_labeling_are_simulated_on_ones_own_pairs(place, capsys):
+    asked = ("simulate", place / "pairs.jsonl.gz", "--seeds", 2, "--strategy", "covering entropy")
+    found = run(capsys, *asked)
+    assert set(found["strategies"]) == {"random", "covering entropy"}
+    assert found["sizes"] == [4, 9, 14, 19, 24, 28, 33, 38, 43, 48]  # up to 0.6 of 80 pairs
+    assert found["reference"] == 48
+    chosen = run(capsys, *asked, "--labels", 10, 30)
+    assert chosen["sizes"] == [10, 30]
+    pairs = list(read_pairs(place / "pairs.jsonl.gz"))
+    config = SimulationConfig(seeds=(0, 1), sizes=(10, 30), strategies=("covering entropy",), reference=30)
+    by_hand = simulate(pairs, config).as_dict()["strategies"]
+    for name, figures in chosen["strategies"].items():
+        assert figures["accuracy"] == by_hand[name]["accuracy"]
+    assert main([*map(str, asked), "--labels", "10", "30", "--quiet"]) == 0
+    assert re.search(r"^labels +random +covering entropy$", capsys.readouterr().out, re.MULTILINE)
+    assert "80 labels asked for" in complaint(capsys, *asked, "--labels", 10, 80)
+    assert "too few to simulate on" in complaint(capsys, "simulate", write(place / "one.jsonl", rows(1)))
 
 
 def test_a_plan_is_printed_and_nothing_trained(place, capsys):

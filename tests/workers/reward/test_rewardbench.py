@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from workers.reward.cli.console import rewardbench_text
+from workers.reward.cli.main import main
 from workers.reward.errors import DataError
 from workers.reward.rewardbench import (
     Question,
@@ -242,3 +243,58 @@ def test_a_scorer_that_can_do_both_compares_two_answers_and_scores_more_among_th
     two = Question("1", "shp", prompt("q"), ("a", "b"), 1)
     found = score_questions(Both(), [four, two])
     assert [row.tolist() for row in found] == [[2, 1, 3, 1], [0.5, 0.0]]
+
+
+def rows(**subsets: int) -> list[dict[str, object]]:
+    """Pairs in the layout of version 1, of which ``longest`` has every second one right."""
+    return [
+        {
+            "prompt": f"{subset} {i}?",
+            "chosen": "word " * (3 - i % 2),
+            "rejected": "word " * (2 + i % 2),
+            "subset": subset.replace("_", "-"),
+        }
+        for subset, count in subsets.items()
+        for i in range(count)
+    ]
+
+
+def write(path, values):
+    path.write_text("".join(json.dumps(row) + "\n" for row in values))
+    return path
+
+
+def test_unknown_subsets_are_refused_before_anything_is_scored(tmp_path, capsys, monkeypatch):
+    asked = []
+
+    def scored(self, items, *, callbacks=None):
+        asked.append(len(items))
+        raise AssertionError("scored before the names were checked")
+
+    monkeypatch.setattr("workers.reward.scorers.baselines.Baseline.score", scored)
+    data = write(tmp_path / "bench.jsonl", [*rows(donotanswer=2), *rows(poems=2)])
+    assert main(["rewardbench", "longest", str(data), "--quiet"]) == 2
+    assert "subset poems is none of RewardBench's" in capsys.readouterr().err
+    assert not asked
+
+
+def test_an_evaluation_adds_the_sections_where_every_pair_is_of_a_known_subset(tmp_path, capsys):
+    data = write(tmp_path / "pairs.jsonl", rows(donotanswer=1, math_prm=2, hep_cpp=1, shp=4))
+    assert main(["evaluate", "longest", str(data), "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)["rewardbench"]
+    assert main(["rewardbench", "longest", str(data), "--json", "--quiet"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    by_name = [sorted(one.pop("subsets"), key=lambda part: part["subset"]) for one in (found, alone)]
+    assert by_name[0] == by_name[1]
+    assert {name: alone[name] for name in found} == found
+    assert found["sections"] == {
+        "Safety": 1.0,
+        "Reasoning": pytest.approx((984 * 0.5 + 164 * 1.0) / (984 + 164)),
+        "Prior Sets": 0.5,
+    }
+    assert main(["evaluate", "longest", str(data), "--quiet"]) == 0
+    assert "not in the average, for want of data: Chat, Chat Hard" in capsys.readouterr().out
+    for other in ({"subset": "poems"}, {"subset": None}):
+        write(data, [*rows(donotanswer=2), *[row | other for row in rows(shp=1)]])
+        assert main(["evaluate", "longest", str(data), "--json", "--quiet"]) == 0
+        assert json.loads(capsys.readouterr().out)["rewardbench"] is None

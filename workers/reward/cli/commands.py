@@ -26,6 +26,8 @@ from ..rewardbench import rewardbench as benchmark
 from ..scorers import ScorerSpec, open_scorer, spec_to_dict
 from ..scorers.folder import open_written
 from ..seen import read_seen, unseen
+from ..simulate import SimulationConfig
+from ..simulate import simulate as run_simulation
 from ..tensorboard import TensorBoard
 from ..types import Callbacks, Pair, RewardScorer, TrainResult
 from .console import comparison_text, evaluation_text, rewardbench_text
@@ -242,7 +244,7 @@ def score(asked: argparse.Namespace, told: Callbacks) -> Result:
 
 def rewardbench(asked: argparse.Namespace, told: Callbacks) -> Result:
     """RewardBench 1 or 2, by the files' layout."""
-    questions = read_rewardbench(asked.data)
+    questions = read_rewardbench(asked.data)  # names are checked before anything is scored
     opened = _open(asked.model)
     found = benchmark(questions, score_questions(opened.scorer, questions, callbacks=told))
     values = {"kind": opened.scorer.kind, **found.as_dict()}
@@ -250,6 +252,28 @@ def rewardbench(asked: argparse.Namespace, told: Callbacks) -> Result:
         path = write_report(opened.folder, f"RewardBench {found.version}", found.as_dict())
         values["evaluation_path"] = str(path)
     return Result(rewardbench_text(found), values)
+
+
+def simulate(asked: argparse.Namespace, told: Callbacks) -> Result:
+    """What each order of labeling would have saved on labeled pairs."""
+    pairs = list(_read(asked))
+    sizes = tuple(asked.labels) or _label_counts(sum(p.chosen != p.rejected and p.weight > 0 for p in pairs))
+    config = SimulationConfig(
+        seeds=tuple(range(asked.seeds)), sizes=sizes, strategies=tuple(asked.strategy), reference=sizes[-1]
+    )
+    found = run_simulation(pairs, config, callbacks=told)
+    return Result(found.table(), found.as_dict())
+
+
+def _label_counts(pairs: int) -> tuple[int, ...]:
+    """The usual numbers of labels, or ten even steps where there are few pairs, up to 0.6 of them: the pool is what the
+    held-out groups leave."""
+    most = int(0.6 * pairs)
+    usual = tuple(size for size in SimulationConfig().sizes if size <= most)
+    steps = usual if len(usual) >= 6 else tuple(sorted({most * i // 10 for i in range(1, 11)} - {0}))
+    if not steps:
+        raise DataError(f"{pairs} pairs are too few to simulate on")
+    return steps
 
 
 def _needs_transformer(settings: RunSettings) -> TransformerConfig:

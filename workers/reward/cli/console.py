@@ -111,6 +111,8 @@ def evaluation_text(report: Evaluation) -> str:
             for figure in report.annotators
         ]
         parts.append(table([["annotator", "votes", "model agrees", "others agree"], *people]))
+    if report.rewardbench is not None:
+        parts.append(rewardbench_text(report.rewardbench))
     return "\n\n".join(parts)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import RewardError, Stopped
+from ..strategies import STRATEGIES
 from . import commands
 from .console import Progress
 
@@ -87,6 +88,20 @@ def _parser() -> argparse.ArgumentParser:
     _model(made, "model")
     made.add_argument(
         "data", nargs="+", help="files of the benchmark (.jsonl, .parquet), prior sets among them"
+    )
+    made = command("simulate", "what each order of labeling would have saved, on pairs that are labeled")
+    made.add_argument("data", nargs="+", help="files of pairs (.jsonl, .jsonl.gz, .json, .parquet)")
+    _layout(made)
+    made.add_argument("--seeds", type=int, default=10, help="ways to hold out groups, from 0 on (10)")
+    made.add_argument(
+        "--strategy", action="append", choices=list(STRATEGIES), default=[], help="all if left out"
+    )
+    made.add_argument(
+        "--labels",
+        type=int,
+        nargs="+",
+        default=[],
+        help="numbers of labels, the first at random, the last random's target (up to 0.6 of the pairs)",
     )
     made = command("plan", "how a run's pairs become batches, without training")
     made.add_argument("config", help="the run's file (.yaml)")
