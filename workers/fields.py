@@ -24,7 +24,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "quantize"),
         *("dtype", "gradient_checkpointing", "torch_compile"),
         *("weight_decay", "warmup_share", "clip_norm", "accumulate", "dropout", "patience"),
-        *("margin_scale", "label_smoothing", "focal", "centering", "barrier", "heads", "seed"),
+        *("margin_scale", "label_smoothing", "focal", "centering", "barrier", "aspects", "heads", "seed"),
     ),
     ModelKind.DPO: ("model", "reference", "beta", "reduction"),
     ModelKind.PERPLEXITY: ("model",),
@@ -40,7 +40,7 @@ ADVANCED = (
     *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "quantize"),
     *("dtype", "gradient_checkpointing", "torch_compile"),
     *("weight_decay", "warmup_share", "clip_norm", "accumulate", "dropout", "patience"),
-    *("margin_scale", "label_smoothing", "focal", "centering", "barrier"),
+    *("margin_scale", "label_smoothing", "focal", "centering", "barrier", "aspects"),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Prefetch, QuerySet
 
 from labeling.models import Project
+from labeling.scheme import read_scheme
 from workers.models import DecisionKind, Evaluation, GateDecision, ModelState, RewardModel
 
 
@@ -52,6 +53,31 @@ class VersionRow:
     model: RewardModel
     evaluation: Evaluation | None
     decision: GateDecision | None
+
+
+@dataclass(frozen=True)
+class AspectRow:
+    """How often a model's head for one aspect prefers the response that people preferred by it: `accuracy` on `n`
+    validation pairs that they told apart; None where there were none. `name` is what labelers read."""
+
+    key: str
+    name: str
+    accuracy: float | None
+    n: int
+
+
+def aspect_rows(model: RewardModel) -> list[AspectRow]:
+    """The aspects that a model was trained on, in its own order."""
+    names = {aspect.key: aspect.name for aspect in read_scheme(model.project.scheme).aspects}
+    return [
+        AspectRow(
+            key,
+            names.get(key, key),
+            model.metrics.get(f"aspect_accuracy_{key}"),
+            int(model.metrics.get(f"aspect_pairs_{key}", 0)),
+        )
+        for key in model.config.get("aspects", ())
+    ]
 
 
 def version_rows(project: Project, *, limit: int | None = None) -> list[VersionRow]:

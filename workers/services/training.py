@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Resolution, Snapshot
+from labeling.scheme import read_scheme
 from labeling.snapshots.config import SnapshotConfigError, read_config
 from webapp.audit.services import record
 from webapp.jobs.messages import cut, message
@@ -82,6 +83,27 @@ def checked_config(project: Project, kind: str, config: dict[str, Any]) -> dict[
     return resolved
 
 
+def check_aspects(project: Project, config: dict[str, Any]) -> None:
+    """Every aspect to train on was given by somebody, whatever the label scheme asks for now. Raises BadTrainingConfig.
+
+    The newest labels are looked at first; only an aspect that nobody gave has all of the project's read.
+    """
+    newest = project.preferences.order_by("-pk").values("pk")
+    for name in config.get("aspects", ()):
+        if "\x00" not in name and newest.filter(aspects__has_key=name).first():
+            continue
+        asked = ", ".join(aspect.key for aspect in read_scheme(project.scheme).aspects)
+        known = (
+            _("Labelers are asked for: %(asked)s.") % {"asked": asked}
+            if asked
+            else _("Labelers of this project are asked for none.")
+        )
+        said = _("aspects: nobody has compared responses by “%(name)s” yet.") % {
+            "name": name.replace("\x00", "")
+        }
+        raise BadTrainingConfig(f"{said} {known}", "aspects")
+
+
 def check_snapshot_config(config: dict[str, Any]) -> None:
     """Raises BadTrainingConfig."""
     try:
@@ -115,6 +137,7 @@ def training_start(
     the defaults. Raises TrainingBusy, NotEnoughLabels or BadTrainingConfig; then nothing was written.
     """
     resolved = checked_config(project, kind, config or {})
+    check_aspects(project, resolved)
     check_snapshot_config(snapshot_config or {})
     check_gate_rules(gate_rules or {})
     settled = Resolution.objects.filter(project=project).count()

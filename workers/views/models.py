@@ -23,7 +23,7 @@ from workers.models import RewardModel
 from workers.reasons import sentences, why_not
 from workers.selectors.ceiling import human_ceiling
 from workers.selectors.evaluations import evaluations_of, people_of, slice_rows
-from workers.selectors.models import champion_of, rollback_target, version_rows
+from workers.selectors.models import aspect_rows, champion_of, rollback_target, version_rows
 from workers.selectors.panels import newest_run
 from workers.selectors.runs import runs
 from workers.selectors.scores import score_bins
@@ -99,6 +99,7 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "children": model.children.order_by("number"),
         "champion": champion,
         "ceiling": human_ceiling(model.project),
+        "aspects": aspect_rows(model),
         "score_chart": score_histogram(bins),
         "score_bins": bins,
         "score_count": counted["n"],
