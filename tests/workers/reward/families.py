@@ -45,7 +45,7 @@ def language_model(family: str, folder: Path, **sizes: int) -> Path:
     tokenizer = tokenizer_for(family)
     options = SIZES | dict(sizes, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
     if family in DECODERS:
-        options |= {"num_key_value_heads": 2, "head_dim": 8, "eos_token_id": tokenizer.eos_token_id}
+        options = {"num_key_value_heads": 2, "head_dim": 8, "eos_token_id": tokenizer.eos_token_id} | options
     if family == "ModernBert":
         options |= {
             "eos_token_id": None,

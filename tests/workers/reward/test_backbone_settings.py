@@ -159,19 +159,3 @@ def test_a_base_in_four_bits_is_asked_for_as_qlora_has_it(monkeypatch):
     assert "score" in settings.llm_int8_skip_modules
     assert asked["device_map"] == {"": CUDA}
     assert quantised(dataclasses.replace(config, quantize="none"), CUDA) == {}
-
-
-def test_qlora_on_a_gpu_scores_as_saved(tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device: 4-bit bases are trained on one alone")
-    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (requirements/gpu.txt)")
-    base = language_model("Qwen2", tmp_path / "base", hidden_size=64, intermediate_size=128)
-    config = dataclasses.replace(
-        CALM, base=str(base), device="cuda", quantize="nf4", lora_rank=4, dtype="bfloat16", epochs=2
-    )
-    result = train("transformer", PAIRS, config, tmp_path / "m")
-    assert result.metrics["validation_accuracy"] > 0.9
-    assert "quantization_config" not in json.loads((tmp_path / "m" / "config.json").read_text())
-    ours = open_reward_model(tmp_path / "m").score(items(TEXTS)).value
-    theirs = scores_by_transformers(reloaded(tmp_path / "m", dtype=torch.float32), tmp_path / "m", TEXTS)
-    np.testing.assert_allclose(ours, theirs, atol=1e-2)
