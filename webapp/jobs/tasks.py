@@ -6,12 +6,13 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from webapp.jobs import worker_hooks
+from webapp.jobs import beat_hooks, worker_hooks
 from webapp.jobs.publishing import RUN_TASK
 from webapp.jobs.reaper import reap
 from webapp.jobs.runner import run_job
 
 worker_hooks.connect()
+beat_hooks.connect()
 
 
 @shared_task(name=RUN_TASK, ignore_result=True)
