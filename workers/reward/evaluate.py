@@ -27,7 +27,7 @@ from .types import Pair
 
 Array = NDArray[np.float64]
 Cluster = Literal["prompt", "group"]
-SUBSET = "subset"  # the slice that names a subset of RewardBench
+NAMES_SUBSET = ("subset", "topic")  # slices that may name a subset of RewardBench
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Evaluation:
     ``between_annotators`` is the agreement of two people on a pair, over ``n_between`` pairs with two votes or more,
     the level that ``annotators`` and accuracy are read against; all come from ``Pair.votes``. ``no_verdict`` pairs are
     in no figure: the scorer said nothing of them. ``rewardbench`` is version 1's sections and average, where the slice
-    ``subset`` of every pair names one of its subsets.
+    ``subset`` (or ``topic``) of every pair names one of its subsets.
     """
 
     n: int
@@ -205,15 +205,18 @@ def evaluate_held(delta: Array, held: Held, *, temperature: float = 1.0, bins: i
 
 def _rewardbench(delta: Array, right: Array, held: Held) -> RewardBenchScore | None:
     """None where a pair stands in no subset of RewardBench's, or is a tie among people, which it does not have."""
-    parts = {value: rows for (key, value), rows in held.slices.items() if key == SUBSET and value in SUBSETS}
-    if not parts or sum(map(len, parts.values())) < len(held) or not held.decided.all():
-        return None
-    return first_version(
-        [
-            SubsetScore(name, len(rows), float(right[rows].mean()), int((delta[rows] == 0).sum()))
-            for name, rows in parts.items()
-        ]
-    )
+    for key in NAMES_SUBSET:
+        parts = {
+            value: rows for (name, value), rows in held.slices.items() if name == key and value in SUBSETS
+        }
+        if parts and sum(map(len, parts.values())) == len(held) and held.decided.all():
+            return first_version(
+                [
+                    SubsetScore(name, len(rows), float(right[rows].mean()), int((delta[rows] == 0).sum()))
+                    for name, rows in parts.items()
+                ]
+            )
+    return None
 
 
 def _slices(right: Array, held: Held) -> list[SliceFigure]:

@@ -18,6 +18,7 @@ from webapp.jobs.inline import run_inline
 from webapp.jobs.models import Job
 from workers.meaning import meaning
 from workers.models import Evaluation, EvaluationScores, ModelState, RewardModel
+from workers.reward import Message, Pair, evaluate
 from workers.selectors.evaluations import (
     People,
     Range,
@@ -56,6 +57,23 @@ def test_the_page_says_how_good_the_model_is_beside_what_knows_nothing(trained: 
     assert html.count('class="track"') >= 5
     assert re.search(r"fitted on \d+ pair|fitted by cross-validation", html)
     assert "± 0.00" not in html
+
+
+def test_pairs_of_rewardbenchs_subsets_have_its_sections_on_the_page(trained: Trained) -> None:
+    assert "weighted as its leaderboard does" not in page(trained, "models/1/evaluation/")
+    rows = [
+        Pair(f"{subset}{i}", (Message("user", f"{subset} {i}?"),), "a", "b", slices={"topic": subset})
+        for subset in ("donotanswer", "math-prm")
+        for i in range(4)
+    ]
+    report = evaluate([1.0, 1.0, 1.0, -1.0] * 2, [0.0] * 8, rows).as_dict()
+    evaluation = Evaluation.objects.get(reward_model=model_of(trained))
+    evaluation.report |= {"rewardbench": report["rewardbench"]}
+    evaluation.save()
+    html = page(trained, "models/1/evaluation/")
+    assert "<b>0.750</b><span>weighted as its leaderboard does</span>" in html
+    assert "<b>0.750</b><span>Reasoning</span>" in html
+    assert "not in the average: Chat, Chat Hard, Prior Sets" in html
 
 
 def test_a_rejected_model_stands_beside_the_champion_slice_by_slice(trained: Trained) -> None:
