@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from workers.reward import ConfigError, open_reward_model, train
-from workers.reward.transformer import adapters
+from workers.reward.transformer import adapters, build
 from workers.reward.transformer.adapters import quantised
 from workers.reward.transformer.batches import pad
 from workers.reward.transformer.build import build_model, compile_layers
@@ -133,9 +133,16 @@ def test_compiled_layers_give_equal_scores_and_keep_their_names():
         ({"quantize": "nf4", "lora_rank": 4}, "quantize nf4 needs a CUDA device, and this run is on cpu"),
     ],
 )
-def test_what_needs_cuda_is_refused_before_anything_is_loaded(fields, words, tmp_path):
+def test_what_needs_cuda_is_refused_before_anything_is_loaded(fields, words, tmp_path, monkeypatch):
     base = language_model("Qwen2", tmp_path / "base")
     config = dataclasses.replace(CALM, base=str(base), **fields)
+
+    def loads(*_, **__):
+        raise AssertionError("the base was looked for or loaded")
+
+    monkeypatch.setattr(build, "find_base", loads)
+    for kind in (AutoTokenizer, AutoModelForSequenceClassification):
+        monkeypatch.setattr(kind, "from_pretrained", loads)
     with pytest.raises(ConfigError, match=words):
         train("transformer", PAIRS, config, tmp_path / "m")
     assert not (tmp_path / "m").exists()
