@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext, gettext_noop
 
 from labeling.models import Project
 from webapp.jobs.models import Job, JobState
 from workers.models import RunStage, RunState, TrainingRun
 
 METRICS_SHOWN = 400
+# What the library says of every encoder; of a decoder it says what in it is in the way.
+PADDED_BECAUSE = (
+    gettext_noop("an encoder reads both ways, so answers cannot share a prompt"),
+    gettext_noop("pool mean reads more than the last token"),
+    gettext_noop("pool first reads more than the last token"),
+    gettext_noop("pool pooler reads more than the last token"),
+)
 _AFTER_JOB = {JobState.FAILED: RunState.FAILED, JobState.CANCELLED: RunState.CANCELLED}
 
 
@@ -69,6 +77,14 @@ def run_metrics(run: TrainingRun, *, limit: int = METRICS_SHOWN) -> list[tuple[i
         for i, (step, values) in enumerate(rows)
         if i % every == 0 or i == last or any(key.startswith("validation") for key in values)
     ]
+
+
+def layout_words(run: TrainingRun) -> str:
+    """How the training read its rows; empty before it has said so and where the model reads no tokens."""
+    if reason := run.counts.get("padded_because"):
+        return gettext("Rows were padded: %(reason)s.") % {"reason": gettext(reason)}
+    is_packed = run.counts.get("layout") == "tree"
+    return gettext("Each prompt was read once, and nothing was padded.") if is_packed else ""
 
 
 def pairs_per_second(run: TrainingRun) -> float | None:

@@ -142,7 +142,8 @@ def _register(context: JobContext, run: TrainingRun, trained: Path) -> None:
             temperature=card["temperature"],
             metrics=card.get("metrics", {}),
         )
-        run.counts = {**run.counts, **card.get("counts", {})}
+        read = {name: card[name] for name in ("layout", "padded_because") if card.get(name)}
+        run.counts = {**run.counts, **card.get("counts", {}), **read}
         run.save(update_fields=["reward_model", "counts"])
 
 

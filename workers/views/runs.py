@@ -20,7 +20,14 @@ from workers.errors import BadTrainingConfig, NotEnoughLabels, TrainingBusy
 from workers.forms import KindForm
 from workers.models import RunState, TrainingRun
 from workers.reasons import why_not
-from workers.selectors.runs import job_of, pairs_per_second, run_metrics, shown_state, stage_lines
+from workers.selectors.runs import (
+    job_of,
+    layout_words,
+    pairs_per_second,
+    run_metrics,
+    shown_state,
+    stage_lines,
+)
 from workers.services.training import MIN_SETTLED, training_start
 
 
@@ -70,6 +77,7 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
         "latest": metrics[-1][1] if metrics else {},
         "rows": metrics[-30:],
         "pairs_per_second": pairs_per_second(run),
+        "layout": layout_words(run),
         "decision": decision,
         "why": why_not(decision.reasons) if decision and not decision.promote else [],
     }
