@@ -127,13 +127,19 @@ def _previewer(
 
 
 def open_reward_model(
-    path: Path | str, *, cache_dir: Path | str | None = None, engine: str = "transformers"
+    path: Path | str,
+    *,
+    cache_dir: Path | str | None = None,
+    engine: str = "transformers",
+    dtype: str = "auto",
 ) -> RewardScorer:
     """Open a folder that ``train`` or ``write_scorer`` wrote; nothing in it is run. With ``cache_dir`` a model
     on a frozen backbone reads and keeps its states there, as its training did.
 
     ``engine`` is what runs a transformer: ``transformers``, ``vllm`` (in this process, the extra ``vllm``) or the
-    address of a vLLM server that serves this folder. Other kinds of model have no choice of engine.
+    address of a vLLM server that serves this folder. ``dtype`` is what transformers computes its backbone in:
+    ``float32``, ``bfloat16`` or ``auto``, which on a CUDA device is what the folder's weights are in, else float32;
+    its head, and so the scores, are float32 always. Other kinds of model have no choice of engine and dtype.
 
     Raises ``ModelUnavailableError`` (no such folder, no such server), ``CorruptModelError`` (hashes differ),
     ``UntrustedModelError`` (pickles, Python files or ``auto_map``) or ``ConfigError`` (an engine that does not give
@@ -142,6 +148,8 @@ def open_reward_model(
     is_server = engine.startswith(("http://", "https://"))
     if engine not in ("transformers", "vllm") and not is_server:
         raise ConfigError(f"engine {engine!r} is neither transformers, vllm nor the address of a server")
+    if dtype not in ("auto", "float32", "bfloat16"):
+        raise ConfigError(f"dtype {dtype!r} is none of auto, float32, bfloat16")
     folder = Path(path)
     if not folder.is_dir():
         raise ModelUnavailableError(f"there is no model folder {folder.name}")
@@ -163,7 +171,7 @@ def open_reward_model(
     if card.get("kind") == "transformer":
         from .transformer.scorer import load_scorer
 
-        return load_scorer(folder, card)
+        return load_scorer(folder, card, dtype=dtype)
     if card.get("kind") in SCORER_KINDS:
         from .scorers.folder import load_written
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from ..errors import CorruptModelError
@@ -20,7 +21,7 @@ from .heads import load_heads, make_heads
 from .inference import rate_rows
 from .objective import load_aspects
 from .packed import use_trees
-from .pooling import state_width
+from .pooling import head_of, in_float32, state_width
 from .template import ConversationEncoder, load_encoder
 
 log = logging.getLogger(__name__)
@@ -72,15 +73,25 @@ class TransformerScorer:
         )
 
 
-def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> TransformerScorer:
-    """Open a verified folder in float32; raises ``CorruptModelError`` when its parts do not fit."""
+def dtype_on(device: torch.device, dtype: str) -> torch.dtype | str:
+    """What a backbone is read in: as named, or by ``auto`` on CUDA as the folder has it, else in float32."""
+    if dtype == "auto" and device.type == "cuda":
+        return "auto"
+    return torch.float32 if dtype == "auto" else getattr(torch, dtype)  # type: ignore[no-any-return]
+
+
+def load_scorer(
+    folder: Path, card: dict[str, Any], *, device: str = "auto", dtype: str = "auto"
+) -> TransformerScorer:
+    """Open a verified folder; raises ``CorruptModelError`` when its parts do not fit. ``dtype`` as for
+    ``api.open_reward_model``."""
     from transformers import AutoModelForSequenceClassification
 
     encoder = load_encoder(folder, card)
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             str(folder),
-            dtype=torch.float32,
+            dtype=dtype_on(pick_device(device), dtype),
             use_safetensors=True,
             trust_remote_code=is_trusted(str(card.get("base", ""))),
             output_loading_info=True,
@@ -94,6 +105,9 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         raise CorruptModelError(f"the model cannot be read: {error}") from error
     if info["missing_keys"] or model.config.num_labels != 1:
         raise CorruptModelError(f"not a whole reward model: {sorted(info['missing_keys'])} missing")
+    if model.dtype != torch.float32:
+        in_float32(head_of(model))
+        _read_head(model, folder)
     model.to(pick_device(device)).eval()
     padded_because = use_trees(model, encoder.max_length)
     log.info("rows are laid out as %s", f"rectangles: {padded_because}" if padded_because else "trees")
@@ -117,3 +131,14 @@ def load_scorer(folder: Path, card: dict[str, Any], *, device: str = "auto") -> 
         padded_because,
         budget=BUDGETS.get(next(model.parameters()).device.type, BUDGETS["cpu"]),
     )
+
+
+def _read_head(model: nn.Module, folder: Path) -> None:
+    """The head's weights as the folder has them, in float32: read with the backbone they were rounded."""
+    own = {id(weight) for weight in head_of(model).parameters()}
+    weights = {name: weight for name, weight in model.named_parameters() if id(weight) in own}
+    with torch.no_grad():
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, "pt") as saved:
+                for name in weights.keys() & saved.keys():
+                    weights[name].copy_(saved.get_tensor(name))
