@@ -138,7 +138,7 @@ def _hide_bars() -> None:
     if "transformers" in sys.modules:
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _complain(told: Progress, text: str, code: int) -> int:

@@ -77,7 +77,7 @@ def dtype_on(device: torch.device, dtype: str) -> torch.dtype | str:
     """What a backbone is read in: as named, or by ``auto`` on CUDA as the folder has it, else in float32."""
     if dtype == "auto" and device.type == "cuda":
         return "auto"
-    return torch.float32 if dtype == "auto" else getattr(torch, dtype)  # type: ignore[no-any-return]
+    return torch.float32 if dtype == "auto" else getattr(torch, dtype)
 
 
 def load_scorer(
