@@ -104,6 +104,7 @@ def test_what_is_wrong_is_said_at_its_field_in_the_open_group(
     assert [*errors_of(sent)] == [name]
     content = open_as(trained, "manager").post(TRAIN, sent).content.decode()
     assert OPEN in content
+    assert f'<a href="#id_{name}">' in content.split('role="alert"')[1].split("</div>")[0]
     row = content.split(f'name="{name}"')[1].split('<div class="form-row')[0]
     assert said in html.unescape(row)
     assert 'class="errorlist"' in row
