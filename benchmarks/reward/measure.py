@@ -205,7 +205,7 @@ def items_of(case: str, seed: int, most: int = 2000) -> list[Item]:
 
 def ours_scoring(machine: Machine, case: str, model: Path, seed: int, seconds: float) -> dict[str, float]:
     """``score`` of the opened model, on as many items as fit the time."""
-    scorer, items = open_reward_model(model), items_of(case, seed)
+    scorer, items = open_reward_model(model, dtype=machine.dtype), items_of(case, seed)
     scorer.score(items[: machine.warm_up_ours])
     clock = Clock(seconds, machine.meter())
     clock.start()

@@ -109,7 +109,8 @@ def test_a_run_on_a_gpu_learns_and_its_folder_scores_there_as_on_a_cpu(dtype, ne
     assert result.metrics["validation_accuracy"] > 0.9
     assert read_json(tmp_path / "m" / MODEL_CARD)["layout"] == "tree"
     scorer = open_reward_model(tmp_path / "m")
-    assert next(scorer.model.parameters()).device.type == DEVICE.type
+    weight = scorer.model.get_input_embeddings().weight
+    assert (weight.device.type, weight.dtype) == (DEVICE.type, getattr(torch, dtype))  # as the folder has it
     assert layout_of(scorer.model) == "tree"
     ours = scorer.score(items(TEXTS)).value
     theirs = scores_by_transformers(reloaded(tmp_path / "m", dtype=torch.float32), tmp_path / "m", TEXTS)
