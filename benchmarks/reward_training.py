@@ -111,11 +111,12 @@ def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
 
 @dataclass(slots=True)
 class Effort:
-    """How long is measured: ``rounds`` of ``seconds``, ``slow_rounds`` of what is slowest. ``best`` are the rivals'
-    batch sizes by task and case, found with the small model and kept for the large one; 4 where none was sought."""
+    """How long is measured: ``rounds`` of ``seconds``, ``slow_rounds`` of what is slowest, each of ``least`` steps or
+    more. ``best`` are the rivals' batch sizes by task and case, found with the small model and kept for the large one; 4 where none was sought."""
 
     rounds: int
     slow_rounds: int
+    least: int
     seconds: float
     seeks: bool
     best: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -129,16 +130,22 @@ class Effort:
 
 def training(machine: Machine, case: str, size: str, made: Prepared, effort: Effort) -> dict[str, Series]:
     shared = {"case": case, "base": made.base}
+    step = machine.step_of(size, case)
     with Child(machine) as ours, Child(machine) as best, Child(machine) as default:
 
         def our_round(seed: int) -> dict[str, float]:
             return ours.measure(
-                method="ours-training", **shared, seed=seed, seconds=effort.seconds,
-                budget=machine.budgets[case], accumulate=machine.batches_in_a_step(size, case),
+                method="ours-training", **shared, seed=seed, seconds=effort.seconds, least=effort.least,
+                budget=step.budget, accumulate=step.accumulate,
             )  # fmt: skip
 
         first = our_round(0)
-        rival = {"method": "trl-training", **shared, "step": max(1, round(first["step"]))}
+        rival = {
+            "method": "trl-training",
+            **shared,
+            "step": max(1, round(first["step"])),
+            "least": effort.least,
+        }
 
         def tried(batch: int) -> float:
             return best.measure(**rival, seed=99, seconds=effort.seconds / 2, batch=batch, best=True)["rate"]
@@ -251,7 +258,8 @@ def main() -> None:
         made = prepare(folder, size, machine)
         large = size != small
         rounds = min(wanted.rounds, 2) if large else wanted.rounds
-        effort = Effort(rounds, 1 if large else rounds, wanted.seconds, not wanted.quick, best)
+        slow, least = (1, 1) if large else (min(rounds, 2), 2)
+        effort = Effort(rounds, slow, least, wanted.seconds, not wanted.quick, best)
         for case in wanted.cases.split(","):
             for task in wanted.tasks.split(","):
                 measure = training if task == "training" else scoring

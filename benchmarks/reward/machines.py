@@ -8,7 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Step(NamedTuple):
+    """One of our steps: tokens in a batch, batches in the step. The rivals' hold about as many pairs."""
+
+    budget: int
+    accumulate: int = 1
 
 
 class HostMeter:
@@ -76,8 +83,8 @@ class CudaMeter(HostMeter):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``sizes`` of models, the first of which the rivals' batch sizes are found with. ``budgets``: tokens in one of
-    our batches by case; ``accumulate``: batches in a step by size and case, one where nothing is said. ``batches``
+    """``sizes`` of models, the first of which the rivals' batch sizes are found with. ``steps``: ours by
+    size and case; a size that is not named has the first one's. ``batches``
     and ``pipeline_batches`` are those that the rivals may choose among; ``trl`` are TRL's settings, ``trl_best`` more
     of them at its best. ``warm_up`` steps of training are not counted, nor a first scoring of ``warm_up_ours`` and
     ``warm_up_pipeline`` responses. The peak is sought in products of ``matrices``; ``rows`` names the file;
@@ -86,7 +93,7 @@ class Machine:
     device: str
     dtype: str
     sizes: tuple[str, ...]
-    budgets: Mapping[str, int]
+    steps: Mapping[str, Mapping[str, Step]]
     batches: tuple[int, ...]
     pipeline_batches: tuple[int, ...]
     matrices: tuple[int, ...]
@@ -95,7 +102,6 @@ class Machine:
     warm_up: int
     warm_up_ours: int
     warm_up_pipeline: int
-    accumulate: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     trl: Mapping[str, Any] = field(default_factory=dict)
     trl_best: Mapping[str, Any] = field(default_factory=dict)
@@ -106,9 +112,9 @@ class Machine:
 
         return torch.device(self.device).type == "cpu" or torch.cuda.is_available()
 
-    def batches_in_a_step(self, size: str, case: str) -> int:
+    def step_of(self, size: str, case: str) -> Step:
         """Of ours."""
-        return self.accumulate.get(size, {}).get(case, 1)
+        return self.steps.get(size, self.steps[self.sizes[0]])[case]
 
 
 MACHINES = {
@@ -116,10 +122,12 @@ MACHINES = {
         device="cpu",
         dtype="float32",
         sizes=("4M", "34M"),
-        # What fits this machine's caches; larger rankings want their trees whole.
-        budgets={"arguments": 2048, "multi-turn": 1024, "ranked": 4096},
-        # The larger model takes small steps: a step of the rival as it comes would last minutes.
-        accumulate={"4M": {"multi-turn": 8}, "34M": {"multi-turn": 2}},
+        # What fits this machine's caches; larger rankings want their trees whole. The larger model takes small steps: a
+        # step of the rival as it comes would last minutes.
+        steps={
+            "4M": {"arguments": Step(2048), "multi-turn": Step(1024, 4), "ranked": Step(4096)},
+            "34M": {"arguments": Step(2048), "multi-turn": Step(1024), "ranked": Step(2048)},
+        },
         batches=(1, 2, 4, 8),
         pipeline_batches=(1, 4, 16),
         matrices=(512, 1024, 2048),
@@ -136,7 +144,7 @@ MACHINES = {
         dtype="bfloat16",
         sizes=("0.5B",),
         # What keeps a GPU busy, and fits one of 40 GB; the rivals' largest batches need 80.
-        budgets={"arguments": 16_384, "multi-turn": 16_384, "ranked": 16_384},
+        steps={"0.5B": dict.fromkeys(("arguments", "multi-turn", "ranked"), Step(16_384))},
         batches=(4, 8, 16, 32),
         pipeline_batches=(8, 32, 128),
         matrices=(4096, 8192, 16_384),

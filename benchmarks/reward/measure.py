@@ -28,18 +28,19 @@ from workers.reward.transformer.plan import plan_rows
 from .cases import MAX_LENGTH, base_config, encoder_of, pairs_of
 from .machines import MACHINES, HostMeter, Machine
 
-LEAST_STEPS = 3
 # Trainers that group by length do so within this many batches (transformers' own number).
 MEGABATCH = 50
 
 
 @dataclass
 class Clock:
-    """Units finished and seconds since ``warm_up`` steps were done; tells when the time is over."""
+    """Units finished and seconds since ``warm_up`` steps were done; tells when the time is over and ``least`` steps are
+    done, too."""
 
     seconds: float
     meter: HostMeter
     warm_up: int = 1
+    least: int = 1
     units: float = 0.0
     tokens: float = 0.0
     steps: int = 0
@@ -61,7 +62,7 @@ class Clock:
 
     @property
     def is_over(self) -> bool:
-        enough = self.steps >= self.warm_up + LEAST_STEPS
+        enough = self.steps >= self.warm_up + self.least
         return enough and time.perf_counter() - self.began > self.seconds
 
     @property
@@ -78,10 +79,17 @@ class Clock:
 
 
 def ours_training(
-    machine: Machine, case: str, base: Path, seed: int, seconds: float, budget: int, accumulate: int
+    machine: Machine,
+    case: str,
+    base: Path,
+    seed: int,
+    seconds: float,
+    least: int,
+    budget: int,
+    accumulate: int,
 ) -> dict[str, float]:
     """The library's own ``train``, stopped when the time is over."""
-    clock = Clock(seconds, machine.meter(), machine.warm_up)
+    clock = Clock(seconds, machine.meter(), machine.warm_up, least)
 
     class Watch(Callbacks):
         def metric(self, step: int, values: dict[str, float]) -> None:
@@ -109,7 +117,15 @@ def ours_training(
 
 
 def trl_training(
-    machine: Machine, case: str, base: Path, seed: int, seconds: float, batch: int, step: int, best: bool
+    machine: Machine,
+    case: str,
+    base: Path,
+    seed: int,
+    seconds: float,
+    least: int,
+    batch: int,
+    step: int,
+    best: bool,
 ) -> dict[str, float]:
     """TRL's RewardTrainer on the same token ids with about ``step`` pairs in a step, as it comes or at its best:
     grouped by length, no checkpointing.
@@ -132,7 +148,7 @@ def trl_training(
         )
     if best:
         rows = in_batches_by_length(rows, batch, seed)
-    clock = Clock(seconds, machine.meter(), machine.warm_up)
+    clock = Clock(seconds, machine.meter(), machine.warm_up, least)
     computed = []
 
     class Counting(DataCollatorForPreference):
