@@ -112,7 +112,8 @@ def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
 @dataclass(slots=True)
 class Effort:
     """How long is measured: ``rounds`` of ``seconds``, ``slow_rounds`` of what is slowest, each of ``least`` steps or
-    more. ``best`` are the rivals' batch sizes by task and case, found with the small model and kept for the large one; 4 where none was sought."""
+    more. ``best`` are the rivals' batch sizes by task and case, found with the small model and kept for the large one;
+    4 where none was sought."""
 
     rounds: int
     slow_rounds: int
