@@ -149,7 +149,7 @@ def training(machine: Machine, case: str, size: str, made: Prepared, effort: Eff
         }
 
         def tried(batch: int) -> float:
-            return best.measure(**rival, seed=99, seconds=effort.seconds / 2, batch=batch, best=True)["rate"]
+            return best.measure(**rival, seed=99, seconds=effort.seconds, batch=batch, best=True)["read"]
 
         batch = effort.batch("training", case, machine.batches, tried)
         names = ["ours", f"TRL at its best (batch {batch})", "TRL as it comes"]

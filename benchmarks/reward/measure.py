@@ -128,7 +128,8 @@ def trl_training(
     best: bool,
 ) -> dict[str, float]:
     """TRL's RewardTrainer on the same token ids with about ``step`` pairs in a step, as it comes or at its best:
-    grouped by length, no checkpointing.
+    grouped by length, no checkpointing. ``read`` in the result are tokens a second without padding: what batch sizes
+    can be compared by, since a few batches hold longer or shorter pairs than others.
 
     transformers' sampler starts with its longest batches, of which a few seconds would see no others: at its best
     the very batches of that sampler come in random order.
@@ -149,12 +150,14 @@ def trl_training(
     if best:
         rows = in_batches_by_length(rows, batch, seed)
     clock = Clock(seconds, machine.meter(), machine.warm_up, least)
-    computed = []
+    computed: list[int] = []
+    read: list[int] = []
 
     class Counting(DataCollatorForPreference):
         def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
             made = super().torch_call(examples)
             computed.append(made["input_ids"].numel())
+            read.append(int(made["attention_mask"].sum()))
             return made
 
     class Watch(TrainerCallback):
@@ -162,9 +165,9 @@ def trl_training(
             clock.start()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            # The loader is one batch ahead, so the tokens are those of the batches of a step on average.
-            pairs = args.per_device_train_batch_size * args.gradient_accumulation_steps
-            clock.step(pairs, sum(computed) / len(computed) * args.gradient_accumulation_steps)
+            batches = args.gradient_accumulation_steps
+            done = clock.steps * batches  # the loader is a batch ahead
+            clock.step(args.per_device_train_batch_size * batches, sum(computed[done : done + batches]))
             control.should_training_stop = clock.is_over
 
     options: dict[str, Any] = {**machine.trl}
@@ -196,7 +199,8 @@ def trl_training(
             data_collator=Counting(pad_token_id=encoder.tokenizer.pad_token_id),
             callbacks=[Watch()],
         ).train()
-    return clock.result()
+    first, last = (count * config.gradient_accumulation_steps for count in (machine.warm_up, clock.steps))
+    return {**clock.result(), "read": sum(read[first:last]) / clock.spent}
 
 
 def in_batches_by_length(rows: list[dict[str, Any]], batch: int, seed: int) -> list[dict[str, Any]]:
