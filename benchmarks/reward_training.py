@@ -10,6 +10,9 @@ at its best: grouped by length, no checkpointing, the best of four batch sizes, 
 small model (4 with ``--quick``). The pipeline runs at the best of three batch sizes. Prints medians and spread; rows go
 to ``$BENCH_OUT`` (default var/bench/reward_training.json).
 
+A rate is tokens read a second, each row by itself and without padding, over those of the case's mean pair or response:
+a method is given as many pairs as fit its time, and a few pairs are longer or shorter than others.
+
 With ``--device cuda`` the model has a Qwen2-0.5B's shape, its weights are bfloat16 for all, and TRL autocasts as it
 comes but not at its best. Our AdamW keeps what rounding takes from bfloat16 weights (two bytes each), TRL's does not.
 The share of the peak, there MFU, is that of the matrices' operations in the machine's measured matrix products of the
@@ -111,13 +114,12 @@ def ratio(ours: Series, rival: Series) -> tuple[float, float, float]:
 
 @dataclass(slots=True)
 class Effort:
-    """How long is measured: ``rounds`` of ``seconds``, ``slow_rounds`` of what is slowest, each of ``least`` steps or
-    more. ``best`` are the rivals' batch sizes by task and case, found with the small model and kept for the large one;
-    4 where none was sought."""
+    """How long is measured: ``rounds`` of about ``seconds``, ``slow_rounds`` of what is slowest. ``best`` are the
+    rivals' batch sizes by task and case, found with the small model and kept for the large one; 4 where none was
+    sought."""
 
     rounds: int
     slow_rounds: int
-    least: int
     seconds: float
     seeks: bool
     best: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -129,37 +131,55 @@ class Effort:
         return self.best.get((task, case), 4)
 
 
+@dataclass(slots=True)
+class Paced:
+    """One method of training, given as many pairs a round as take ``seconds``."""
+
+    child: Child
+    machine: Machine
+    seconds: float
+    wanted: dict[str, Any]
+    rate: float = 0.0
+
+    def round(self, seed: int) -> dict[str, float]:
+        """A measurement on pairs of this round's own."""
+        most = self.machine.first_pairs
+        if not self.rate:
+            found = self.child.measure(**self.wanted, seed=seed, pairs=most)
+            self.rate = found["rate"]
+            if not self.rate or (found["seconds"] >= self.seconds and not self.machine.compiles):
+                return found
+        return self.child.measure(
+            **self.wanted, seed=seed, pairs=min(1000, max(most, round(self.rate * self.seconds)))
+        )
+
+
 def training(machine: Machine, case: str, size: str, made: Prepared, effort: Effort) -> dict[str, Series]:
     shared = {"case": case, "base": made.base}
-    step = machine.step_of(size, case)
-    with Child(machine) as ours, Child(machine) as best, Child(machine) as default:
+    budget, accumulate = machine.step_of(size, case)
+    with Child(machine) as first, Child(machine) as second, Child(machine) as third:
 
-        def our_round(seed: int) -> dict[str, float]:
-            return ours.measure(
-                method="ours-training", **shared, seed=seed, seconds=effort.seconds, least=effort.least,
-                budget=step.budget, accumulate=step.accumulate,
-            )  # fmt: skip
+        def paced(child: Child, method: str, **more: Any) -> Paced:
+            return Paced(child, machine, effort.seconds, {"method": method, **shared, **more})
 
-        first = our_round(0)
-        rival = {
-            "method": "trl-training",
-            **shared,
-            "step": max(1, round(first["step"])),
-            "least": effort.least,
-        }
+        ours = paced(first, "ours-training", budget=budget, accumulate=accumulate)
+        step = max(1, round(ours.round(99)["step"]))
+
+        def trl(child: Child, batch: int, *, best: bool) -> Paced:
+            return paced(child, "trl-training", step=step, batch=batch, best=best)
 
         def tried(batch: int) -> float:
-            return best.measure(**rival, seed=99, seconds=effort.seconds, batch=batch, best=True)["read"]
+            return trl(second, batch, best=True).round(99)["rate"]
 
         batch = effort.batch("training", case, machine.batches, tried)
+        best, default = trl(second, batch, best=True), trl(third, 8, best=False)
         names = ["ours", f"TRL at its best (batch {batch})", "TRL as it comes"]
         series = {name: Series([], [], []) for name in names}
         for seed in range(effort.rounds):
-            timed = {**rival, "seed": seed, "seconds": effort.seconds}
-            series[names[0]].add(first if seed == 0 else our_round(seed))
-            series[names[1]].add(best.measure(**timed, batch=batch, best=True))
+            series[names[0]].add(ours.round(seed))
+            series[names[1]].add(best.round(seed))
             if seed < effort.slow_rounds:
-                series[names[2]].add(default.measure(**timed, batch=8, best=False))
+                series[names[2]].add(default.round(seed))
     return series
 
 
@@ -259,8 +279,8 @@ def main() -> None:
         made = prepare(folder, size, machine)
         large = size != small
         rounds = min(wanted.rounds, 2) if large else wanted.rounds
-        slow, least = (1, 1) if large else (min(rounds, 2), 2)
-        effort = Effort(rounds, slow, least, wanted.seconds, not wanted.quick, best)
+        seconds = wanted.seconds * (2 if large else 1)
+        effort = Effort(rounds, 1 if large else min(rounds, 2), seconds, not wanted.quick, best)
         for case in wanted.cases.split(","):
             for task in wanted.tasks.split(","):
                 measure = training if task == "training" else scoring

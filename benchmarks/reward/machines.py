@@ -83,12 +83,12 @@ class CudaMeter(HostMeter):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``sizes`` of models, the first of which the rivals' batch sizes are found with. ``steps``: ours by
-    size and case; a size that is not named has the first one's. ``batches``
-    and ``pipeline_batches`` are those that the rivals may choose among; ``trl`` are TRL's settings, ``trl_best`` more
-    of them at its best. ``warm_up`` steps of training are not counted, nor a first scoring of ``warm_up_ours`` and
-    ``warm_up_pipeline`` responses. The peak is sought in products of ``matrices``; ``rows`` names the file;
-    ``environment`` is what a method's process gets."""
+    """``sizes`` of models, the first of which the rivals' batch sizes are found with. ``steps``: ours by size and case;
+    a size that is not named has the first one's. ``batches`` and ``pipeline_batches`` are those that the rivals may
+    choose among; ``trl`` are TRL's settings, ``trl_best`` more of them at its best. ``first_pairs`` are trained on to
+    see how many a round can have; they are a round themselves where they took its time, unless the device ``compiles``
+    kernels on the way. A first scoring of ``warm_up_ours`` and ``warm_up_pipeline`` responses is not counted. The peak
+    is sought in products of ``matrices``; ``rows`` names the file; ``environment`` is what a method's process gets."""
 
     device: str
     dtype: str
@@ -99,7 +99,8 @@ class Machine:
     matrices: tuple[int, ...]
     meter: type[HostMeter]
     rows: str
-    warm_up: int
+    first_pairs: int
+    compiles: bool
     warm_up_ours: int
     warm_up_pipeline: int
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -126,14 +127,15 @@ MACHINES = {
         # step of the rival as it comes would last minutes.
         steps={
             "4M": {"arguments": Step(2048), "multi-turn": Step(1024, 4), "ranked": Step(4096)},
-            "34M": {"arguments": Step(2048), "multi-turn": Step(1024), "ranked": Step(2048)},
+            "34M": {"arguments": Step(2048), "multi-turn": Step(1024, 2), "ranked": Step(2048)},
         },
         batches=(1, 2, 4, 8),
         pipeline_batches=(1, 4, 16),
         matrices=(512, 1024, 2048),
         meter=HostMeter,
         rows="reward_training.json",
-        warm_up=1,
+        first_pairs=8,
+        compiles=False,
         warm_up_ours=20,
         warm_up_pipeline=4,
         environment={"CUDA_VISIBLE_DEVICES": ""},
@@ -150,7 +152,8 @@ MACHINES = {
         matrices=(4096, 8192, 16_384),
         meter=CudaMeter,
         rows="reward_training_cuda.json",
-        warm_up=3,  # kernels are compiled in the first
+        first_pairs=256,
+        compiles=True,
         warm_up_ours=256,
         warm_up_pipeline=256,
         trl_best={"bf16": False},  # no autocasting: the weights are bfloat16 already

@@ -1,27 +1,29 @@
 """Measurements of one method in a process of its own, so that peak memory is this method's alone.
 
 Usage: python -m benchmarks.reward.measure. Reads lines of JSON, what to measure, and answers each with one: units
-(pairs or responses) a second, tokens computed a second, and peak memory in MiB (on a CPU above the model, on a GPU with
-it). Where the memory does not do, the rate is 0. While it waits for the next line, another method has the machine.
+(pairs or responses) a second, counted by their tokens, tokens computed a second, and peak memory in MiB (on a CPU above
+the model, on a GPU with it). Where the memory does not do, the rate is 0. While it waits for the next line, another
+method has the machine.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from workers.reward import Callbacks, Item, Stopped, open_reward_model, train
+from workers.reward import Callbacks, Item, Pair, open_reward_model, train
 from workers.reward.transformer.packed import layout_of
 from workers.reward.transformer.plan import plan_rows
 
@@ -34,13 +36,9 @@ MEGABATCH = 50
 
 @dataclass
 class Clock:
-    """Units finished and seconds since ``warm_up`` steps were done; tells when the time is over and ``least`` steps are
-    done, too."""
+    """Units, computed tokens and steps since the start, and when the last step ended."""
 
-    seconds: float
     meter: HostMeter
-    warm_up: int = 1
-    least: int = 1
     units: float = 0.0
     tokens: float = 0.0
     steps: int = 0
@@ -53,43 +51,44 @@ class Clock:
 
     def step(self, units: float, tokens: float = 0.0) -> None:
         self.meter.wait()
-        self.steps += 1
-        if self.steps <= self.warm_up:
-            self.began = time.perf_counter()
-            return
-        self.units, self.tokens = self.units + units, self.tokens + tokens
+        self.units, self.tokens, self.steps = self.units + units, self.tokens + tokens, self.steps + 1
         self.ended = time.perf_counter()
-
-    @property
-    def is_over(self) -> bool:
-        enough = self.steps >= self.warm_up + self.least
-        return enough and time.perf_counter() - self.began > self.seconds
 
     @property
     def spent(self) -> float:
         return self.ended - self.began
 
-    def result(self) -> dict[str, float]:
+    def result(self, read: Sequence[int], mean: float) -> dict[str, float]:
+        """``read`` are the tokens of each unit by itself, ``mean`` of these on average over the case."""
         return {
-            "rate": self.units / self.spent,
+            "rate": sum(read) / mean / self.spent,
             "tokens": self.tokens / self.spent,
-            "step": self.units / max(1, self.steps - self.warm_up),
+            "step": self.units / self.steps,
+            "seconds": self.spent,
             "memory": self.meter.peak(),
         }
 
 
+@cache
+def tokens_a_pair(case: str, base: Path) -> float:
+    """On average over the case, both rows by themselves."""
+    return statistics.fmean(tokens_read(base, pairs_of(case, seed=0, most=300)))
+
+
+def tokens_read(base: Path, pairs: Sequence[Pair]) -> list[int]:
+    """Of each pair, both rows by themselves."""
+    encoder = encoder_of(base)
+    return [
+        sum(len(encoder.encode(pair.messages, text).ids) for text in (pair.chosen, pair.rejected))
+        for pair in pairs
+    ]
+
+
 def ours_training(
-    machine: Machine,
-    case: str,
-    base: Path,
-    seed: int,
-    seconds: float,
-    least: int,
-    budget: int,
-    accumulate: int,
+    machine: Machine, case: str, base: Path, seed: int, pairs: int, budget: int, accumulate: int
 ) -> dict[str, float]:
-    """The library's own ``train``, stopped when the time is over."""
-    clock = Clock(seconds, machine.meter(), machine.warm_up, least)
+    """The library's own ``train``, once over about ``pairs`` pairs."""
+    clock = Clock(machine.meter())
 
     class Watch(Callbacks):
         def metric(self, step: int, values: dict[str, float]) -> None:
@@ -99,41 +98,29 @@ def ours_training(
         def should_stop(self) -> bool:
             if not clock.began:
                 clock.start()
-            return clock.is_over
+            return False
 
-    pairs = pairs_of(case, seed)
+    data = pairs_of(case, seed, pairs)
+    mean, read = tokens_a_pair(case, base), tokens_read(base, data)
     config = base_config(
         base,
         machine,
         batch_tokens=budget,
         accumulate=accumulate,
-        epochs=20,
+        epochs=1,
         evaluate_every=0,
         checkpoint_every=1_000_000,
     )
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Stopped):
-        train("transformer", pairs, config, Path(folder) / "m", callbacks=Watch())
-    return clock.result()
+    with tempfile.TemporaryDirectory() as folder:
+        train("transformer", data, config, Path(folder) / "m", callbacks=Watch())
+    return clock.result(read, mean)
 
 
 def trl_training(
-    machine: Machine,
-    case: str,
-    base: Path,
-    seed: int,
-    seconds: float,
-    least: int,
-    batch: int,
-    step: int,
-    best: bool,
+    machine: Machine, case: str, base: Path, seed: int, pairs: int, batch: int, step: int, best: bool
 ) -> dict[str, float]:
-    """TRL's RewardTrainer on the same token ids with about ``step`` pairs in a step, as it comes or at its best:
-    grouped by length, no checkpointing. ``read`` in the result are tokens a second without padding: what batch sizes
-    can be compared by, since a few batches hold longer or shorter pairs than others.
-
-    transformers' sampler starts with its longest batches, of which a few seconds would see no others: at its best
-    the very batches of that sampler come in random order.
-    """
+    """TRL's RewardTrainer once over the same token ids with about ``step`` pairs in a step, as it comes or at its best:
+    grouped by length, no checkpointing."""
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, TrainerCallback
     from trl import RewardConfig, RewardTrainer
@@ -141,7 +128,7 @@ def trl_training(
 
     encoder = encoder_of(base)
     rows: list[dict[str, Any]] = []
-    for pair in pairs_of(case, seed):
+    for pair in pairs_of(case, seed, pairs):
         chosen = encoder.encode(pair.messages, pair.chosen).ids
         rejected = encoder.encode(pair.messages, pair.rejected).ids
         rows.append(
@@ -149,15 +136,13 @@ def trl_training(
         )
     if best:
         rows = in_batches_by_length(rows, batch, seed)
-    clock = Clock(seconds, machine.meter(), machine.warm_up, least)
-    computed: list[int] = []
-    read: list[int] = []
+    mean = tokens_a_pair(case, base)
+    clock, computed = Clock(machine.meter()), list[int]()
 
     class Counting(DataCollatorForPreference):
         def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
             made = super().torch_call(examples)
             computed.append(made["input_ids"].numel())
-            read.append(int(made["attention_mask"].sum()))
             return made
 
     class Watch(TrainerCallback):
@@ -165,10 +150,7 @@ def trl_training(
             clock.start()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            batches = args.gradient_accumulation_steps
-            done = clock.steps * batches  # the loader is a batch ahead
-            clock.step(args.per_device_train_batch_size * batches, sum(computed[done : done + batches]))
-            control.should_training_stop = clock.is_over
+            clock.step(args.per_device_train_batch_size * args.gradient_accumulation_steps)
 
     options: dict[str, Any] = {**machine.trl}
     if best:
@@ -179,7 +161,7 @@ def trl_training(
             output_dir=folder,
             per_device_train_batch_size=batch,
             gradient_accumulation_steps=max(1, round(step / batch)),
-            max_steps=1_000_000,
+            num_train_epochs=1,
             learning_rate=1e-4,
             report_to=[],
             save_strategy="no",
@@ -199,8 +181,8 @@ def trl_training(
             data_collator=Counting(pad_token_id=encoder.tokenizer.pad_token_id),
             callbacks=[Watch()],
         ).train()
-    first, last = (count * config.gradient_accumulation_steps for count in (machine.warm_up, clock.steps))
-    return {**clock.result(), "read": sum(read[first:last]) / clock.spent}
+    clock.tokens = sum(computed)
+    return clock.result([len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in rows], mean)
 
 
 def in_batches_by_length(rows: list[dict[str, Any]], batch: int, seed: int) -> list[dict[str, Any]]:
@@ -226,19 +208,19 @@ def items_of(case: str, seed: int, most: int = 2000) -> list[Item]:
 def ours_scoring(machine: Machine, case: str, model: Path, seed: int, seconds: float) -> dict[str, float]:
     """``score`` of the opened model, on as many items as fit the time."""
     scorer, items = open_reward_model(model, dtype=machine.dtype), items_of(case, seed)
+    lengths = [len(scorer.encoder.encode(item.messages, item.response).ids) for item in items]
     scorer.score(items[: machine.warm_up_ours])
-    clock = Clock(seconds, machine.meter())
+    clock = Clock(machine.meter())
     clock.start()
-    clock.step(0)
-    size, at = 64, 0
     parts: list[list[Item]] = []
-    while not clock.is_over and at < len(items):
+    size, at = 64, 0
+    while at < len(items) and (not parts or clock.spent < seconds):
         parts.append(items[at : at + size])
         scorer.score(parts[-1])
         clock.step(len(parts[-1]))
         at, size = at + size, size * 2
-    found = clock.result()
-    return found | {"tokens": sum(planned_tokens(scorer, part) for part in parts) / clock.spent}
+    clock.tokens = sum(planned_tokens(scorer, part) for part in parts)
+    return clock.result(lengths[:at], statistics.fmean(lengths))
 
 
 def planned_tokens(scorer: Any, items: Sequence[Item]) -> int:
@@ -261,18 +243,19 @@ def pipeline_scoring(
     )  # fmt: skip
     options: dict[str, Any] = {"function_to_apply": "none", "truncation": True, "max_length": MAX_LENGTH}
     classify(texts[: machine.warm_up_pipeline], batch_size=batch, **options)
-    clock = Clock(seconds, machine.meter())
+    lengths = [
+        len(ids) for ids in encoder.tokenizer(texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    ]
+    clock = Clock(machine.meter())
     clock.start()
-    clock.step(0)
     size, at = 64, 0
-    while not clock.is_over and at < len(texts):
+    while at < len(texts) and (not at or clock.spent < seconds):
         part = texts[at : at + size]
         classify(part, batch_size=batch, **options)
         clock.step(len(part))
         at += size
-    found = clock.result()
-    read = encoder.tokenizer(texts[:at], truncation=True, max_length=MAX_LENGTH)["input_ids"]
-    return found | {"tokens": padded_tokens([len(ids) for ids in read], batch) / clock.spent}
+    clock.tokens = padded_tokens(lengths[:at], batch)
+    return clock.result(lengths[:at], statistics.fmean(lengths))
 
 
 def padded_tokens(lengths: Sequence[int], batch: int) -> int:
@@ -301,7 +284,7 @@ def main() -> None:
         try:
             found = method(machine, **wanted)
         except torch.OutOfMemoryError:
-            found = dict.fromkeys(("rate", "tokens", "step", "memory"), 0.0)
+            found = dict.fromkeys(("rate", "tokens", "step", "seconds", "memory"), 0.0)
         machine.meter().release()
         print(json.dumps(found), file=answers, flush=True)
 
