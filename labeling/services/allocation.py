@@ -148,29 +148,56 @@ def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Co
 
 
 def _lease_one(labeler: Labeler, project: Project, known: list[Assignment]) -> Assignment | None:
-    """One more lease, in a transaction of its own, or None when nothing is left.
-
-    The person's own row is locked first: two tabs of one person ask one after the other, and the second gets
-    what the first has just been given.
-    """
+    """One more lease, or None when nothing is left. First among what nobody has locked; then what was skipped, which
+    may have been somebody's passing lock on the last free slot, is waited for."""
     with transaction.atomic():
-        Labeler.objects.select_for_update(no_key=True).get(pk=labeler.pk)
-        held = _held(labeler).filter(comparison__state__in=LABELED_STATES)
-        other = held.exclude(pk__in=[lease.pk for lease in known]).first()
+        other = _other_lease(labeler, project, known)
         if other is not None:
-            other.comparison.project = project
             return other
-        queryset = candidates(labeler)
         drawn = "random" if random.random() < project.random_share else "priority"  # noqa: S311 - sampling
-        comparison = _draw(queryset, drawn, skip_locked=True)
-        if comparison is None and connection.features.has_select_for_update_skip_locked:
-            # What was skipped may have been somebody's passing lock on the last free slot: wait for it.
-            comparison = _draw(queryset, "priority", skip_locked=False)
-        return None if comparison is None else lease_take(labeler, comparison, project, drawn)
+        comparison = _draw(candidates(labeler), drawn)
+        if comparison is not None:
+            return lease_take(labeler, comparison, project, drawn)
+    return _lease_waiting(labeler, project, known)
 
 
-def _draw(queryset: QuerySet[Comparison], drawn: str, *, skip_locked: bool) -> Comparison | None:
-    locked = queryset.select_for_update(skip_locked=skip_locked, no_key=True, of=("self",))
+def _lease_waiting(labeler: Labeler, project: Project, known: list[Assignment]) -> Assignment | None:
+    """Wait for one comparison at a time, each in a transaction of its own.
+
+    A draw keeps the lock of every row that it found taken on the way, so a draw that waited, too, would hold some
+    while it waits for others, and two of them could wait for each other.
+    """
+    if not connection.features.has_select_for_update_skip_locked:
+        return None
+    left = by_priority(candidates(labeler)).values_list("pk", flat=True)
+    while (pk := left.first()) is not None:
+        with transaction.atomic():
+            other = _other_lease(labeler, project, known)
+            if other is not None:
+                return other
+            comparison = _locked(candidates(labeler).filter(pk=pk)).first()
+            if comparison is not None:
+                return lease_take(labeler, comparison, project, "priority")
+    return None
+
+
+def _other_lease(labeler: Labeler, project: Project, known: list[Assignment]) -> Assignment | None:
+    """A lease that another tab of this person has just been given. The person's own row is locked first: two tabs ask
+    one after the other."""
+    Labeler.objects.select_for_update(no_key=True).get(pk=labeler.pk)
+    held = _held(labeler).filter(comparison__state__in=LABELED_STATES)
+    other = held.exclude(pk__in=[lease.pk for lease in known]).first()
+    if other is not None:
+        other.comparison.project = project
+    return other
+
+
+def _locked(queryset: QuerySet[Comparison], *, skip_locked: bool = False) -> QuerySet[Comparison]:
+    return queryset.select_for_update(skip_locked=skip_locked, no_key=True, of=("self",))
+
+
+def _draw(queryset: QuerySet[Comparison], drawn: str) -> Comparison | None:
+    locked = _locked(queryset, skip_locked=True)
     if drawn == "priority":
         return by_priority(locked).first()
     start = random.random()  # noqa: S311 - a place in the random order, not a secret
