@@ -111,10 +111,21 @@ def start_postgres(folder: Path) -> None:
     owner.run(programs / "pg_ctl", "-D", cluster, "-w", "-l", folder / "log", "-o", options, "start")
 
 
+def process_of(pid_file: Path) -> psutil.Process | None:
+    """The living process that a file names in its first line; such a file outlives a machine that went down."""
+    lines = pid_file.read_text().split() if pid_file.exists() else []
+    return psutil.Process(int(lines[0])) if lines and psutil.pid_exists(int(lines[0])) else None
+
+
+def postgres_runs(folder: Path) -> bool:
+    """Whether the server of this folder is alive, and not somebody else under the number it once had."""
+    process = process_of(folder / "data" / "postmaster.pid")
+    return process is not None and str(folder / "data") in process.cmdline()
+
+
 def stop_postgres(folder: Path) -> None:
-    cluster = folder / "data"
-    if (cluster / "postmaster.pid").exists():
-        Owner.find().run(postgres_bin() / "pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+    if postgres_runs(folder):
+        Owner.find().run(postgres_bin() / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
 
 
 @dataclass
@@ -209,7 +220,7 @@ class SharedServers:
         """Start PostgreSQL unless it runs; returns the folder of its socket."""
         folder = postgres_socket_dir()
         with self._locked():
-            if not (folder / "data" / "postmaster.pid").exists():
+            if not postgres_runs(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 start_postgres(folder)
         return folder
@@ -241,11 +252,9 @@ class SharedServers:
 def stop_servers_of(folder: Path) -> None:
     """Stop the servers that a run started, as its folder names them."""
     stop_postgres(folder / "pg")
-    pid_file = folder / "redis.pid"
-    if pid_file.exists() and psutil.pid_exists(int(pid_file.read_text())):
-        process = psutil.Process(int(pid_file.read_text()))
-        if "redis" in process.name():
-            process.send_signal(signal.SIGTERM)
+    redis = process_of(folder / "redis.pid")
+    if redis and "redis" in redis.name():
+        redis.send_signal(signal.SIGTERM)
 
 
 def sweep_dead_runs() -> None:
