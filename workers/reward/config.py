@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .checks import check_limits, matches, require
 from .errors import ConfigError
 
 Kind = Literal["starter", "embedding", "transformer"]
@@ -86,29 +86,17 @@ MOST_TARGETS = 64
 LONGEST_TEMPLATE = 20_000
 
 
-def _require(condition: bool, message: str, setting: str) -> None:
-    if not condition:
-        raise ConfigError(message, setting)
-
-
-def _check_limits(kind: str, values: object, limits: Mapping[str, tuple[float, float]]) -> None:
-    """Raises ConfigError with the kind, the setting, its allowed range and what was given; NaN is in no range."""
-    for name, (low, high) in limits.items():
-        value = getattr(values, name)
-        _require(low <= value <= high, f"{kind}: {name} must lie in {low:,}..{high:,}, got {value!r}", name)
-
-
 def _check_regularisation(
     kind: str, values: tuple[float, ...], limits: Mapping[str, tuple[float, float]]
 ) -> None:
-    _require(
+    require(
         1 <= len(values) <= MOST_REGULARISATIONS,
         f"{kind}: regularisation must have 1..{MOST_REGULARISATIONS} values, got {len(values)}",
         "regularisation",
     )
     low, high = limits["default_c"]
     for c in values:
-        _require(
+        require(
             low <= c <= high,
             f"{kind}: every regularisation must lie in {low:,}..{high:,}, got {c!r}",
             "regularisation",
@@ -135,7 +123,7 @@ class StarterConfig:
     max_chars: int = 20_000
 
     def __post_init__(self) -> None:
-        _check_limits("starter", self, STARTER_LIMITS)
+        check_limits("starter", self, STARTER_LIMITS)
         _check_regularisation("starter", self.regularisation, STARTER_LIMITS)
 
 
@@ -166,9 +154,9 @@ class EmbeddingConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _check_limits("embedding", self, EMBEDDING_LIMITS)
+        check_limits("embedding", self, EMBEDDING_LIMITS)
         _check_regularisation("embedding", self.regularisation, EMBEDDING_LIMITS)
-        _require(
+        require(
             self.pool in ("auto", "last", "mean", "first", "pooler"),
             f"embedding: pool must be auto, last, mean, first or pooler, got {self.pool!r}",
             "pool",
@@ -281,38 +269,38 @@ class TransformerConfig:
     tiny_heads: int = 4
 
     def __post_init__(self) -> None:
-        _check_limits("transformer", self, TRANSFORMER_LIMITS)
-        _require(
+        check_limits("transformer", self, TRANSFORMER_LIMITS)
+        require(
             bool(self.base.strip()) and len(self.base) <= LONGEST_NAME,
             f"transformer: base must name a folder, a hub id, tiny or tiny-encoder in 1..{LONGEST_NAME} characters",
             "base",
         )
-        _require(
+        require(
             len(self.revision or "") <= LONGEST_NAME,
             f"transformer: revision must have at most {LONGEST_NAME} characters",
             "revision",
         )
-        _require(
+        require(
             self.hub in ("huggingface", "modelscope"),
             f"transformer: hub must be huggingface or modelscope, got {self.hub!r}",
             "hub",
         )
-        _require(
+        require(
             self.dtype in ("float32", "bfloat16"),
             f"transformer: dtype must be float32 or bfloat16, got {self.dtype!r}",
             "dtype",
         )
-        _require(
+        require(
             self.ranking in ("bradley_terry", "rao_kupper"),
             f"transformer: ranking must be bradley_terry or rao_kupper, got {self.ranking!r}",
             "ranking",
         )
-        _require(
+        require(
             self.focal == 0 or self.focal >= 1,  # below 1 its slope has no bound where a pair is certain
             f"transformer: focal must be 0 (off) or at least 1, got {self.focal!r}",
             "focal",
         )
-        _require(
+        require(
             len(set(self.aspects)) == len(self.aspects) <= MOST_ASPECTS
             and all(name.strip() and len(name) <= LONGEST_ASPECT for name in self.aspects),
             f"transformer: aspects must be at most {MOST_ASPECTS} different names of 1..{LONGEST_ASPECT} "
@@ -320,7 +308,7 @@ class TransformerConfig:
             "aspects",
         )
         self._check_backbone()
-        _require(
+        require(
             self.tiny_hidden % (2 * self.tiny_heads) == 0,
             f"transformer: tiny_hidden must divide by twice tiny_heads ({2 * self.tiny_heads}), "
             f"got {self.tiny_hidden}",
@@ -328,35 +316,35 @@ class TransformerConfig:
         )
 
     def _check_backbone(self) -> None:
-        _require(
+        require(
             len(self.chat_template) <= LONGEST_TEMPLATE,
             f"transformer: chat_template must have at most {LONGEST_TEMPLATE:,} characters, "
             f"got {len(self.chat_template):,}",
             "chat_template",
         )
-        _require(
+        require(
             not self.lora_rank or self.base not in TINY_BASES,
             f"transformer: lora_rank adapts a base that has weights; {self.base} has none of its own",
             "lora_rank",
         )
-        _require(
+        require(
             bool(self.lora_rank) or not self.lora_targets,
             "transformer: lora_targets without lora_rank would train no adapter",
             "lora_targets",
         )
-        _require(
+        require(
             len(self.lora_targets) <= MOST_TARGETS
             and all(name.strip() and len(name) <= LONGEST_NAME for name in self.lora_targets),
             f"transformer: lora_targets must be at most {MOST_TARGETS} names of layers, "
             f"got {list(self.lora_targets)!r}",
             "lora_targets",
         )
-        _require(
+        require(
             self.quantize in ("none", "nf4"),
             f"transformer: quantize must be none or nf4, got {self.quantize!r}",
             "quantize",
         )
-        _require(
+        require(
             self.quantize == "none" or bool(self.lora_rank),
             "transformer: quantize freezes the base, so it needs lora_rank",
             "quantize",
@@ -371,21 +359,6 @@ _CLASSES: dict[str, type[Config]] = {
 }
 
 
-def _matches(value: object, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        return value in typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return any(_matches(value, part) for part in typing.get_args(hint))
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_matches(v, typing.get_args(hint)[0]) for v in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
 def config_from_dict(kind: str, values: Mapping[str, Any]) -> Config:
     """Make the settings of ``kind`` from plain JSON values; raises ``ConfigError`` naming the wrong key."""
     if kind not in KINDS:
@@ -396,7 +369,7 @@ def config_from_dict(kind: str, values: Mapping[str, Any]) -> Config:
         raise ConfigError(f"unknown setting for {kind}: {', '.join(unknown)}")
     resolved = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     for key, value in resolved.items():
-        if not _matches(value, hints[key]):
+        if not matches(value, hints[key]):
             raise ConfigError(f"{key} has the wrong type: {value!r}", key)
     return cls(**typing.cast(dict[str, Any], resolved))
 

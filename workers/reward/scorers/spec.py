@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from ..config import Config, _check_limits, _matches, _require, config_from_dict, config_to_dict
+from ..checks import check_limits, matches, require
+from ..config import Config, config_from_dict, config_to_dict
 from ..errors import ConfigError
 
 ScorerKind = Literal["dpo", "perplexity", "pair", "generative", "random", "longest"]
@@ -73,9 +74,9 @@ class ScorerSpec:
         hints = get_type_hints(ScorerSpec)
         for name, hint in hints.items():
             value = getattr(self, name)
-            _require(_matches(value, hint), f"scorer: {name} has the wrong value: {value!r}", name)
-        _check_limits(self.kind, self, LIMITS)
-        _require(
+            require(matches(value, hint), f"scorer: {name} has the wrong value: {value!r}", name)
+        check_limits(self.kind, self, LIMITS)
+        require(
             bool(self.model.strip()) or self.kind not in WITH_MODEL,
             f"{self.kind}: model must name a folder or a hub id",
             "model",
@@ -84,12 +85,12 @@ class ScorerSpec:
             own = STEAM_TEMPLATE if self.architecture == "seq2seq" else PAIR_TEMPLATE
             object.__setattr__(self, "template", own)
         places = [self.template.find(part) for part in FIELDS]
-        _require(
+        require(
             self.kind != "pair" or (-1 < places[0] < places[1] < places[2]),
             f"pair: template must have {', '.join(FIELDS)} in this order",
             "template",
         )
-        _require(
+        require(
             len(self.answers) == 2 and all(self.answers),
             "pair: answers must be two texts, the first response first",
             "answers",
