@@ -6,7 +6,7 @@ case "$role" in
   migrate) exec python manage.py migrate --noinput ;;
   web) exec gunicorn webapp.wsgi:application --bind "0.0.0.0:${PORT:-8000}" \
          --workers "${WEB_WORKERS:-2}" --threads "${WEB_THREADS:-4}" --timeout 60 --no-control-socket --access-logfile - ;;
-  beat) exec celery -A webapp beat --loglevel "${LOG_LEVEL:-info}" --schedule /tmp/celerybeat-schedule ;;
+  beat) exec celery -A webapp beat --loglevel "${LOG_LEVEL:-info}" ;;
   worker)
     queue="${2:-default}"
     # A model job runs in a process of its own; the gpu queue takes one at a time.
