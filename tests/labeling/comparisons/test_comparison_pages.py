@@ -67,7 +67,10 @@ def test_the_list_costs_the_same_however_long(client, django_assert_num_queries,
     with django_assert_num_queries(
         7
     ):  # session, user, project, role twice (loader, page), rows, what is in hand
-        client.get(url("comparison-list", project))
+        html = client.get(url("comparison-list", project)).content.decode()
+    assert all(
+        url("comparison", project, pk) in html for pk in project.comparisons.values_list("pk", flat=True)
+    )
 
 
 def test_filters():

@@ -179,4 +179,6 @@ def test_the_list_costs_the_same_for_one_import_and_for_thirty(browser, bring, d
     for number in range(30):
         bring(b"{}", f"{number}.jsonl")
     with django_assert_max_num_queries(12):
-        browser.get(url)
+        response = browser.get(url)
+    assert response.status_code == 200
+    assert b".jsonl" in response.content

@@ -260,10 +260,6 @@ def test_a_second_writer_of_the_same_import_is_stopped(bring, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_file_twice_at_once_gives_one_of_each(bring, monkeypatch):
-    if connection.is_in_memory_db() if connection.vendor == "sqlite" else False:
-        pytest.skip(
-            "threads cannot share an in-memory database: test_processes.py does this with real processes"
-        )
     monkeypatch.setattr(writing, "BATCH_RECORDS", 10)
     data = jsonl(rows_of("votes", 80))
     imports = [bring(data) for _ in range(2)]

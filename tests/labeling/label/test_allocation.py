@@ -181,6 +181,7 @@ def test_leasing_costs_the_same_few_queries(django_assert_max_num_queries):
     project = make_project(50)
     labeler = make_labeler(project)
     with django_assert_max_num_queries(22):
-        lease_next(labeler)
+        leases = lease_next(labeler)
     with django_assert_max_num_queries(2):
-        lease_next(labeler)
+        assert lease_next(labeler) == leases
+    assert len(leases) == 2

@@ -192,4 +192,5 @@ def test_page_costs_the_same_with_many_pairs(desk, django_assert_max_num_queries
     client.get(url)
     add_pairs(labeler.project, 100)
     with django_assert_max_num_queries(20):
-        client.get(url)
+        response = client.get(url)
+    assert len(uids(response)) == 2

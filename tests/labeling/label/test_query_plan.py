@@ -74,7 +74,7 @@ def test_random_draw_reads_the_random_index(labeler):
     check(plan_of(from_random_key(candidates(labeler), 0.37)), "comparison_random")
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'")
+@pytest.mark.postgres
 def test_postgres_touches_a_handful_of_rows(labeler):
     queryset = by_priority(candidates(labeler))[:1]
     plan = queryset.explain(analyze=True, buffers=True, format="json")

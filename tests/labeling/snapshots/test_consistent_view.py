@@ -91,7 +91,7 @@ def test_a_preference_that_commits_late_with_a_smaller_id_makes_it_stale(client)
     assert listed["stale"] is True
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'")
+@pytest.mark.postgres
 def test_a_transaction_open_across_the_snapshot_is_seen_as_newer():
     project = labeled_project(4, outcomes="a", labelers=1)
     pairs = [make_comparison(make_prompt(project)) for _ in range(2)]

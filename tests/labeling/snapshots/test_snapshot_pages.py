@@ -83,7 +83,9 @@ def test_the_list_costs_the_same_however_long(client, project, django_assert_num
         ready(project)
     client.get(url("snapshot-list", project))
     with django_assert_num_queries(10):  # session, user, project, role x2, count, rows, three of progress
-        client.get(url("snapshot-list", project))
+        html = client.get(url("snapshot-list", project)).content.decode()
+    numbers = project.snapshots.values_list("number", flat=True)
+    assert all(url("snapshot-detail", project, number) in html for number in numbers)
 
 
 def test_export_shows_first_rows_then_streams_them_with_their_hash(client, project):

@@ -200,11 +200,3 @@ def test_another_projects_ids_are_404(trained: Trained) -> None:
         f"comparisons/{trained.world.open_ids[0]}/score",
     ):
         assert client.get(f"/api/v1/projects/other/{path}").status_code == 404, path
-
-
-def test_model_lists_cost_the_same_however_many(trained: Trained, django_assert_max_num_queries: Any) -> None:
-    client = client_of(trained.people["viewer"])
-    with django_assert_max_num_queries(9):
-        client.get(f"{BASE}/reward-models")
-    with django_assert_max_num_queries(8):
-        client.get(f"{BASE}/scores")

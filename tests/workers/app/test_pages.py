@@ -386,12 +386,6 @@ def test_a_crowned_model_is_the_one_that_panels_show(trained: Trained) -> None:
     assert "Score them and re-order the queue" in page(trained, "models/")
 
 
-def test_pages_cost_the_same_however_many_versions(trained: Trained, django_assert_max_num_queries) -> None:
-    client = open_as(trained, "viewer")
-    with django_assert_max_num_queries(22):
-        client.get(f"{PROJECT}/models/")
-
-
 def test_a_snapshot_that_is_not_ready_is_refused_and_not_replaced_by_another(
     trained: Trained,
 ) -> None:

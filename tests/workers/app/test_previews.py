@@ -13,6 +13,7 @@ import pytest
 from django.test import Client
 
 from labeling.models import Comparison
+from tests.processes import process_env
 from tests.workers.app.conftest import Trained
 from tests.workers.app.test_pages import PROJECT, open_as, page
 from tests.workers.reward.test_scorers import write_causal
@@ -166,19 +167,10 @@ print(json.dumps([codes, sorted(n for n in ("torch", "transformers", "tokenizers
 @pytest.mark.django_db(transaction=True)
 def test_no_page_of_this_brings_torch_into_a_web_process(trained: Trained) -> None:
     """Invariant 11, for the requests themselves: a process of its own, since this one has long loaded torch."""
-    from django.db import connection
-
-    if connection.vendor != "sqlite" or "memory" in str(connection.settings_dict["NAME"]):
-        pytest.skip("another process cannot open this test's database")
     place = [f"{PROJECT}/models/1/evaluation/", f"{PROJECT}/models/compare/", URL, URL]
-    env = {
-        "DJANGO_SETTINGS_MODULE": "webapp.settings",
-        "CHOSEN_DATA_DIR": str(Path(connection.settings_dict["NAME"]).parent),
-        "PATH": "/usr/bin:/bin",
-    }
     result = subprocess.run(
         [sys.executable, "-c", PROBE, trained.people["manager"].username, *place],
-        env=env, capture_output=True, text=True, check=False,
+        env=process_env(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1]) == [[200, 200, 200, 302], []]
