@@ -18,6 +18,7 @@ from labeling.snapshots.source import SnapshotSource, consistent_view
 from webapp.audit.services import record
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
+from webapp.webhooks.events import event_emit
 
 Guard = Callable[[], AbstractContextManager[Any]]
 Progress = Callable[[int, int], None]
@@ -100,9 +101,25 @@ def snapshot_build(
             locked.last_preference_id = source.up_to
             locked.preference_count = source.preference_count
             locked.save()
+            _tell(locked)
     return locked
 
 
 def snapshot_fail(snapshot_id: int) -> None:
     """Mark a snapshot that is still being made as failed. A ready one stays ready."""
-    Snapshot.objects.filter(pk=snapshot_id, state=SnapshotState.MAKING).update(state=SnapshotState.FAILED)
+    making = Snapshot.objects.filter(pk=snapshot_id, state=SnapshotState.MAKING)
+    with transaction.atomic():
+        if making.update(state=SnapshotState.FAILED):
+            snapshot = Snapshot.objects.get(pk=snapshot_id)
+            data = {"snapshot": snapshot.number}
+            event_emit(project_id=snapshot.project_id, kind="snapshot.failed", data=data)
+
+
+def _tell(snapshot: Snapshot) -> None:
+    data = {
+        "snapshot": snapshot.number,
+        "rows": snapshot.row_count,
+        "splits": snapshot.split_counts,
+        "content_hash": snapshot.content_hash,
+    }
+    event_emit(project_id=snapshot.project_id, kind="snapshot.ready", data=data)

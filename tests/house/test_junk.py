@@ -9,6 +9,7 @@ from django.test import Client
 
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import merged
 from tests.house.test_access_matrix import ask, client_of, report
 from tests.house.test_tokens import rest_routes
 
@@ -65,6 +66,7 @@ PARAMETERS = {
     "api/v1/projects/<slug:slug>/reward-models": (),
     "api/v1/projects/<slug:slug>/scores": ("model", "response", "comparison"),
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/score": ("model",),
+    **merged("PARAMETERS"),
 }  # fmt: skip
 # Ways to fields that no filter may reach, if a view handed its query over to the ORM.
 SECRET = (

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import merged
 from tests.house.test_access_matrix import client_of, report
 from webapp.caches import page_cache
 
@@ -46,6 +47,7 @@ LISTS = {
     "api/v1/projects/<slug:slug>/training-runs": 5,
     "api/v1/projects/<slug:slug>/reward-models": 7,
     "api/v1/projects/<slug:slug>/scores": 6,
+    **merged("LISTS"),
 }
 # Every page that a GET opens.
 PAGES = [route.path for route in routes() if route.is_ours and "GET" in route.rules]

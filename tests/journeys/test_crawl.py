@@ -10,6 +10,7 @@ import pytest
 from tests.factories import make_user
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import listed
 from tests.journeys.crawler import Crawler, logged_in
 from webapp.users.models import User
 
@@ -41,6 +42,7 @@ MAIN_PAGES = (
     "projects/<slug:slug>/imports/<uuid:uid>/",
     "projects/<slug:slug>/people/",
     "projects/<slug:slug>/settings/",
+    *listed("MAIN_PAGES"),
 )
 
 
