@@ -95,6 +95,8 @@ PROJECTS_VIEWED = "labeling.access.projects_viewed"
 PROJECT_CONTEXT = "labeling.pages.project_context"
 # ... which projects a person is a member of at all, in whatever role.
 PROJECTS_ENTERED = "labeling.access.projects_of"
+# ... a project's address and who manages it, by its number.
+PROJECT_MANAGERS = "labeling.selectors.managers.project_managers"
 # Panels of the operators' dashboard that the storeys above contribute.
 DASHBOARD_PANELS = ["labeling.selectors.dashboard.labels_panel"]
 # Scalar models that can be shown as judges: name -> dotted path of a callable (see judging/engines).
@@ -127,6 +129,7 @@ INSTALLED_APPS = [
     "webapp.users",
     "webapp.audit",
     "webapp.jobs",
+    "webapp.notices",
     "webapp.webhooks",
     "webapp.ui",
     "labeling",
@@ -264,6 +267,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expire_seconds": 5},
     },
     "webhooks.sweep": {"task": "webhooks.sweep", "schedule": timedelta(hours=1)},
+    "notices.sweep": {"task": "notices.sweep", "schedule": timedelta(days=1)},
 }
 
 # --- Limits of log-ins and requests, counted by address or person, for all processes where there is a Redis ---

@@ -20,6 +20,7 @@ from webapp.audit.services import record
 from webapp.jobs.cleaning import folder_remove, remove_old_folders
 from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.jobs.services import jobs_cancel_for_project
+from webapp.notices.services import notices_remove
 from webapp.users.models import User
 from webapp.webhooks import cleaning as webhooks
 
@@ -33,6 +34,7 @@ def project_delete(*, project: Project, actor: User | None = None) -> None:
     record(action="project.delete", subject=project.slug, actor=actor, project_id=number)
     jobs_cancel_for_project(number, actor=actor)
     webhooks.webhooks_remove(number)
+    notices_remove(number)
     uploads = list(project.imports.values_list("path", flat=True))
     project.delete()
 

@@ -10,14 +10,18 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_noop
 
 from webapp.jobs.clock import database_time
 from webapp.jobs.messages import Message, Text, message
+from webapp.notices.services import notice_send
 from webapp.outbound import Secret
 from webapp.sealing import SealError, unseal
 from webapp.webhooks.events import subscriptions_forget
@@ -183,3 +187,20 @@ def _switch_off(webhook_id: int, reason: Message) -> None:
     waiting = Delivery.objects.filter(webhook_id=webhook_id, state=DeliveryState.WAITING)
     waiting.update(state=DeliveryState.CANCELLED, lease_until=None)
     subscriptions_forget(hook.project_id)
+    _tell_managers(hook, reason)
+
+
+def _tell_managers(hook: Webhook, reason: Message) -> None:
+    slug, managers = import_string(settings.PROJECT_MANAGERS)(hook.project_id)
+    if slug:
+        notice_send(
+            users=managers,
+            kind="webhook.switched_off",
+            text=message(
+                gettext_noop("The webhook %(name)s was switched off. %(reason)s"),
+                name=hook.name,
+                reason=reason,
+            ),
+            url=reverse("webhooks:detail", args=[slug, hook.uid]),
+            project_id=hook.project_id,
+        )
