@@ -93,6 +93,10 @@ PROJECT_ACCESS = "labeling.access.project_by_id"
 # ... which projects a person may view, and what a page of a project needs.
 PROJECTS_VIEWED = "labeling.access.projects_viewed"
 PROJECT_CONTEXT = "labeling.pages.project_context"
+# ... which projects a person is a member of at all, in whatever role.
+PROJECTS_ENTERED = "labeling.access.projects_of"
+# ... a project's address and who manages it, by its number.
+PROJECT_MANAGERS = "labeling.selectors.managers.project_managers"
 # Panels of the operators' dashboard that the storeys above contribute.
 DASHBOARD_PANELS = ["labeling.selectors.dashboard.labels_panel"]
 # Scalar models that can be shown as judges: name -> dotted path of a callable (see judging/engines).
@@ -125,6 +129,8 @@ INSTALLED_APPS = [
     "webapp.users",
     "webapp.audit",
     "webapp.jobs",
+    "webapp.notices",
+    "webapp.webhooks",
     "webapp.ui",
     "labeling",
     "judging",
@@ -254,6 +260,14 @@ CELERY_BEAT_SCHEDULE = {
     },
     "labeling.release_leases": {"task": "labeling.release_leases", "schedule": timedelta(seconds=30)},
     "workers.retrain_tick": {"task": "workers.retrain_tick", "schedule": timedelta(seconds=60)},
+    # What no worker could take within its five seconds is sent again: no pile of messages behind a long job.
+    "webhooks.deliver": {
+        "task": "webhooks.deliver",
+        "schedule": timedelta(seconds=5),
+        "options": {"expire_seconds": 5},
+    },
+    "webhooks.sweep": {"task": "webhooks.sweep", "schedule": timedelta(hours=1)},
+    "notices.sweep": {"task": "notices.sweep", "schedule": timedelta(days=1)},
 }
 
 # --- Limits of log-ins and requests, counted by address or person, for all processes where there is a Redis ---

@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from judging.engines.base import Sampling
 from judging.engines.openai import OpenAIEngine
 from judging.models import Endpoint
-from judging.sealing import SealError, seal, unseal
 from labeling.models import Project
 from webapp.addresses import OutboundError
 from webapp.audit.services import record
 from webapp.outbound import Secret, check_outbound_url
+from webapp.sealing import SealError, seal, unseal
 from webapp.users.models import User
 
 PROBE_DEADLINE_S = 20.0

@@ -15,10 +15,10 @@ from judging.engines.folders import checked_model_folder
 from judging.engines.openai import OpenAIEngine
 from judging.engines.scorer import ScorerEngine
 from judging.models import EngineKind, JudgeVersion
-from judging.sealing import SealError
 from judging.services.endpoints import endpoint_secret
 from judging.services.provenance import folder_revision
 from webapp.jobs.messages import message
+from webapp.sealing import SealError
 
 
 def engine_for(version: JudgeVersion) -> Engine:

@@ -1,6 +1,4 @@
-"""Reading a project over REST: projects, comparisons, preferences, agreement. Members who may VIEW, scope
-`read`.
-"""
+"""Reading a project over REST: projects and preferences. Members who may VIEW, scope `read`."""
 
 from __future__ import annotations
 
@@ -9,29 +7,17 @@ from typing import Any, cast
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
-from rest_framework import generics, serializers, status
-from rest_framework.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, comparison_for, may, project_for, projects_of, role_of
-from labeling.models import (
-    Comparison,
-    ComparisonState,
-    Membership,
-    Preference,
-    Project,
-    ResolvedOutcome,
-    Role,
-)
-from labeling.selectors.agreement import project_agreement
-from labeling.selectors.comparisons import comparisons_found
+from labeling.access import Capability, may, project_for, projects_of, role_of
+from labeling.models import Membership, Preference, Project, Role
 from labeling.selectors.preferences import latest_revisions
 from labeling.selectors.progress import project_progress
 from labeling.services.projects import project_create
-from labeling.views.comparisons import FilterForm
 from webapp.users.models import User
 
 
@@ -76,48 +62,6 @@ class ProjectDetailSerializer(ProjectSerializer):
         if not may(self.context["request"].user, project, Capability.VIEW):
             return None
         return vars(project_progress(project))
-
-
-class ResolutionSerializer(serializers.Serializer):
-    outcome = serializers.ChoiceField(choices=ResolvedOutcome.choices)
-    p_a = serializers.FloatField()
-    strength = serializers.FloatField(allow_null=True)
-    votes_a = serializers.IntegerField()
-    votes_b = serializers.IntegerField()
-    votes_tie = serializers.IntegerField()
-    votes_both_bad = serializers.IntegerField()
-    method = serializers.CharField()
-    is_disputed = serializers.BooleanField()
-
-
-class ItemResponseSerializer(serializers.Serializer):
-    id = serializers.IntegerField()
-    text = serializers.CharField()
-    model = serializers.CharField(source="model_name")
-
-
-class ComparisonSerializer(serializers.ModelSerializer):
-    prompt_id = serializers.IntegerField()
-    messages = serializers.JSONField(source="prompt.messages")
-    group = serializers.CharField(source="prompt.group")
-    language = serializers.CharField(source="prompt.language")
-    topic = serializers.CharField(source="prompt.topic")
-    response_a = ItemResponseSerializer()
-    response_b = ItemResponseSerializer()
-    resolution = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Comparison
-        fields = (
-            "id", "prompt_id", "messages", "group", "language", "topic", "response_a", "response_b", "state",
-            "needed", "label_count", "skip_count", "priority", "priority_reason", "resolution", "created_at",
-        )  # fmt: skip
-        read_only_fields = fields
-
-    @extend_schema_field(ResolutionSerializer(allow_null=True))
-    def get_resolution(self, comparison: Comparison) -> dict[str, Any] | None:
-        resolution = getattr(comparison, "resolution", None)
-        return None if resolution is None else dict(ResolutionSerializer(resolution).data)
 
 
 class LabelerField(serializers.Serializer):
@@ -167,39 +111,6 @@ class ProjectView(APIView):
         return Response(ProjectDetailSerializer(project, context={"request": request}).data)
 
 
-COMPARISON_FILTERS = [
-    OpenApiParameter("q", str, description="Text in prompt or responses."),
-    OpenApiParameter("state", str, enum=ComparisonState.values),
-    OpenApiParameter("outcome", str, enum=[*ResolvedOutcome.values, "none"]),
-    OpenApiParameter("disputed", bool),
-    OpenApiParameter("language", str),
-    OpenApiParameter("topic", str),
-]
-
-
-@extend_schema_view(get=extend_schema(operation_id="comparisons_list", parameters=COMPARISON_FILTERS))
-class ComparisonsView(generics.ListAPIView[Comparison]):
-    """Comparisons with models and outcomes, newest first."""
-
-    serializer_class = ComparisonSerializer
-    queryset = Comparison.objects.none()
-
-    def get_queryset(self) -> QuerySet[Comparison]:
-        project = project_for(self.request.user, self.kwargs["slug"], Capability.VIEW)
-        form = FilterForm(self.request.query_params)
-        if not form.is_valid():
-            raise ValidationError(
-                {name: [str(text) for text in texts] for name, texts in form.errors.items()}
-            )
-        return comparisons_found(project, form.wanted())
-
-
-class ComparisonView(APIView):
-    @extend_schema(responses=ComparisonSerializer, operation_id="comparisons_get")
-    def get(self, request: Request, slug: str, pk: int) -> Response:
-        return Response(ComparisonSerializer(comparison_for(request.user, slug, pk)).data)
-
-
 MAX_ID = (
     2**63 - 1
 )  # what the database's keys hold; SQLite and PostgreSQL refuse a larger number with an error
@@ -236,30 +147,3 @@ class PreferencesView(generics.ListAPIView[Preference]):
         if "above" in wanted:
             found = found.filter(pk__gt=wanted["above"])
         return found
-
-
-class EstimateSerializer(serializers.Serializer):
-    value = serializers.FloatField()
-    low = serializers.FloatField(allow_null=True)
-    high = serializers.FloatField(allow_null=True)
-    n = serializers.IntegerField()
-
-
-class AgreementSerializer(serializers.Serializer):
-    """Figures are null while fewer than `minimum` comparisons have votes of two people."""
-
-    comparisons = serializers.IntegerField()
-    prompts = serializers.IntegerField()
-    minimum = serializers.IntegerField()
-    pairwise = EstimateSerializer(allow_null=True)
-    alpha = EstimateSerializer(allow_null=True)
-    alpha_ordinal = EstimateSerializer(allow_null=True)
-    fleiss = EstimateSerializer(allow_null=True)
-
-
-class AgreementView(APIView):
-    @extend_schema(responses=AgreementSerializer, operation_id="agreement_get")
-    def get(self, request: Request, slug: str) -> Response:
-        """How far people agree with each other, now, with 95 % intervals clustered by prompt."""
-        project = project_for(request.user, slug, Capability.VIEW)
-        return Response(AgreementSerializer(project_agreement(project)).data, status=status.HTTP_200_OK)

@@ -2,8 +2,8 @@
 
 The rows travel as one JSON parameter and are unpacked by the database (`jsonb_array_elements` on PostgreSQL,
 `json_each` on SQLite), which costs a third of building model objects and placeholders for them. Columns and
-defaults come from the model, so a new field with a default needs no change here. Table and column names
-are the models' own; every value is a parameter.
+defaults come from the model, so a new field with a default needs no change here; what the database computes itself
+is left out. Table and column names are the models' own; every value is a parameter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def rows_insert(
     if not rows:
         return []
     fields = {
-        field.attname: field for field in model._meta.concrete_fields if not isinstance(field, AutoField)
+        field.attname: field
+        for field in model._meta.concrete_fields
+        if not isinstance(field, AutoField) and not field.generated
     }
     varying = list(rows[0])
     fixed: dict[str, Any] = {}

@@ -23,6 +23,11 @@ class ImportState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+class ImportSource(models.TextChoices):
+    UPLOAD = "upload", _("uploaded file")
+    HUB = "hub", _("data set of a hub")
+
+
 class Import(models.Model):
     """`cursor` is the number of rows already written; it moves in the same transaction as the rows."""
 
@@ -32,7 +37,12 @@ class Import(models.Model):
     path = models.CharField(max_length=500, editable=False)
     size_bytes = models.PositiveBigIntegerField(_("bytes"))
     sha256 = models.CharField(max_length=64)
+    source = models.CharField(_("source"), max_length=12, choices=ImportSource, default=ImportSource.UPLOAD)
     layout = models.CharField(_("layout"), max_length=40, blank=True)
+    # Which key of the file is what, where no layout knows them.
+    mapping = models.JSONField(_("mapping"), default=dict, blank=True)
+    # Files of an archive, in the order in which they are read.
+    members = models.JSONField(_("files within"), default=list, blank=True)
     options = models.JSONField(_("options"), default=dict)
     state = models.CharField(max_length=10, choices=ImportState, default=ImportState.UPLOADED)
     counts = models.JSONField(_("counts"), default=dict)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models.projects import Project
+from labeling.models.projects import Labeler, Project
 
 
 def draw_random_key() -> float:
@@ -52,6 +52,13 @@ class Response(models.Model):
     content_hash = models.CharField(max_length=64, editable=False)
     # Hidden from labelers until they have voted (invariant 3).
     model_name = models.CharField(_("model"), max_length=160, blank=True)
+    # Of a rewrite: the response that it betters, and who wrote it.
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="rewrites", db_index=False
+    )
+    author = models.ForeignKey(
+        Labeler, null=True, blank=True, on_delete=models.SET_NULL, related_name="rewrites", db_index=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -59,6 +66,10 @@ class Response(models.Model):
         verbose_name = _("response")
         verbose_name_plural = _("responses")
         constraints = [models.UniqueConstraint(fields=["prompt", "content_hash"], name="response_once")]
+        indexes = [
+            models.Index(fields=["parent"], name="response_parent", condition=Q(parent__isnull=False)),
+            models.Index(fields=["author"], name="response_author", condition=Q(author__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]
@@ -83,6 +94,18 @@ class Outcome(models.TextChoices):
 LABEL_OUTCOMES = (Outcome.A, Outcome.B, Outcome.TIE, Outcome.BOTH_BAD)
 
 
+class ComparisonUse(models.TextChoices):
+    """What a comparison is for. Gold and qualification check on people, and have a known outcome."""
+
+    WORK = "work", _("work")
+    GOLD = "gold", _("gold")
+    QUALIFICATION = "qualification", _("qualification")
+
+
+# What everybody's queue holds. Queries repeat it word for word, else the partial indexes do not serve them.
+IN_QUEUE = Q(state="open", open_slots__gt=0, use="work", batch__isnull=True)
+
+
 class Comparison(models.Model):
     """One prompt, two responses: the unit of labeling.
 
@@ -105,6 +128,18 @@ class Comparison(models.Model):
     priority_reason = models.CharField(_("why this priority"), max_length=40, blank=True)
     random_key = models.FloatField(default=draw_random_key, editable=False)
     gold_outcome = models.CharField(_("gold outcome"), max_length=10, choices=Outcome, blank=True)
+    use = models.CharField(_("use"), max_length=13, choices=ComparisonUse, default=ComparisonUse.WORK)
+    batch = models.ForeignKey(
+        "labeling.Batch",
+        verbose_name=_("batch"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="comparisons",
+        db_index=False,
+    )
+    # When a place came back last, by the database's clock.
+    freed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -118,19 +153,44 @@ class Comparison(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=ComparisonState.values), name="comparison_state_known"
             ),
+            models.CheckConstraint(condition=Q(use__in=ComparisonUse.values), name="comparison_use_known"),
+            models.CheckConstraint(
+                condition=Q(use="work") | ~Q(gold_outcome=""), name="comparison_check_is_known"
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["project", "-priority", "id"],
                 name="comparison_queue",
-                condition=Q(state="open", open_slots__gt=0),
+                condition=IN_QUEUE,
             ),
             models.Index(
                 fields=["project", "random_key", "id"],
                 name="comparison_random",
-                condition=Q(state="open", open_slots__gt=0),
+                condition=IN_QUEUE,
+            ),
+            models.Index(
+                fields=["project", "freed_at"],
+                name="comparison_freed",
+                condition=IN_QUEUE & Q(freed_at__isnull=False),
+            ),
+            models.Index(
+                fields=["batch", "-priority", "id"],
+                name="comparison_batch",
+                condition=Q(state="open", open_slots__gt=0, batch__isnull=False),
+            ),
+            models.Index(
+                fields=["batch", "state"],
+                name="comparison_batch_state",
+                condition=Q(batch__isnull=False),
+            ),
+            models.Index(
+                fields=["project", "use", "random_key", "id"],
+                name="comparison_check",
+                condition=~Q(use="work") & Q(state="open"),
             ),
             models.Index(fields=["project", "state", "id"], name="comparison_state"),
+            models.Index(fields=["project", "-id"], name="comparison_project_id"),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,8 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Cast, Greatest, NullIf
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.items import Comparison, Outcome, Response
@@ -20,6 +21,17 @@ class AssignmentState(models.TextChoices):
     EXPIRED = "expired", _("expired")
 
 
+class DrawnBy(models.TextChoices):
+    """By which draw a comparison came to its labeler."""
+
+    PRIORITY = "priority", _("priority")
+    RANDOM = "random", _("random")
+    BATCH = "batch", _("batch")
+    GOLD = "gold", _("gold")
+    QUALIFY = "qualify", _("qualification")
+    RANKING = "ranking", _("ranking")
+
+
 class Assignment(models.Model):
     """A comparison leased to one labeler. One row for each (comparison, labeler), ever; a lapsed one may be leased
     again. `uid` is all that a labeler's page knows of the comparison."""
@@ -30,7 +42,7 @@ class Assignment(models.Model):
     state = models.CharField(max_length=10, choices=AssignmentState, default=AssignmentState.LEASED)
     # True when response_b is shown on the left, as side A of the screen.
     swapped = models.BooleanField()
-    drawn = models.CharField(max_length=10, choices=[("priority", _("priority")), ("random", _("random"))])
+    drawn = models.CharField(max_length=10, choices=DrawnBy)
     draft = models.JSONField(default=dict, blank=True)
     lease_expires_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
@@ -78,6 +90,10 @@ class Preference(models.Model):
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     strength = models.PositiveSmallIntegerField(_("strength"), null=True, blank=True)
     aspects = models.JSONField(_("aspects"), default=dict)
+    # How strongly, 1 to 4, of each aspect that has a bar of its own.
+    aspect_strengths = models.JSONField(_("strengths of aspects"), null=True, blank=True)
+    # Marked passages: {"response", "quote", "nth", "reason"}.
+    spans = models.JSONField(_("marked passages"), null=True, blank=True)
     reasons = models.JSONField(_("reasons"), default=list)
     skip_reason = models.CharField(_("reason to skip"), max_length=40, blank=True)
     rationale = models.TextField(_("rationale"), blank=True)
@@ -85,6 +101,16 @@ class Preference(models.Model):
         Response, verbose_name=_("shown on the left"), null=True, on_delete=models.CASCADE, related_name="+"
     )
     duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
+    # The ranking that said this, too. No cascade but that of the whole project takes it away.
+    ranking = models.ForeignKey(
+        "labeling.Ranking",
+        verbose_name=_("ranking"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="preferences",
+        db_index=False,
+    )
     after_reveal = models.BooleanField(_("said after the reveal"), default=False)
     source = models.CharField(_("source"), max_length=12, choices=PreferenceSource)
     idempotency_key = models.CharField(max_length=80, editable=False)
@@ -111,6 +137,7 @@ class Preference(models.Model):
             models.Index(fields=["project", "-id"], name="preference_project"),
             models.Index(fields=["project", "created_at"], name="preference_day"),
             models.Index(fields=["labeler", "created_at"], name="preference_labeler_day"),
+            models.Index(fields=["ranking"], name="preference_ranking", condition=Q(ranking__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -165,16 +192,32 @@ class Resolution(models.Model):
     method = models.CharField(
         _("settled by"),
         max_length=12,
-        choices=[("majority", _("majority")), ("adjudicated", _("adjudication"))],
+        choices=[
+            ("majority", _("majority")),
+            ("adjudicated", _("adjudication")),
+            ("reliability", _("reliability")),
+        ],
         default="majority",
     )
     is_disputed = models.BooleanField(_("people disagree"), default=False)
+    # The share of the most frequent outcome among the votes; null without votes.
+    agreement = models.GeneratedField(
+        expression=Cast(Greatest("votes_a", "votes_b", "votes_tie", "votes_both_bad"), models.FloatField())
+        / NullIf(F("votes_a") + F("votes_b") + F("votes_tie") + F("votes_both_bad"), 0),
+        output_field=models.FloatField(null=True),
+        db_persist=True,
+        verbose_name=_("agreement"),
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         verbose_name = _("resolution")
         verbose_name_plural = _("resolutions")
-        indexes = [models.Index(fields=["project", "is_disputed", "comparison"], name="resolution_disputed")]
+        indexes = [
+            models.Index(fields=["project", "is_disputed", "comparison"], name="resolution_disputed"),
+            models.Index(fields=["project", "outcome", "comparison"], name="resolution_outcome"),
+            models.Index(fields=["project", "agreement", "comparison"], name="resolution_agreement"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.comparison_id} {self.outcome}"

@@ -13,6 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from labeling.scheme import default_scheme
 
 
+class ResolutionRule(models.TextChoices):
+    """How votes become an outcome. RELIABILITY weighs them by the newest `ReliabilityFit`."""
+
+    MAJORITY = "majority", _("majority")
+    RELIABILITY = "reliability", _("reliability")
+
+
 class Project(models.Model):
     name = models.CharField(_("name"), max_length=120)
     slug = models.SlugField(_("address"), max_length=80, unique=True)
@@ -32,12 +39,35 @@ class Project(models.Model):
             "Share of comparisons drawn at random instead of by priority, so that rates stay unbiased."
         ),
     )
+    gold_share = models.FloatField(
+        _("gold share"),
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text=_("Share of comparisons drawn from those with a known outcome, to check on labelers."),
+    )
+    qualification_size = models.PositiveSmallIntegerField(
+        _("comparisons to qualify"),
+        default=0,
+        help_text=_("How many known comparisons somebody answers before any other. 0: none."),
+    )
+    qualification_pass = models.FloatField(
+        _("share to qualify"),
+        default=0.8,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+    )
+    resolution_rule = models.CharField(
+        _("settled by"), max_length=12, choices=ResolutionRule, default=ResolutionRule.MAJORITY
+    )
     lease_s = models.PositiveIntegerField(
         _("lease in seconds"), default=900, validators=[MinValueValidator(30), MaxValueValidator(86_400)]
     )
     skip_limit = models.PositiveSmallIntegerField(_("skips before review"), default=3)
     reveal_after_vote = models.BooleanField(_("show judges and reward model after the vote"), default=True)
     is_paused = models.BooleanField(_("labeling paused"), default=False)
+    # Goes up with each change of the queue: what a labeler's bookmark (`Labeler.passed_id`) knew is void then.
+    work_epoch = models.PositiveBigIntegerField(default=0, editable=False)
+    # Prompts up to this one are in the search index.
+    search_cursor = models.PositiveBigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -52,6 +82,16 @@ class Project(models.Model):
                 condition=Q(random_share__gte=0, random_share__lte=1), name="project_share_ok"
             ),
             models.CheckConstraint(condition=Q(overlap__gte=1), name="project_overlap_ok"),
+            models.CheckConstraint(
+                condition=Q(gold_share__gte=0, gold_share__lte=1), name="project_gold_share_ok"
+            ),
+            models.CheckConstraint(
+                condition=Q(qualification_pass__gte=0, qualification_pass__lte=1),
+                name="project_qualification_ok",
+            ),
+            models.CheckConstraint(
+                condition=Q(resolution_rule__in=ResolutionRule.values), name="project_rule_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -126,6 +166,13 @@ class Labeler(models.Model):
     )
     name = models.CharField(_("name"), max_length=160)
     kind = models.CharField(_("kind"), max_length=12, choices=LabelerKind, default=LabelerKind.MEMBER)
+    qualified_at = models.DateTimeField(_("qualified"), null=True, blank=True)
+    paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
+    # The bookmark: all of the queue before this place was had by this person, or had no place, at `passed_at`.
+    passed_priority = models.FloatField(null=True, blank=True, editable=False)
+    passed_id = models.BigIntegerField(null=True, blank=True, editable=False)
+    passed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    passed_epoch = models.PositiveBigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

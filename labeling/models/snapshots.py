@@ -64,3 +64,34 @@ class Snapshot(models.Model):
             preferences.filter(pk__gt=self.last_preference_id).exists()
             or preferences.count() != self.preference_count
         )
+
+
+class SnapshotDiff(models.Model):
+    """What changed from one snapshot of a project to a newer one: counts, and the first rows, in `summary`."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshot_diffs")
+    older = models.ForeignKey(
+        Snapshot, on_delete=models.CASCADE, related_name="diffs_to_newer", db_index=False
+    )
+    newer = models.ForeignKey(Snapshot, on_delete=models.CASCADE, related_name="diffs_to_older")
+    state = models.CharField(max_length=8, choices=SnapshotState, default=SnapshotState.MAKING)
+    job_uid = models.UUIDField(null=True, blank=True)
+    summary = models.JSONField(_("summary"), default=dict)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("difference of snapshots")
+        verbose_name_plural = _("differences of snapshots")
+        constraints = [
+            models.UniqueConstraint(fields=["older", "newer"], name="snapshot_diff_once"),
+            models.CheckConstraint(
+                condition=Q(state__in=SnapshotState.values), name="snapshot_diff_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.older_id} → {self.newer_id}"

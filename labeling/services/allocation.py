@@ -21,6 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
+    IN_QUEUE,
     Assignment,
     AssignmentState,
     Comparison,
@@ -120,7 +121,7 @@ def lease_renew(assignment: Assignment) -> bool:
 def candidates(labeler: Labeler) -> QuerySet[Comparison]:
     """Comparisons that this person may be given: open, with a free slot, and not had before.
 
-    The conditions repeat the partial indexes' own, word for word; the caller adds order and limit.
+    `IN_QUEUE` repeats the condition of the partial indexes, word for word; the caller adds order and limit.
     """
     had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
         state=AssignmentState.EXPIRED
@@ -131,11 +132,7 @@ def candidates(labeler: Labeler) -> QuerySet[Comparison]:
         source__in=[PreferenceSource.IMPORT, PreferenceSource.SIMULATION],
     )
     return Comparison.objects.filter(
-        ~Exists(had),
-        ~Exists(brought_along),
-        project_id=labeler.project_id,
-        state=ComparisonState.OPEN,
-        open_slots__gt=0,
+        IN_QUEUE, ~Exists(had), ~Exists(brought_along), project_id=labeler.project_id
     )
 
 

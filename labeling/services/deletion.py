@@ -20,7 +20,9 @@ from webapp.audit.services import record
 from webapp.jobs.cleaning import folder_remove, remove_old_folders
 from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.jobs.services import jobs_cancel_for_project
+from webapp.notices.services import notices_remove
 from webapp.users.models import User
+from webapp.webhooks import cleaning as webhooks
 
 FOLDERS = ("snapshots", "exports", "models", "judges")
 
@@ -31,6 +33,8 @@ def project_delete(*, project: Project, actor: User | None = None) -> None:
     number = project.pk
     record(action="project.delete", subject=project.slug, actor=actor, project_id=number)
     jobs_cancel_for_project(number, actor=actor)
+    webhooks.webhooks_remove(number)
+    notices_remove(number)
     uploads = list(project.imports.values_list("path", flat=True))
     project.delete()
 
@@ -61,6 +65,7 @@ def leftovers_remove() -> int:
     removed, _by_model = ended.delete()
     removed += remove_old_folders(deleted=deleted)
     removed += sum(folder_remove(folder) for folder in _folders_left())
+    removed += webhooks.leftovers_remove(Project.objects.all())
     return removed + import_files_sweep()
 
 

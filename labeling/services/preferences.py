@@ -28,6 +28,7 @@ from labeling.models import (
 from labeling.scheme import read_scheme
 from labeling.selectors.preferences import is_change_of_mind
 from labeling.selectors.reveals import has_seen_voices
+from labeling.services.after_vote import vote_settled
 from labeling.services.allocation import (
     LABELED_STATES,
     LabelingError,
@@ -117,7 +118,8 @@ def preference_submit(
             _finish(current, row, submission, moment)
             if not is_change:
                 _count(comparison, row.outcome, +1, skip_limit=project.skip_limit)
-            resolve_comparisons([comparison.pk])
+            resolved = resolve_comparisons([comparison.pk])
+            vote_settled(comparison=comparison, row=row, is_change=is_change, is_resolved_anew=bool(resolved))
             return row
     except IntegrityError:
         # Two different assignments under one key, at the same moment: the unique index chose one.
@@ -159,13 +161,14 @@ def preference_undo(
             digest=digest,
             source=PreferenceSource(last.source),
         )
-        _append(current, comparison, answer, moment)
+        row = _append(current, comparison, answer, moment)
         _count(comparison, last.outcome, -1, skip_limit=project.skip_limit)
         current.state = AssignmentState.LEASED
         current.finished_at = None
         current.lease_expires_at = lease_end(project, moment)
         current.save(update_fields=["state", "finished_at", "lease_expires_at"])
-        resolve_comparisons([comparison.pk])
+        resolved = resolve_comparisons([comparison.pk])
+        vote_settled(comparison=comparison, row=row, is_resolved_anew=bool(resolved))
     return current
 
 

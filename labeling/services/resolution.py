@@ -72,20 +72,23 @@ class Tally:
         return self.count("a") > 0 and self.count("b") > 0
 
 
-def resolve_comparisons(comparison_ids: Iterable[int]) -> None:
+def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
     """Recompute the resolutions of these comparisons from the latest preferences.
 
     Idempotent and deterministic: rows that already say the same are left alone, a comparison without votes
     loses its row, an adjudicated outcome stays (only its vote counts follow). Five queries at most for each
     1,000 comparisons, whose rows are locked in id order: two callers can neither deadlock nor lose a vote.
+    Returns how many resolutions are others now, counts of votes included.
     """
     ids = iter(sorted(set(comparison_ids)))
+    changed = 0
     for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
         with transaction.atomic():
-            _resolve_chunk(chunk)
+            changed += _resolve_chunk(chunk)
+    return changed
 
 
-def _resolve_chunk(ids: list[int]) -> None:
+def _resolve_chunk(ids: list[int]) -> int:
     locked = Comparison.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     projects = dict(locked.values_list("pk", "project_id"))
     tallies = read_tallies(projects)
@@ -101,6 +104,7 @@ def _resolve_chunk(ids: list[int]) -> None:
     orphans = [pk for pk, row in present.items() if pk not in tallies and row.method != ADJUDICATED]
     if orphans:
         Resolution.objects.filter(pk__in=orphans).delete()
+    return len(changed) + len(orphans)
 
 
 def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:

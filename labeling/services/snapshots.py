@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
+from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Snapshot, SnapshotState
 from labeling.snapshots.config import SPLITS, read_config
@@ -16,8 +18,11 @@ from labeling.snapshots.files import SnapshotWriter, snapshot_path
 from labeling.snapshots.rows import ContentHash
 from labeling.snapshots.source import SnapshotSource, consistent_view
 from webapp.audit.services import record
+from webapp.jobs.messages import message
 from webapp.jobs.services import job_enqueue
+from webapp.notices.services import notice_send
 from webapp.users.models import User
+from webapp.webhooks.events import event_emit
 
 Guard = Callable[[], AbstractContextManager[Any]]
 Progress = Callable[[int, int], None]
@@ -100,9 +105,38 @@ def snapshot_build(
             locked.last_preference_id = source.up_to
             locked.preference_count = source.preference_count
             locked.save()
+            _tell(locked)
     return locked
 
 
 def snapshot_fail(snapshot_id: int) -> None:
     """Mark a snapshot that is still being made as failed. A ready one stays ready."""
-    Snapshot.objects.filter(pk=snapshot_id, state=SnapshotState.MAKING).update(state=SnapshotState.FAILED)
+    making = Snapshot.objects.filter(pk=snapshot_id, state=SnapshotState.MAKING)
+    with transaction.atomic():
+        if making.update(state=SnapshotState.FAILED):
+            snapshot = Snapshot.objects.select_related("project", "created_by").get(pk=snapshot_id)
+            data = {"snapshot": snapshot.number}
+            event_emit(project_id=snapshot.project_id, kind="snapshot.failed", data=data)
+            if snapshot.created_by is not None:
+                _tell_maker(snapshot, snapshot.created_by)
+
+
+def _tell_maker(snapshot: Snapshot, maker: User) -> None:
+    words = gettext_noop("Snapshot %(number)d of %(project)s could not be made.")
+    notice_send(
+        users=[maker],
+        kind="snapshot.failed",
+        text=message(words, number=snapshot.number, project=snapshot.project.name),
+        url=reverse("labeling:snapshot-list", args=[snapshot.project.slug]),
+        project_id=snapshot.project_id,
+    )
+
+
+def _tell(snapshot: Snapshot) -> None:
+    data = {
+        "snapshot": snapshot.number,
+        "rows": snapshot.row_count,
+        "splits": snapshot.split_counts,
+        "content_hash": snapshot.content_hash,
+    }
+    event_emit(project_id=snapshot.project_id, kind="snapshot.ready", data=data)

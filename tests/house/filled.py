@@ -19,6 +19,7 @@ from labeling.services.resolution import resolve_comparisons
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import read_snapshot
 from tests.factories import Team, make_comparison, make_labeler, make_member, make_preference, make_team
+from tests.house.tables import fills
 from tests.judging.factories import add_verdict
 from webapp.jobs.models import Job
 from workers.models import Evaluation, GateDecision, RetrainPolicy, RewardModel, RunMetric, Score, TrainingRun
@@ -95,6 +96,8 @@ def filled_project(slug: str, *, rows: int = 3, first: int = 1) -> Filled:
     filled.ids["label/<uuid:uid>"] = f"label/{filled.lease.uid}"
     filled.ids["comparisons/<int:pk>"] = f"comparisons/{filled.lease.comparison_id}"
     _third_party_ids(filled)
+    for fill in fills():
+        fill(filled, rows)
     return filled
 
 

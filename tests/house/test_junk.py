@@ -9,6 +9,7 @@ from django.test import Client
 
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import merged
 from tests.house.test_access_matrix import ask, client_of, report
 from tests.house.test_tokens import rest_routes
 
@@ -32,40 +33,9 @@ JUNK = (
     "../../etc/passwd",
     "' OR 1=1 --",
 )
-# Every list, and every parameter that it reads; the common ones are tried everywhere.
+# Parameters that are tried everywhere, beside the own ones of each list.
 COMMON = ("page", "cursor", "page_size", "before", "after", "q", "next")
-PARAMETERS = {
-    "": (),
-    "jobs/": ("project", "state", "before"),
-    "projects/<slug:slug>/comparisons/": ("q", "state", "outcome", "disputed", "language", "topic"),
-    "projects/<slug:slug>/comparisons/<int:pk>/judges/": ("left",),
-    "projects/<slug:slug>/panels/comparisons/<int:pk>/": ("left",),
-    "projects/<slug:slug>/agreement/": ("snapshot",),
-    "projects/<slug:slug>/snapshots/": (),
-    "projects/<slug:slug>/snapshots/<int:number>/export/": (
-        "layout", "format", "splits", "ties", "min_agreement", "margin", "labelers", "seed",
-    ),
-    "projects/<slug:slug>/snapshots/<int:number>/export/data": ("layout", "format", "splits", "min_agreement"),
-    "projects/<slug:slug>/imports/": (),
-    "projects/<slug:slug>/judges/<uuid:uid>/": ("status",),
-    "projects/<slug:slug>/models/": (),
-    "api/v1/jobs": ("project", "state", "kind"),
-    "api/v1/projects": (),
-    "api/v1/projects/<slug:slug>/comparisons": ("q", "state", "outcome", "disputed", "language", "topic"),
-    "api/v1/projects/<slug:slug>/preferences": ("latest", "comparison", "labeler", "above"),
-    "api/v1/projects/<slug:slug>/imports": (),
-    "api/v1/projects/<slug:slug>/snapshots": (),
-    "api/v1/projects/<slug:slug>/snapshots/<int:number>/export": ("layout", "format", "splits"),
-    "api/v1/projects/<slug:slug>/snapshots/<int:number>/manifest": ("layout", "format", "splits"),
-    "api/v1/projects/<slug:slug>/judges": (),
-    "api/v1/projects/<slug:slug>/judge-runs": (),
-    "api/v1/projects/<slug:slug>/judge-endpoints": (),
-    "api/v1/projects/<slug:slug>/verdicts": ("judge", "comparison", "status"),
-    "api/v1/projects/<slug:slug>/training-runs": (),
-    "api/v1/projects/<slug:slug>/reward-models": (),
-    "api/v1/projects/<slug:slug>/scores": ("model", "response", "comparison"),
-    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/score": ("model",),
-}  # fmt: skip
+PARAMETERS = merged("PARAMETERS")
 # Ways to fields that no filter may reach, if a view handed its query over to the ORM.
 SECRET = (
     "password__startswith",

@@ -9,44 +9,12 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import merged
 from tests.house.test_access_matrix import client_of, report
 from webapp.caches import page_cache
 
 FEW, MANY = 3, 40
-# The queries of one visit of a manager, session and person included. A number that moves wants a look.
-LISTS = {
-    "": 6,
-    "jobs/": 4,
-    "account/tokens/": 3,
-    "projects/<slug:slug>/": 13,
-    "projects/<slug:slug>/people/": 7,
-    "projects/<slug:slug>/label/": 11,
-    "projects/<slug:slug>/comparisons/": 7,
-    "projects/<slug:slug>/agreement/": 8,
-    "projects/<slug:slug>/imports/": 7,
-    "projects/<slug:slug>/snapshots/": 10,
-    "projects/<slug:slug>/judges/": 13,
-    "projects/<slug:slug>/judges/<uuid:uid>/": 20,
-    "projects/<slug:slug>/models/": 14,
-    "projects/<slug:slug>/models/<int:number>/evaluation/": 13,
-    "projects/<slug:slug>/models/compare/": 8,
-    "projects/<slug:slug>/models/<int:number>/": 16,
-    "projects/<slug:slug>/panels/judges/": 9,
-    "projects/<slug:slug>/panels/accuracy/": 9,
-    "api/v1/jobs": 3,
-    "api/v1/projects": 3,
-    "api/v1/projects/<slug:slug>/comparisons": 5,
-    "api/v1/projects/<slug:slug>/preferences": 5,
-    "api/v1/projects/<slug:slug>/imports": 5,
-    "api/v1/projects/<slug:slug>/snapshots": 7,
-    "api/v1/projects/<slug:slug>/judges": 5,
-    "api/v1/projects/<slug:slug>/judge-runs": 5,
-    "api/v1/projects/<slug:slug>/judge-endpoints": 5,
-    "api/v1/projects/<slug:slug>/verdicts": 5,
-    "api/v1/projects/<slug:slug>/training-runs": 5,
-    "api/v1/projects/<slug:slug>/reward-models": 7,
-    "api/v1/projects/<slug:slug>/scores": 6,
-}
+LISTS = merged("LISTS")
 # Every page that a GET opens.
 PAGES = [route.path for route in routes() if route.is_ours and "GET" in route.rules]
 # Redirects: to the newest snapshot's page, and of a member who opens an invitation.

@@ -10,38 +10,12 @@ import pytest
 from tests.factories import make_user
 from tests.house.filled import Filled, filled_project
 from tests.house.routes import routes
+from tests.house.tables import listed
 from tests.journeys.crawler import Crawler, logged_in
 from webapp.users.models import User
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 SERIOUS = {"serious", "critical"}
-MAIN_PAGES = (
-    "",
-    "account/profile/",
-    "account/tokens/",
-    "help/",
-    "jobs/",
-    "projects/<slug:slug>/",
-    "projects/<slug:slug>/label/",
-    "projects/<slug:slug>/comparisons/",
-    "projects/<slug:slug>/comparisons/<int:pk>/",
-    "projects/<slug:slug>/agreement/",
-    "projects/<slug:slug>/judges/",
-    "projects/<slug:slug>/judges/<uuid:uid>/",
-    "projects/<slug:slug>/models/",
-    "projects/<slug:slug>/models/<int:number>/",
-    "projects/<slug:slug>/models/<int:number>/evaluation/",
-    "projects/<slug:slug>/models/compare/",
-    "projects/<slug:slug>/models/preview/<uuid:uid>/",
-    "projects/<slug:slug>/models/runs/<int:pk>/",
-    "projects/<slug:slug>/models/policy/",
-    "projects/<slug:slug>/snapshots/",
-    "projects/<slug:slug>/snapshots/<int:number>/export/",
-    "projects/<slug:slug>/imports/new/",
-    "projects/<slug:slug>/imports/<uuid:uid>/",
-    "projects/<slug:slug>/people/",
-    "projects/<slug:slug>/settings/",
-)
 
 
 @pytest.fixture
@@ -69,18 +43,7 @@ def crawler_of(web_process, chromium) -> Iterator[Callable[..., Crawler]]:
 
 def pages_of(world: Filled) -> list[str]:
     """Every page of the table, and no file and no part of a page."""
-    left_out = (
-        "api/",
-        "export/data",
-        "export/manifest",
-        "evaluation.json",
-        "scores.parquet",
-        "/panels/",
-        "progress",
-        "jsi18n",
-        "health",
-        "<int:pk>/judges/",
-    )
+    left_out = listed("PANELS")
     return [
         world.url(route.path)
         for route in routes()
@@ -149,7 +112,7 @@ def test_axe_finds_nothing_serious_on_the_main_pages(world, crawler_of, scheme):
     # axe is injected, which the pages' own policy forbids; what the policy lets through is tested above.
     crawler = crawler_of(world.team.manager, bypass_csp=True, color_scheme=scheme, locale="en-GB")
     script, found = axe_script(), []
-    for path in MAIN_PAGES:
+    for path in listed("MAIN_PAGES"):
         url = world.url(path)
         crawler.page.goto(crawler.base + url)
         crawler.page.wait_for_load_state("networkidle")

@@ -11,7 +11,6 @@ from django.core.management import call_command
 from django.db import connection
 
 from judging.models import Endpoint
-from judging.sealing import SealError, seal, unseal
 from judging.services.endpoints import (
     EndpointChange,
     endpoint_create,
@@ -24,6 +23,7 @@ from labeling.models import Role
 from tests.judging.factories import make_project, make_user
 from tests.judging.fake_openai import completion, token
 from webapp.outbound import Secret
+from webapp.sealing import SealError, seal, unseal
 
 pytestmark = pytest.mark.django_db
 CANARY = "sk-canary-77aa77"

@@ -22,3 +22,12 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class PersonsOwnAdmin(ReadOnlyAdmin):
+    """Rows that go with the account of the person whose they are, and never by themselves."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may delete a person may delete these rows of that person."""
+        page = request.resolver_match
+        return obj is not None and page is not None and (page.url_name or "").startswith("users_user_")

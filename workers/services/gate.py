@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from labeling.models import Project
 from webapp.audit.services import record
 from webapp.users.models import User
+from webapp.webhooks.events import event_emit
 from workers.errors import ChampionMoved, PromotionRefused
 from workers.models import DecisionKind, GateDecision, ModelState, RewardModel, TrainingRun
 from workers.selectors.models import champion_of, rollback_target
@@ -63,7 +64,7 @@ def gate_apply(
         else:
             RewardModel.objects.filter(pk=candidate.pk).update(state=ModelState.REJECTED)
             candidate.state = ModelState.REJECTED
-        return GateDecision.objects.create(
+        decision = GateDecision.objects.create(
             project=run.project,
             run=run,
             candidate=candidate,
@@ -72,6 +73,9 @@ def gate_apply(
             promote=promote,
             reasons=list(reasons),
         )
+        if not crowned_by_hand:  # of that one, whoever crowned it has told
+            _tell(decision)
+        return decision
 
 
 def _crown_by_hand(model: RewardModel, *, user: User | None, kind: DecisionKind, code: str) -> GateDecision:
@@ -98,7 +102,24 @@ def _crown_by_hand(model: RewardModel, *, user: User | None, kind: DecisionKind,
         project_id=model.project_id,
         previous=str(current) if current else None,
     )
+    _tell(decision)
     return decision
+
+
+def _tell(decision: GateDecision) -> None:
+    """Webhooks hear of the decision inside its transaction."""
+    if decision.kind == DecisionKind.ROLLBACK:
+        kind = "model.rolled_back"
+    else:
+        kind = "model.promoted" if decision.promote else "model.refused"
+    previous = decision.previous_champion
+    data = {
+        "model": decision.candidate.number,
+        "previous_champion": previous.number if previous else None,
+        "decided": decision.kind,
+        "reasons": [str(reason.get("code", "")) for reason in decision.reasons],
+    }
+    event_emit(project_id=decision.project_id, kind=kind, data=data)
 
 
 def model_promote(*, model: RewardModel, user: User | None) -> GateDecision:

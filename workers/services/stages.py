@@ -15,6 +15,7 @@ from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import read_snapshot
 from webapp.jobs.errors import PermanentJobError
 from webapp.jobs.messages import message
+from webapp.webhooks.events import event_emit
 from workers.code_version import code_version
 from workers.errors import ChampionMoved
 from workers.models import GateDecision, RewardModel, TrainingRun
@@ -145,6 +146,8 @@ def _register(context: JobContext, run: TrainingRun, trained: Path) -> None:
         read = {name: card[name] for name in ("layout", "padded_because") if card.get(name)}
         run.counts = {**run.counts, **card.get("counts", {}), **read}
         run.save(update_fields=["reward_model", "counts"])
+        data = {"model": run.reward_model.number, "kind": run.kind, "snapshot": _snapshot(run).number}
+        event_emit(project_id=run.project_id, kind="model.trained", data=data)
 
 
 def evaluate_model(context: JobContext, run: TrainingRun) -> None:

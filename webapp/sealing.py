@@ -1,4 +1,4 @@
-"""Encryption at rest of endpoint keys: Fernet, its key derived from CHOSEN_ENCRYPTION_KEY or SECRET_KEY."""
+"""Encryption at rest of stored secrets: Fernet, its key derived from CHOSEN_ENCRYPTION_KEY or SECRET_KEY."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webapp.outbound import Secret
 
 
 class SealError(Exception):
-    """The stored key cannot be opened: the encryption key has changed. It must be entered again."""
+    """The stored secret cannot be opened: the encryption key has changed. It must be entered again."""
 
     permanent = True
 
@@ -33,6 +33,7 @@ def unseal(sealed: str) -> Secret:
 
 def _fernet() -> Fernet:
     material = settings.ENCRYPTION_KEY or settings.SECRET_KEY
+    # The words of `info` are part of the key: other ones would lose every stored secret.
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"chosen: endpoint keys").derive(
         material.encode()
     )

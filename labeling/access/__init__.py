@@ -1,0 +1,42 @@
+"""The only way to fetch something of a project by an id from a URL: every loader checks the person first.
+
+A person who is not a member gets a 404, so that addresses tell nothing. A member without the capability gets a 403.
+"""
+
+from labeling.access.comparisons import comparison_for, comparison_reveal_for, reveal_to, reveals_record
+from labeling.access.core import (
+    AnyUser,
+    Capability,
+    may,
+    project_by_id,
+    project_for,
+    projects_of,
+    projects_viewed,
+    role_of,
+    within,
+)
+from labeling.access.imports import import_for
+from labeling.access.label import assignment_for
+from labeling.access.members import labeler_for, membership_for
+from labeling.access.snapshots import snapshot_for
+
+__all__ = [
+    "AnyUser",
+    "Capability",
+    "assignment_for",
+    "comparison_for",
+    "comparison_reveal_for",
+    "import_for",
+    "labeler_for",
+    "may",
+    "membership_for",
+    "project_by_id",
+    "project_for",
+    "projects_of",
+    "projects_viewed",
+    "reveal_to",
+    "reveals_record",
+    "role_of",
+    "snapshot_for",
+    "within",
+]

@@ -1,0 +1,5 @@
+"""REST addresses of the ranking of models."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

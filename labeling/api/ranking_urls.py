@@ -1,0 +1,5 @@
+"""REST addresses of ranking responses."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,5 @@
+"""Addresses of ranking responses."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,5 @@
+"""Addresses of batches and people's work."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
