@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from labeling.importing.containers import read_rows
 from labeling.importing.layout import Layout
 from labeling.importing.layout_kto import join, joins
 from labeling.importing.layouts import (
@@ -29,7 +30,7 @@ from labeling.importing.layouts import (
 )
 from labeling.importing.places import place_of
 from labeling.importing.problems import ImportProblem, ProblemError
-from labeling.importing.reader import Position, Row, read_rows
+from labeling.importing.reader import Position, Row
 from labeling.importing.records import Record
 from labeling.importing.sources import Limits
 
