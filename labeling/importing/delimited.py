@@ -181,8 +181,8 @@ def _records(source: ByteSource, start: Position, dialect: Dialect, limits: Limi
             raw += text or b""
         if not ends:
             continue
-        kept = (None, None) if is_long else (bytes(raw), cells.cells)
-        yield _Record(*kept, begin_line, begin, line, offset)
+        found = None if is_long else bytes(raw)
+        yield _Record(found, None if is_long else cells.cells, begin_line, begin, line, offset)
         cells, raw = _Cells((dialect.delimiter, dialect.is_quoted), limits.max_line_bytes), bytearray()
         begin, begin_line = offset, line
     if cells.quoted is not None:
