@@ -25,13 +25,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class CheckReport:
-    """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all."""
+    """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
+    `unpaired` are responses of records that make no comparison.
+    """
 
     layout: str = ""
     rows: int = 0
     records: int = 0
     pairs: int = 0
     responses: int = 0
+    unpaired: int = 0
     votes: int = 0
     gold: int = 0
     largest_margin: float = 0.0
@@ -52,8 +55,8 @@ class CheckReport:
 
     def counts(self) -> dict[str, Any]:
         """The figures that are stored with the import."""
-        names = ("records", "pairs", "responses", "votes", "gold", "largest_margin", "is_fatal", "keys")
-        return {name: getattr(self, name) for name in names}
+        names = ("records", "pairs", "responses", "unpaired", "votes", "gold", "largest_margin", "keys")
+        return {name: getattr(self, name) for name in (*names, "is_fatal")}
 
     def add_problem(self, problem: ImportProblem) -> None:
         self.problem_count += 1
@@ -71,6 +74,7 @@ class CheckReport:
         self.records += 1
         self.pairs += len(pairs)
         self.responses += len(record.responses)
+        self.unpaired += 0 if pairs else len(record.responses)
         wanted = set(pairs)
         self.votes += sum((vote.first, vote.second) in wanted for vote in record.votes)
         self.gold += record.gold is not None
@@ -140,7 +144,10 @@ def record_preview(record: Record, pairs: int, group: str) -> dict[str, Any]:
         "line": record.line,
         "messages": [{"role": m.role, **_cut(m.content)} for m in record.messages[-3:]],
         "earlier_messages": max(0, len(record.messages) - 3),
-        "responses": [{"model": r.model, **_cut(r.text)} for r in record.responses[:PREVIEW_RESPONSES]],
+        "responses": [
+            {"model": r.model, "desirable": r.desirable, **_cut(r.text)}
+            for r in record.responses[:PREVIEW_RESPONSES]
+        ],
         "more_responses": max(0, len(record.responses) - PREVIEW_RESPONSES),
         "votes": [
             {"first": v.first, "second": v.second, "outcome": v.outcome, "labeler": v.labeler or ""}

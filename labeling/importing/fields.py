@@ -20,7 +20,7 @@ ROLES: dict[str, Role] = {
     "function": "tool",
 }
 # Most characters of the short facts that have a column of their own.
-MAX_LABEL = {"language": 12, "topic": 120, "annotator": 160}
+MAX_LABEL = {"language": 12, "topic": 120, "subset": 120, "annotator": 160}
 MAX_LABEL_DEFAULT = 200
 MAX_MODEL = 160
 
@@ -61,6 +61,15 @@ def number(value: object, path: str) -> float:
     return float(value)
 
 
+def flag(value: object, path: str) -> bool:
+    """Yes or no: a boolean, 1 or 0, or one of these in letters."""
+    known = {"true": True, "false": False, "1": True, "0": False}
+    said = str(value).lower() if isinstance(value, bool | int | str) else ""
+    if said not in known:
+        wrong_type(path, "boolean", value)
+    return known[said]
+
+
 def label(row: Mapping[str, Any], key: str) -> str:
     """A short fact (id, language, topic …) given as text or number; '' when absent or null."""
     value = row.get(key)
@@ -77,20 +86,28 @@ def label(row: Mapping[str, Any], key: str) -> str:
 
 def messages(value: object, path: str) -> tuple[ImportedMessage, ...]:
     """A conversation: a list of {role, content} (or {from, value}) objects."""
-    return tuple(_message(item, f"{path}[{index}]") for index, item in enumerate(items(value, path)))
+    return tuple(message(item, f"{path}[{index}]") for index, item in enumerate(items(value, path)))
 
 
-def _message(value: object, path: str) -> ImportedMessage:
-    message = mapping(value, path)
-    role_key = "role" if "role" in message else "from"
-    content_key = next((key for key in ("content", "value", "text") if key in message), "content")
+def message(value: object, path: str) -> ImportedMessage:
+    """One {role, content} (or {from, value}) object."""
+    found = mapping(value, path)
+    role_key = "role" if "role" in found else "from"
+    content_key = next((key for key in ("content", "value", "text") if key in found), "content")
     for key in (role_key, content_key):
-        if key not in message:
+        if key not in found:
             raise ProblemError("missing_key", path=f"{path}.{'role' if key == role_key else 'content'}")
-    name = text(message[role_key], f"{path}.{role_key}")
+    return ImportedMessage(
+        role(found[role_key], f"{path}.{role_key}"), _content(found[content_key], f"{path}.{content_key}")
+    )
+
+
+def role(value: object, path: str) -> Role:
+    """Our role of a name that files use for it."""
+    name = text(value, path)
     if name not in ROLES:
-        raise ProblemError("unknown_role", path=f"{path}.{role_key}", found=name[:40], expected=list(ROLES))
-    return ImportedMessage(ROLES[name], _content(message[content_key], f"{path}.{content_key}"))
+        raise ProblemError("unknown_role", path=path, found=name[:40], expected=list(ROLES))
+    return ROLES[name]
 
 
 def _content(value: object, path: str) -> str:
@@ -116,7 +133,11 @@ def prompt(value: object, path: str) -> tuple[ImportedMessage, ...]:
         return (ImportedMessage("user", filled_text(value, path)),)
     if not isinstance(value, list):
         wrong_type(path, "string or array of messages", value)
-    found = messages(value, path)
+    return filled_prompt(messages(value, path), path)
+
+
+def filled_prompt(found: tuple[ImportedMessage, ...], path: str) -> tuple[ImportedMessage, ...]:
+    """The same messages, of which one at least must say something."""
     if not any(message.content.strip() for message in found):
         raise ProblemError("empty_text", path=path)
     return found

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from labeling.importing import fields
+from labeling.importing.instructions import INSTRUCTION_KEYS, instruction_prompt
 from labeling.importing.layout import Layout, Parsed
 from labeling.importing.problems import ProblemError
-from labeling.importing.records import ImportedMessage, ImportedResponse, ImportedVote
+from labeling.importing.records import ImportedResponse, ImportedVote
 
 MAX_RESPONSES = 100
 
@@ -14,12 +15,13 @@ MAX_RESPONSES = 100
 def _responses(row: Mapping[str, Any]) -> Parsed:
     key = "messages" if "messages" in row else "prompt"
     default_model = fields.label(row, "model")
-    values = _answers(row, "responses")
+    values = answers(row, "responses")
     found = tuple(_response(item, f"responses[{index}]", default_model) for index, item in enumerate(values))
     return Parsed(fields.prompt(row[key], key), found)
 
 
-def _answers(row: Mapping[str, Any], key: str) -> list[Any]:
+def answers(row: Mapping[str, Any], key: str) -> list[Any]:
+    """The list under the key, of a length that can be imported."""
     values = fields.items(row[key], key)
     if not 1 <= len(values) <= MAX_RESPONSES:
         raise ProblemError("response_count", path=key, found=len(values), limit=MAX_RESPONSES)
@@ -44,7 +46,7 @@ def _response(value: object, path: str, default_model: str) -> ImportedResponse:
 
 def _ranked(row: Mapping[str, Any]) -> Parsed:
     """Alpaca's ranking rows. Equal answers count once, at their best rank."""
-    values = _answers(row, "output")
+    values = answers(row, "output")
     texts = list(dict.fromkeys(fields.text(item, f"output[{index}]") for index, item in enumerate(values)))
     model = fields.label(row, "model")
     votes = tuple(
@@ -53,26 +55,7 @@ def _ranked(row: Mapping[str, Any]) -> Parsed:
         for second in range(first + 1, len(texts))
     )
     responses = tuple(ImportedResponse(text, model) for text in texts)
-    return Parsed(_ranked_prompt(row), responses, votes, ranked=True)
-
-
-def _ranked_prompt(row: Mapping[str, Any]) -> tuple[ImportedMessage, ...]:
-    """History turns, then the instruction with its input below it."""
-    found: list[ImportedMessage] = []
-    if row.get("system"):
-        found.append(ImportedMessage("system", fields.text(row["system"], "system")))
-    history = fields.items(row.get("history") or [], "history")
-    for index, turn in enumerate(history):
-        path = f"history[{index}]"
-        pair = fields.items(turn, path)
-        if len(pair) != 2:
-            raise ProblemError("history_turn", path=path, found=len(pair))
-        question, answer = fields.text(pair[0], f"{path}[0]"), fields.text(pair[1], f"{path}[1]")
-        found += [ImportedMessage("user", question), ImportedMessage("assistant", answer)]
-    instruction = fields.filled_text(row["instruction"], "instruction")
-    context = fields.text(row.get("input") or "", "input")
-    content = f"{instruction}\n{context}" if context else instruction
-    return (*found, ImportedMessage("user", content))
+    return Parsed(instruction_prompt(row), responses, votes, ranked=True)
 
 
 RESPONSES = Layout(
@@ -85,6 +68,6 @@ RESPONSES = Layout(
 RANKED = Layout(
     name="ranked",
     required=("instruction", "output"),
-    optional=("input", "history", "system", "model"),
+    optional=(*INSTRUCTION_KEYS, "model"),
     read=_ranked,
 )

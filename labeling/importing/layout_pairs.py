@@ -15,56 +15,74 @@ from labeling.importing.records import ImportedMessage, ImportedResponse, Import
 SIDES = ("chosen", "rejected")
 MESSAGE_SIDES = ("chosen_messages", "rejected_messages")
 MODEL_KEYS = ("model", "chosen_model", "rejected_model")
+SCORE_KEYS = ("score_chosen", "score_rejected")
+PAIR_KEYS = ("margin", *SCORE_KEYS, *MODEL_KEYS)
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
 def _explicit(row: Mapping[str, Any]) -> Parsed:
     prompt = fields.prompt(row["prompt"], "prompt")
-    chosen, rejected = (_completion(row[key], key, prompt) for key in SIDES)
-    return _pair(row, prompt, chosen, rejected)
+    chosen, rejected = (completion(row[key], key, prompt) for key in SIDES)
+    return pair_of(row, prompt, chosen, rejected)
 
 
-def _completion(value: object, path: str, prompt: tuple[ImportedMessage, ...]) -> str:
+def completion(value: object, path: str, prompt: tuple[ImportedMessage, ...]) -> str:
     """A response's text: a string, one assistant message, or the whole conversation with the prompt
     repeated.
     """
     if isinstance(value, str):
         return value
-    if not isinstance(value, list | dict):
+    if isinstance(value, dict):
+        return answer_of((fields.message(value, path),), path)
+    if not isinstance(value, list):
         fields.wrong_type(path, "string or array of messages", value)
-    found = fields.messages(value if isinstance(value, list) else [value], path)
+    found = fields.messages(value, path)
     if len(found) > len(prompt) and found[: len(prompt)] == prompt:
         found = found[len(prompt) :]
-    return _answer(found, path)
+    return answer_of(found, path)
 
 
-def _answer(found: Sequence[ImportedMessage], path: str) -> str:
+def answer_of(found: Sequence[ImportedMessage], path: str) -> str:
     """The text of exactly one assistant message."""
     if len(found) != 1 or found[0].role != "assistant":
         raise ProblemError("not_one_answer", path=path, found=[message.role for message in found][:10])
     return found[0].content
 
 
-def _pair(row: Mapping[str, Any], prompt: tuple[ImportedMessage, ...], chosen: str, rejected: str) -> Parsed:
+def pair_of(
+    row: Mapping[str, Any],
+    prompt: tuple[ImportedMessage, ...],
+    chosen: str,
+    rejected: str,
+    *,
+    keys: tuple[str, str] = SIDES,
+) -> Parsed:
+    """One comparison with one vote. `keys` are where the two texts stand in the row."""
     if chosen == rejected:
-        raise ProblemError("identical_responses", paths=list(SIDES))
+        raise ProblemError("identical_responses", paths=list(keys))
     model = fields.label(row, "model")
     responses = (
         ImportedResponse(chosen, fields.label(row, "chosen_model") or model),
         ImportedResponse(rejected, fields.label(row, "rejected_model") or model),
     )
-    vote = ImportedVote(0, 1, "a", margin=_margin(row))
-    return Parsed(prompt, responses, (vote,), kept=("margin",) if row.get("margin") is not None else ())
+    kept = tuple(key for key in ("margin", *SCORE_KEYS) if row.get(key) is not None)
+    return Parsed(prompt, responses, (ImportedVote(0, 1, "a", margin=_margin(row)),), kept=kept)
 
 
 def _margin(row: Mapping[str, Any]) -> float | None:
-    """By how much the chosen response is better, on the file's own scale; None when it does not say."""
-    if row.get("margin") is None:
+    """By how much the chosen response is better, on the file's own scale; None when it does not say.
+
+    Without a margin of its own it is the difference of the two scores, where the chosen one's is not lower.
+    """
+    if row.get("margin") is not None:
+        margin = fields.number(row["margin"], "margin")
+        if margin < 0:
+            raise ProblemError("negative_margin", path="margin", found=margin)
+        return margin
+    if any(row.get(key) is None for key in SCORE_KEYS):
         return None
-    margin = fields.number(row["margin"], "margin")
-    if margin < 0:
-        raise ProblemError("negative_margin", path="margin", found=margin)
-    return margin
+    chosen, rejected = (fields.number(row[key], key) for key in SCORE_KEYS)
+    return chosen - rejected if chosen >= rejected else None
 
 
 def _implicit(row: Mapping[str, Any]) -> Parsed:
@@ -74,14 +92,16 @@ def _implicit(row: Mapping[str, Any]) -> Parsed:
         fields.wrong_type("rejected", "string" if isinstance(chosen, str) else "array", rejected)
     if isinstance(chosen, str):
         if _TURN.match(chosen) and _TURN.match(rejected):
-            return _conversations(row, SIDES, transcript(chosen, "chosen"), transcript(rejected, "rejected"))
+            return conversation_pair(
+                row, SIDES, transcript(chosen, "chosen"), transcript(rejected, "rejected")
+            )
         return _texts(row, chosen, rejected)
-    return _conversations(row, SIDES, *(fields.messages(row[key], key) for key in SIDES))
+    return conversation_pair(row, SIDES, *(fields.messages(row[key], key) for key in SIDES))
 
 
 def _message_pairs(row: Mapping[str, Any]) -> Parsed:
     """Two whole conversations; their common start is the prompt. What a message says of losses is not read."""
-    return _conversations(row, MESSAGE_SIDES, *(fields.messages(row[key], key) for key in MESSAGE_SIDES))
+    return conversation_pair(row, MESSAGE_SIDES, *(fields.messages(row[key], key) for key in MESSAGE_SIDES))
 
 
 def transcript(value: str, path: str) -> tuple[ImportedMessage, ...]:
@@ -94,19 +114,20 @@ def transcript(value: str, path: str) -> tuple[ImportedMessage, ...]:
     return tuple(ImportedMessage(roles[name], body.strip()) for name, body in turns)  # type: ignore[arg-type]
 
 
-def _conversations(
+def conversation_pair(
     row: Mapping[str, Any],
     keys: tuple[str, str],
     chosen: tuple[ImportedMessage, ...],
     rejected: tuple[ImportedMessage, ...],
 ) -> Parsed:
+    """The prompt is what both conversations share at their start; one answer must follow in each."""
     if chosen == rejected:
         raise ProblemError("identical_responses", paths=list(keys))
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))))
     prompt = chosen[:shared]
     if not any(message.content.strip() for message in prompt):
         raise ProblemError("no_shared_prompt")
-    return _pair(row, prompt, _answer(chosen[shared:], keys[0]), _answer(rejected[shared:], keys[1]))
+    return pair_of(row, prompt, answer_of(chosen[shared:], keys[0]), answer_of(rejected[shared:], keys[1]))
 
 
 def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> Parsed:
@@ -122,7 +143,7 @@ def _texts(row: Mapping[str, Any], chosen: str, rejected: str) -> Parsed:
     if not prompt.strip():
         raise ProblemError("no_shared_prompt")
     message = ImportedMessage("user", prompt.rstrip())
-    return _pair(row, (message,), chosen[shared:].lstrip(), rejected[shared:].lstrip())
+    return pair_of(row, (message,), chosen[shared:].lstrip(), rejected[shared:].lstrip())
 
 
 def _is_word(character: str) -> bool:
@@ -135,19 +156,19 @@ def _is_word(character: str) -> bool:
 EXPLICIT = Layout(
     name="trl_explicit",
     required=("prompt", "chosen", "rejected"),
-    optional=("margin", *MODEL_KEYS),
+    optional=PAIR_KEYS,
     read=_explicit,
 )
 IMPLICIT = Layout(
     name="trl_implicit",
     required=("chosen", "rejected"),
-    optional=("margin", *MODEL_KEYS),
+    optional=PAIR_KEYS,
     excluded=("prompt", "messages", "instruction", "conversations", "question"),
     read=_implicit,
 )
 MESSAGE_PAIRS = Layout(
     name="message_pairs",
     required=MESSAGE_SIDES,
-    optional=("margin", *MODEL_KEYS),
+    optional=PAIR_KEYS,
     read=_message_pairs,
 )

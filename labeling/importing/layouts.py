@@ -10,22 +10,44 @@ from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
-from labeling.importing import layout_lists, layout_pairs, layout_votes
+from labeling.importing import (
+    layout_cvalues,
+    layout_kto,
+    layout_lists,
+    layout_llamafactory,
+    layout_pairs,
+    layout_pandalm,
+    layout_rewardbench,
+    layout_rm_finetuning,
+    layout_swift,
+    layout_votes,
+)
 from labeling.importing.layout import Layout
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import Record
 
 LAYOUTS: tuple[Layout, ...] = (
     layout_votes.VOTES,
+    layout_swift.MS_SWIFT,
     layout_lists.RESPONSES,
+    layout_rewardbench.REWARDBENCH2,
+    layout_rewardbench.REWARDBENCH,
     layout_pairs.EXPLICIT,
+    layout_llamafactory.ALPACA_PAIRS,
+    layout_llamafactory.SHAREGPT_PAIRS,
     layout_pairs.IMPLICIT,
     layout_pairs.MESSAGE_PAIRS,
+    layout_cvalues.CVALUES,
+    layout_pandalm.PANDALM,
     layout_lists.RANKED,
+    layout_kto.KTO,
+    layout_kto.KTO_MESSAGES,
+    layout_rm_finetuning.RM_FINETUNING,
 )
 
 LAYOUTS_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 DETECTION_ROWS = 100
+SAME_WORD = 0.6  # likeness from which a key counts as another one misspelt
 
 
 def layout_of(row: Mapping[str, Any]) -> Layout | None:
@@ -44,15 +66,24 @@ def detect_layout(rows: Iterable[Mapping[str, Any]]) -> Layout | None:
 
 
 def closest_layout(keys: Iterable[str]) -> Layout:
-    """The layout that these keys were probably meant for: fewest misspelt or missing required keys."""
+    """The layout that these keys were probably meant for: fewest misspelt or missing required keys. What a
+    list would hold is not among the keys, so it counts as missing.
+    """
     found = list(keys)
 
     def distance(layout: Layout) -> float:
         needed = (*layout.required, *layout.one_of[:1])
-        lacking = sum(1 - max((_likeness(key, name) for name in found), default=0.0) for key in needed)
-        return lacking + sum(key in found for key in layout.excluded)
+        lacking = sum(1 - max((_nearness(key, name) for name in found), default=0.0) for key in needed)
+        unseen = len(layout.last_has) if layout.required[0] in found else 0
+        return lacking + unseen + sum(key in found for key in layout.excluded)
 
     return min(LAYOUTS, key=lambda layout: (distance(layout), -len(layout.required)))
+
+
+def _nearness(wanted: str, found: str) -> float:
+    """Likeness of what could be the same word misspelt; nothing for other words."""
+    likeness = _likeness(wanted, found)
+    return likeness if likeness >= SAME_WORD else 0.0
 
 
 def _likeness(wanted: str, found: str) -> float:
@@ -92,4 +123,4 @@ def wrong_keys(row: Mapping[str, Any], layout: Layout | None = None) -> ProblemE
 def _meant(key: str, names: Iterable[str]) -> str:
     """The name that was probably written for this key; "" when none is near."""
     likeness, name = max(((_likeness(key, name), name) for name in names), default=(0.0, ""))
-    return name[:60] if likeness >= 0.6 else ""
+    return name[:60] if likeness >= SAME_WORD else ""

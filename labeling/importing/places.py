@@ -6,23 +6,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from labeling.importing.reader import Row
 
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_STEP = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 
 
 def place_of(row: Row, path: str = "") -> tuple[int, int]:
     """Line and column of the last key of the path that can be found, from 1; the row's own start without one.
 
     The text is searched, not parsed: inside a list of objects the n-th occurrence of the key is taken, which
-    is exact when all objects before it have the key once.
+    is exact when all objects before it have the key once; of `[-1]` the last occurrence is taken.
     """
     position = 0
     for key, occurrence in _keys(path):
         pattern = re.compile(rb'"' + re.escape(key.encode()) + rb'"[ \t\r\n]*:')
-        matches = pattern.finditer(row.raw, position)
-        found = next((match for index, match in enumerate(matches) if index == occurrence), None)
+        matches = list(islice(pattern.finditer(row.raw, position), occurrence + 1 or None))
+        found = matches[occurrence] if occurrence < len(matches) and matches else None
         if found is None:
             break
         position = found.start()

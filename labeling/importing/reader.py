@@ -132,7 +132,7 @@ def _parse_piece(piece: _Piece, after: Position, limits: Limits, is_array: bool)
         return ImportProblem(code="not_an_object", params={"found": type_name(value)}, **place)
     if _may_be_deep(piece.raw, limits.max_depth) and depth_of(value) > limits.max_depth:
         return ImportProblem(code="too_deep", params={"limit": limits.max_depth}, **place)
-    if b"\\u0000" in piece.raw and (path := _nul_path(value)):
+    if b"\\u0000" in piece.raw and (path := nul_path(value)):
         return ImportProblem(code="nul_character", params={"path": path}, **place)
     return Row(piece.line, after.rows, value, after, piece.column, piece.raw)
 
@@ -172,7 +172,7 @@ def depth_of(value: Any) -> int:
     return deepest
 
 
-def _nul_path(value: Any) -> str:
+def nul_path(value: Any) -> str:
     """Key path of the first text that holds a NUL character, which no database text can keep; '' when
     none.
     """

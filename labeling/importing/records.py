@@ -24,8 +24,11 @@ class ImportedMessage:
 
 @dataclass(frozen=True)
 class ImportedResponse:
+    """`desirable` is KTO's mark: a judgement of the response by itself, None where the file has none."""
+
     text: str
     model: str = ""
+    desirable: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Record:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def is_marked(self) -> bool:
+        """Whether its responses were judged by themselves, so that only their marks make pairs."""
+        return any(response.desirable is not None for response in self.responses)
+
+    @property
     def prompt_text(self) -> str:
         """The prompt's messages as one text, for previews."""
         return "\n\n".join(message.content for message in self.messages)
@@ -87,13 +95,14 @@ class Record:
 def record_pairs(record: Record, policy: str = "all") -> list[tuple[int, int]]:
     """Index pairs of the record that become comparisons, first index below second.
 
-    A record with votes on named pairs asks for exactly those. Otherwise the policy chooses: "all" pairs,
-    "adjacent" ones (n − 1, neighbours in the file's order), or "best": the first against each other one.
-    Pairs of equal text are left out, since nobody can prefer one of them; of several copies of a text the
-    first one counts.
+    A record with votes on named pairs, or with marked responses, asks for exactly the pairs that have a
+    vote. Otherwise the policy chooses: "all" pairs, "adjacent" ones (n − 1, neighbours in the file's order),
+    or "best": the first against each other one. Pairs of equal text are left out, since nobody can prefer one
+    of them; of several copies of a text the first one counts.
     """
     count = len(record.responses)
-    if (record.votes and not record.ranked) or (record.gold and not record.votes):
+    voted = (record.votes and not record.ranked) or (record.gold and not record.votes)
+    if voted or record.is_marked:
         wanted = {_ordered(vote.first, vote.second) for vote in record.votes}
         if record.gold:
             wanted.add(_ordered(record.gold.first, record.gold.second))

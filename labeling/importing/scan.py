@@ -17,7 +17,9 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from labeling.importing.containers import read_rows
 from labeling.importing.layout import Layout
+from labeling.importing.layout_kto import join, joins
 from labeling.importing.layouts import (
     DETECTION_ROWS,
     LAYOUTS_BY_NAME,
@@ -28,7 +30,7 @@ from labeling.importing.layouts import (
 )
 from labeling.importing.places import place_of
 from labeling.importing.problems import ImportProblem, ProblemError
-from labeling.importing.reader import Position, Row, read_rows
+from labeling.importing.reader import Position, Row
 from labeling.importing.records import Record
 from labeling.importing.sources import Limits
 
@@ -114,12 +116,37 @@ def scan(
     layout = LAYOUTS_BY_NAME[layout_name] if layout_name else detect_layout(row.data for row in rows)
     first_line = next((row.line for row in rows if layout and layout.matches(row.data)), 1)
     with SeenIds() as seen:
-        for event in chain(head, events):
-            if layout is None and isinstance(
-                event, Row
-            ):  # none of the first rows had one: the first that has
-                layout, first_line = layout_of(event.data), event.line
-            yield _meaning(event, layout, first_line, seen if check_ids else None)
+        yield from _joined(_meanings(chain(head, events), layout, first_line, seen if check_ids else None))
+
+
+def _meanings(
+    events: Iterable[Row | ImportProblem], layout: Layout | None, first_line: int, seen: SeenIds | None
+) -> Iterator[ScannedRecord | ImportProblem]:
+    for event in events:
+        if layout is None and isinstance(event, Row):
+            # none of the first rows had one: the first that has
+            layout, first_line = layout_of(event.data), event.line
+        yield _meaning(event, layout, first_line, seen)
+
+
+def _joined(events: Iterable[ScannedRecord | ImportProblem]) -> Iterator[ScannedRecord | ImportProblem]:
+    """Neighbours that are one record become one, which goes on behind the last of its rows."""
+    held: list[ScannedRecord] = []
+    for event in events:
+        marked = event if isinstance(event, ScannedRecord) and event.record.is_marked else None
+        if held and not (marked and joins([one.record for one in held], marked.record)):
+            yield _one(held)
+            held = []
+        if marked:
+            held.append(marked)
+        else:
+            yield event
+    if held:
+        yield _one(held)
+
+
+def _one(held: list[ScannedRecord]) -> ScannedRecord:
+    return replace(held[-1], record=join([one.record for one in held])) if len(held) > 1 else held[0]
 
 
 def _take_head(events: Iterable[Row | ImportProblem]) -> list[Row | ImportProblem]:

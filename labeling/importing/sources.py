@@ -19,7 +19,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 # First bytes of files that people bring by mistake, with the name to show.
 FOREIGN_MAGICS = (
     (b"PK\x03\x04", "ZIP"),
-    (b"PAR1", "Parquet"),
+    (b"PAR1", "gzipped Parquet"),
     (b"ARROW1", "Arrow"),
     (b"\x28\xb5\x2f\xfd", "Zstandard"),
     (b"BZh", "bzip2"),

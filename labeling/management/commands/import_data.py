@@ -21,7 +21,9 @@ SHOWN_PROBLEMS = 20
 
 
 class Command(BaseCommand):
-    help = "Import prompts, responses and labels from a JSONL or JSON file (gzipped or not)."
+    help = (
+        "Import prompts, responses and labels from a JSONL, JSON, CSV, TSV (gzipped or not) or Parquet file."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)

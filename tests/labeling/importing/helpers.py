@@ -89,14 +89,119 @@ def votes_row(number: int) -> dict[str, Any]:
     }
 
 
+def said(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": text}
+
+
+def swift_row(number: int) -> dict[str, Any]:
+    turns = [said("system", "Be kind."), said("user", f"Ask {number}"), said("assistant", f"Good {number}")]
+    return {"messages": turns, "rejected_response": f"Bad {number}", "debate": f"d{number % 3}"}
+
+
+def alpaca_row(number: int) -> dict[str, Any]:
+    return {
+        "instruction": f"Translate {number}",
+        "input": "Guten Tag",
+        "chosen": f"Good day {number}",
+        "rejected": f"Bad day {number}",
+        "debate": f"d{number % 3}",
+    }
+
+
+def sharegpt_row(number: int) -> dict[str, Any]:
+    return {
+        "conversations": [{"from": "human", "value": f"你好 {number}"}],
+        "chosen": {"from": "gpt", "value": f"您好 {number}"},
+        "rejected": {"from": "gpt", "value": f"嗯 {number}"},
+        "debate": f"d{number % 3}",
+    }
+
+
+def cvalues_row(number: int) -> dict[str, Any]:
+    return {
+        "prompt": f"可以吗 {number}",
+        "pos_resp": f"不建议 {number}",
+        "neg_resp": f"随便 {number}",
+        "debate": f"d{number % 3}",
+    }
+
+
+def rm_finetuning_row(number: int) -> dict[str, Any]:
+    both = {"role": "assistant", "chosen_value": f"Yes {number}", "rejected_value": f"No {number}"}
+    return {
+        "messages": [{"role": "user", "value": f"Well {number}?"}, both],
+        "debate": f"d{number % 3}",
+    }
+
+
+def rewardbench_row(number: int) -> dict[str, Any]:
+    return explicit_row(number) | {
+        "id": number,
+        "subset": "mt-bench-easy",
+        "chosen_model": "m1",
+        "rejected_model": "m2",
+    }
+
+
+def rewardbench2_row(number: int) -> dict[str, Any]:
+    return {
+        "id": f"r{number}",
+        "prompt": f"Name a colour, {number}",
+        "chosen": [f"red {number}", f"blue {number}"],
+        "rejected": [f"dog {number}", f"cat {number}", f"cow {number}"],
+        "num_correct": 2,
+        "subset": "Ties",
+        "debate": f"d{number % 3}",
+    }
+
+
+def pandalm_row(number: int) -> dict[str, Any]:
+    return {
+        "idx": number,
+        "cmp_key": "bloom-7b_llama-7b",
+        "instruction": f"Shorten {number}",
+        "input": "A long sentence.",
+        "response1": f"Short {number}.",
+        "response2": f"Shorter {number}.",
+        "annotator1": 1,
+        "annotator2": 2,
+        "annotator3": 0,
+        "debate": f"d{number % 3}",
+    }
+
+
+def kto_row(number: int) -> dict[str, Any]:
+    return {
+        "prompt": f"Sum {number}",
+        "completion": f"It is {number}.",
+        "label": number % 2 == 0,
+        "debate": f"d{number % 3}",
+    }
+
+
+def kto_messages_row(number: int) -> dict[str, Any]:
+    turns = [said("user", f"Sum {number}"), said("assistant", f"It is {number}.")]
+    return {"messages": turns, "label": number % 2 == 0, "debate": f"d{number % 3}"}
+
+
 # One maker of rows for each layout, with a key whose removal makes the row unknown.
 FAMILIES = {
     "trl_explicit": (explicit_row, "chosen"),
     "trl_implicit": (implicit_row, "chosen"),
     "message_pairs": (message_pairs_row, "chosen_messages"),
+    "ms_swift": (swift_row, "rejected_response"),
+    "alpaca_pairs": (alpaca_row, "chosen"),
+    "sharegpt_pairs": (sharegpt_row, "chosen"),
+    "cvalues": (cvalues_row, "pos_resp"),
+    "rm_finetuning": (rm_finetuning_row, "messages"),
+    "rewardbench": (rewardbench_row, "chosen"),
+    "rewardbench2": (rewardbench2_row, "chosen"),
     "responses": (responses_row, "responses"),
     "ranked": (ranked_row, "output"),
     "votes": (votes_row, "response_a"),
+    "pandalm": (pandalm_row, "response1"),
+    "kto": (kto_row, "completion"),
+    "kto_messages": (kto_messages_row, "label"),
 }
 
 

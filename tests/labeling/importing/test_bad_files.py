@@ -67,6 +67,11 @@ def mixed(layout):
     return jsonl([*rows_of(layout, 3), *rows_of(other, 1)])
 
 
+def duplicate_ids(layout):
+    rows = [row | {"id": f"n{number}"} for number, row in enumerate(rows_of(layout, 4))]
+    return jsonl([*rows, rows_of(layout, 5)[4] | {"id": "n1"}])
+
+
 def not_json(_layout):
     return b"PK\x03\x04 a spreadsheet, say"
 
@@ -82,6 +87,7 @@ BAD = {
     "empty": (empty, "empty_file", 1, "holds no rows"),
     "only blank lines": (only_blank_lines, "empty_file", 1, "holds no rows"),
     "mixed layouts": (mixed, "mixed_layouts", 4, "but line 1 has"),
+    "duplicate ids": (duplicate_ids, "id_reused", 5, "stands for something else on line 2"),
     "another kind of file": (not_json, "foreign_format", 1, "ZIP file"),
 }
 

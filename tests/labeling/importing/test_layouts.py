@@ -14,7 +14,15 @@ from labeling.importing.records import (
     margin_strength,
     record_pairs,
 )
-from tests.labeling.importing.helpers import FAMILIES, json_array, jsonl, rows_of, scan_bytes, shared_file
+from tests.labeling.importing.helpers import (
+    FAMILIES,
+    json_array,
+    jsonl,
+    rows_of,
+    said,
+    scan_bytes,
+    shared_file,
+)
 
 characters = st.characters(exclude_categories=["Cs", "Cc"])
 words = st.text(characters, min_size=1, max_size=40).filter(lambda text: text.strip() == text and text)
@@ -232,11 +240,15 @@ def test_pair_policies(policy, count):
     assert 2 not in {index for pair in pairs for index in pair}
 
 
+# Layouts behind the fuller one, which the keys of its rows would do for, too.
+PLAINER = {"rewardbench": ["trl_explicit"], "rewardbench2": ["rewardbench", "trl_explicit"]}
+
+
 @pytest.mark.parametrize("layout", FAMILIES)
 def test_each_layout_is_detected_and_tells_its_own_rows(layout):
     rows = rows_of(layout, 3)
     assert detect_layout(rows).name == layout
-    assert [item.name for item in LAYOUTS if item.matches(rows[0])] == [layout]
+    assert [item.name for item in LAYOUTS if item.matches(rows[0])] == [layout, *PLAINER.get(layout, ())]
 
 
 @pytest.mark.parametrize("layout", FAMILIES)
@@ -279,9 +291,22 @@ WRONG_TYPES = {
     "trl_explicit": ({"chosen": 3}, "chosen"),
     "trl_implicit": ({"chosen": [{"role": "user", "content": 3}]}, "chosen[0].content"),
     "message_pairs": ({"rejected_messages": [{"role": "user", "content": "q"}, 3]}, "rejected_messages[1]"),
+    "ms_swift": ({"rejected_response": 3}, "rejected_response"),
+    "alpaca_pairs": ({"history": [["q", 3]]}, "history[0][1]"),
+    "sharegpt_pairs": ({"rejected": {"from": "gpt", "value": 3}}, "rejected.value"),
+    "cvalues": ({"neg_resp": None}, "neg_resp"),
+    "rm_finetuning": (
+        {"messages": [said("user", "q"), {"role": "assistant", "chosen_value": "c", "rejected_value": 3}]},
+        "messages[-1].rejected_value",
+    ),
+    "rewardbench": ({"subset": ["x"]}, "subset"),
+    "rewardbench2": ({"rejected": ["x", 4]}, "rejected[1]"),
     "responses": ({"responses": ["x", 4]}, "responses[1]"),
     "ranked": ({"output": ["x", {"y": 1}]}, "output[1]"),
     "votes": ({"votes": [{"annotator": "w", "value": 1}]}, "votes[0].value"),
+    "pandalm": ({"response2": ["x"]}, "response2"),
+    "kto": ({"label": "yes"}, "label"),
+    "kto_messages": ({"messages": [said("user", "q"), 3]}, "messages[1]"),
 }
 
 
@@ -385,7 +410,7 @@ def test_every_problem_code_has_a_sentence():
 def test_closest_layout_prefers_what_is_nearly_there():
     assert closest_layout(["prompt", "choosen", "rejected"]).name == "trl_explicit"
     assert closest_layout(["question", "chosen", "rejected"]).name == "trl_explicit"
-    assert closest_layout(["conversations", "chosen", "rejected"]).name == "trl_explicit"
+    assert closest_layout(["conversations", "chosen", "rejectd"]).name == "sharegpt_pairs"
     assert set(LAYOUTS_BY_NAME) == {layout.name for layout in LAYOUTS}
 
 
@@ -396,6 +421,10 @@ def test_closest_layout_prefers_what_is_nearly_there():
         ("convincing-arguments/votes.jsonl.gz", "votes", 3693, 3693, 18_424),
         ("oasst-zh/oaast_rm_zh.json", "ranked", 775, 1798, 1798),
         ("formats/v1_dpo_demo.jsonl", "message_pairs", 10, 10, 10),
+        ("formats/dpo_en_demo.json", "sharegpt_pairs", 300, 300, 300),
+        ("formats/dpo_zh_demo.json", "sharegpt_pairs", 300, 300, 300),
+        ("formats/kto_en_demo.json", "kto_messages", 300, 0, 0),
+        ("pandalm/testset-v1.json", "pandalm", 999, 999, 2997),
     ],
 )
 def test_public_files_are_read_whole(name, layout, records, pairs, votes):

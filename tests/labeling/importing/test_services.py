@@ -50,6 +50,16 @@ EXPECTED = {
     "trl_explicit": (5, 10, 5, 5),
     "trl_implicit": (5, 10, 5, 5),
     "message_pairs": (5, 10, 5, 5),
+    "ms_swift": (5, 10, 5, 5),
+    "alpaca_pairs": (5, 10, 5, 5),
+    "sharegpt_pairs": (5, 10, 5, 5),
+    "cvalues": (5, 10, 5, 5),
+    "rm_finetuning": (5, 10, 5, 5),
+    "rewardbench": (5, 10, 5, 5),
+    "rewardbench2": (5, 25, 30, 30),
+    "pandalm": (5, 10, 5, 15),
+    "kto": (5, 5, 0, 0),
+    "kto_messages": (5, 5, 0, 0),
     "responses": (5, 15, 15, 0),
     "ranked": (5, 15, 15, 15),
     "votes": (5, 10, 5, 15),
@@ -236,6 +246,33 @@ def test_killed_at_any_batch_and_resumed_gives_the_exact_set(bring, layout, skip
     uninterrupted = Project.objects.create(name="Again", slug="again")
     import_run(bring(jsonl(rows), into=uninterrupted))
     assert everything(import_.project) == everything(uninterrupted)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_neighbours_of_kto_stay_one_record_where_writing_goes_on(bring, monkeypatch):
+    monkeypatch.setattr(writing, "BATCH_RECORDS", 2)
+    rows = [
+        {"prompt": f"p{n // 4}", "completion": f"c{n}", "label": n % 2 == 0, "debate": "d"} for n in range(40)
+    ]
+    import_ = bring(jsonl(rows))
+    import_check(import_)
+    import_confirm(import_, enqueue=False)
+    batches = [0]
+
+    @contextmanager
+    def dying_guard():
+        with transaction.atomic():
+            yield
+            batches[0] += 1
+            if batches[0] == 3:
+                raise KilledError
+
+    with pytest.raises(KilledError):
+        import_write(import_, guard=dying_guard)
+    import_ = Import.objects.select_related("project").get(pk=import_.pk)
+    assert import_.cursor == 8
+    counts = import_write(import_)
+    assert (counts.records, table_counts()) == (10, (10, 40, 40, 40))
 
 
 @pytest.mark.django_db

@@ -1,0 +1,110 @@
+"""Parquet: rows in batches, one row group after another, in constant memory.
+
+A row's line is its number. Text of any encoding, lists and structs become what the same row would be in JSON;
+values that JSON does not have (times, decimals, bytes) become texts.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from labeling.importing.problems import ImportProblem, ProblemError
+from labeling.importing.reader import Position, Row, depth_of, nul_path
+from labeling.importing.sources import Limits
+
+PARQUET_MAGIC = b"PAR1"
+BATCH_ROWS = 200
+
+
+def parquet_rows(
+    handle: BinaryIO, limits: Limits, start: Position | None = None
+) -> Iterator[Row | ImportProblem]:
+    """Rows and problems in order, as `read_rows` gives them. A damaged file is a fatal problem.
+
+    `Position.offset` is the number of rows passed, as `rows` is: Parquet has no offset of a row.
+    """
+    passed = start.rows if start else 0
+    number = passed
+    try:
+        for value in _values(handle, limits, passed):
+            number += 1
+            after = Position(number, number + 1, number)
+            yield _row(value, number, after, limits)
+    except ProblemError as error:
+        yield error.problem.at(line=number + 1)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        yield ImportProblem(number + 1, 0, "parquet_damaged", {"reason": reason}, fatal=True)
+
+
+def _values(handle: BinaryIO, limits: Limits, passed: int) -> Iterator[dict[str, Any]]:
+    """The rows behind the first `passed`, as dicts. Row groups that were passed whole are not read."""
+    handle.seek(0)
+    with pq.ParquetFile(handle, pre_buffer=False, buffer_size=1024 * 1024) as file:
+        _check_columns(file.schema_arrow)
+        compressed = sum(_group_bytes(file, index) for index in range(file.num_row_groups))
+        unpacked = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if passed >= rows:
+                passed -= rows
+                continue
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
+                unpacked += batch.nbytes
+                _check_size(unpacked, compressed, limits)
+                skipped = min(passed, len(batch))
+                passed -= skipped
+                yield from batch.slice(skipped).to_pylist()
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    names = schema.names
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is not None:
+        raise ProblemError("column_twice", fatal=True, found=twice)
+
+
+def _group_bytes(file: pq.ParquetFile, index: int) -> int:
+    group = file.metadata.row_group(index)
+    return sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+
+
+def _check_size(unpacked: int, compressed: int, limits: Limits) -> None:
+    if unpacked > limits.max_total_bytes:
+        raise ProblemError("too_large", fatal=True, limit_bytes=limits.max_total_bytes)
+    if unpacked > limits.ratio_free_bytes and unpacked > compressed * limits.max_ratio:
+        raise ProblemError("expands_too_much", fatal=True, limit_ratio=limits.max_ratio)
+
+
+def _row(value: dict[str, Any], number: int, after: Position, limits: Limits) -> Row | ImportProblem:
+    place: dict[str, Any] = {"line": number, "column": 0, "row": number}
+    if depth_of(value) > limits.max_depth:
+        return ImportProblem(code="too_deep", params={"limit": limits.max_depth}, **place)
+    data = {name: _plain(one) for name, one in value.items()}
+    if path := nul_path(data):
+        return ImportProblem(code="nul_character", params={"path": path}, **place)
+    return Row(number, number, data, after)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, tuple):  # an entry of a map
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode()
+    return float(value) if isinstance(value, Decimal) else str(value)
