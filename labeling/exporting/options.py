@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,19 +14,14 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from labeling.exporting.layouts import LAYOUTS
 from labeling.snapshots.config import SPLITS
 
-LAYOUT_CHOICES = [
-    ("trl-explicit", _("TRL, explicit prompt: prompt, chosen, rejected")),
-    ("trl-implicit", _("TRL, implicit prompt: chosen, rejected")),
-    ("ms-swift", _("ms-swift: messages, rejected_response")),
-    ("kto", _("TRL, unpaired: prompt, completion, label")),
-    ("chosen", _("Everything: both responses, votes, models, people")),
-]
+LAYOUT_CHOICES = [(layout.name, layout.label) for layout in LAYOUTS.values()]
 FORMAT_CHOICES = [("jsonl", "JSONL"), ("parquet", "Parquet"), ("csv", "CSV")]
 SPLIT_CHOICES = [("train", _("train")), ("validation", _("validation")), ("test", _("test"))]
 TEXT_CHOICES = [("messages", _("message lists")), ("plain", _("plain texts"))]
-USUAL = ("", _("as usual: kept in “everything”, left out elsewhere"))
+USUAL = ("", _("as usual: kept with all votes, left out elsewhere"))
 TIE_CHOICES = [
     USUAL,
     ("drop", _("leave out")),
@@ -40,18 +36,21 @@ MARGIN_CHOICES = [
 ]
 COMPRESSION_CHOICES = [("none", _("none")), ("gzip", "gzip")]
 LABELER_CHOICES = [("pseudonyms", _("pseudonyms")), ("names", _("names"))]
-# In these layouts both responses of a comparison can be bad.
-KEEPS_BOTH_BAD = ("kto", "chosen")
+# The layout whose columns are named by the options.
+KEYED = "openrlhf"
+KEYS = ("prompt", "chosen", "rejected")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Checked settings of an export. Same snapshot and same options: same bytes.
 
-    layout: see labeling/exporting/layouts.py. text: message lists or plain strings, where a layout knows
-    both. ties: "drop", "coin" (a hash of the comparison chooses a side), or "keep" (layout "chosen" alone).
+    layout: see labeling/exporting/layouts. text: message lists or plain strings, where a layout knows both. ties:
+    "drop", "coin" (a hash of the comparison chooses a side), or "keep" (layouts of the kind "whole" alone).
     margin: "none", "strength" (mean 1–4 of the winning side, 0 where nobody gave one) or "votes" (|2·p_a −
-    1|). min_agreement: smallest share of the votes that must say what the outcome says.
+    1|). min_agreement: smallest share of the votes that must say what the outcome says. keys: what the layout
+    "openrlhf" calls prompt, chosen and rejected.
     """
 
     layout: str = "trl-explicit"
@@ -65,9 +64,10 @@ class ExportOptions:
     compression: str = "none"
     labelers: str = "pseudonyms"
     licence: str = ""
+    keys: tuple[str, ...] = KEYS
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "splits": list(self.splits)}
+        return {**asdict(self), "splits": list(self.splits), "keys": list(self.keys)}
 
     def key(self, content_hash: str, version: str) -> str:
         """What the bytes of this export depend on, as a short hash."""
@@ -108,7 +108,7 @@ class ExportForm(forms.Form):
         help_text=_("None chosen: all of them."),
     )
     text = _choice(_("Texts"), TEXT_CHOICES, _("Plain texts hold one turn: longer prompts are left out."))
-    ties = _choice(_("Ties"), TIE_CHOICES, _("Only the layout with everything can keep them."))
+    ties = _choice(_("Ties"), TIE_CHOICES, _("Only layouts with all votes can keep them."))
     both_bad = _choice(_("Both bad"), BOTH_BAD_CHOICES, _("Layouts of pairs cannot keep them."))
     margin = _choice(
         _("Margin"), MARGIN_CHOICES, _("By how much chosen beats rejected, as a column of its own.")
@@ -120,19 +120,39 @@ class ExportForm(forms.Form):
         required=False,
         help_text=_("Share of the votes that must say what the outcome says, 0 to 1."),
     )
+    keys = forms.CharField(
+        label=_("Keys"),
+        max_length=130,
+        required=False,
+        help_text=_("OpenRLHF alone: its keys of prompt, chosen and rejected, with commas between them."),
+    )
     compression = _choice(_("Compression"), COMPRESSION_CHOICES)
-    labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in the layout with everything."))
+    labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in layouts with all votes."))
     licence = forms.CharField(
         label=_("Licence note"), max_length=300, required=False, help_text=_("Goes into the manifest.")
     )
 
+    def clean_keys(self) -> str:
+        """Three different names with commas between them, or nothing."""
+        keys = [key.strip() for key in self.cleaned_data["keys"].split(",") if key.strip()]
+        is_fit = len(keys) == 3 and len({*keys, "margin"}) == 4 and all(map(_KEY.fullmatch, keys))
+        if keys and not is_fit:
+            raise ValidationError(
+                _("Give three different names of letters, digits, “_”, “.” and “-”, none of them “margin”.")
+            )
+        return ",".join(keys)
+
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
-        layout = data.get("layout") or "trl-explicit"
-        if data.get("ties") == "keep" and layout != "chosen":
-            self.add_error("ties", ValidationError(_("Only the layout “chosen” can keep ties.")))
-        if data.get("both_bad") == "keep" and layout not in KEEPS_BOTH_BAD:
+        layout = LAYOUTS[data.get("layout") or "trl-explicit"]
+        if data.get("ties") == "keep" and layout.kind != "whole":
+            self.add_error("ties", ValidationError(_("Only layouts with all votes can keep ties.")))
+        if data.get("both_bad") == "keep" and layout.kind not in ("unpaired", "whole"):
             self.add_error("both_bad", ValidationError(_("This layout has no place for two bad responses.")))
+        if data.get("margin") not in (None, "", "none") and layout.margin == "none":
+            self.add_error("margin", ValidationError(_("This layout has no place for a margin.")))
+        if data.get("keys") and layout.name != KEYED:
+            self.add_error("keys", ValidationError(_("The keys of this layout are fixed.")))
         if data.get("compression") == "gzip" and data.get("format") == "parquet":
             self.add_error("compression", ValidationError(_("Parquet is compressed already.")))
         return data
@@ -142,7 +162,9 @@ class ExportForm(forms.Form):
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         if "splits" in given:
             given["splits"] = tuple(split for split in SPLITS if split in given["splits"])
-        if given.get("layout") == "chosen":
+        if "keys" in given:
+            given["keys"] = tuple(given["keys"].split(","))
+        if LAYOUTS[given.get("layout", "trl-explicit")].kind == "whole":
             given = {"ties": "keep", "both_bad": "keep", **given}
         return ExportOptions(**given)
 

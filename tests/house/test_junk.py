@@ -43,7 +43,7 @@ PARAMETERS = {
     "projects/<slug:slug>/agreement/": ("snapshot",),
     "projects/<slug:slug>/snapshots/": (),
     "projects/<slug:slug>/snapshots/<int:number>/export/": (
-        "layout", "format", "splits", "ties", "min_agreement", "margin", "labelers", "seed",
+        "layout", "format", "splits", "ties", "min_agreement", "margin", "labelers", "keys", "seed",
     ),
     "projects/<slug:slug>/snapshots/<int:number>/export/data": ("layout", "format", "splits", "min_agreement"),
     "projects/<slug:slug>/imports/": (),
