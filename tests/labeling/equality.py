@@ -63,7 +63,9 @@ def label(
 def labels_of_project(project: Project) -> Labels:
     """The latest preference of each person on each comparison."""
     found: Labels = Counter()
-    latest = latest_revisions(Preference.objects.filter(project=project)).exclude(outcome__in=["skip", "withdrawn"])
+    latest = latest_revisions(Preference.objects.filter(project=project)).exclude(
+        outcome__in=["skip", "withdrawn"]
+    )
     for preference in latest.select_related(
         "labeler", "comparison__prompt", "comparison__response_a", "comparison__response_b"
     ):
@@ -97,11 +99,14 @@ def labels_of_snapshot(rows: Iterable[SnapshotRow]) -> Labels:
 
 
 def labels_of_records(records: Iterable[Record]) -> Labels:
-    """The votes that an import would make of these records. A margin stands as the strength, on the file's own scale."""
+    """The votes that an import would make of these records. A margin stands as the strength, on the file's scale."""
     return Counter(
         label(
             [message.as_json() for message in record.messages],
-            tuple((record.responses[place].text, record.responses[place].model) for place in (vote.first, vote.second)),  # type: ignore[arg-type]
+            tuple(
+                (record.responses[place].text, record.responses[place].model)
+                for place in (vote.first, vote.second)
+            ),  # type: ignore[arg-type]
             vote.outcome,
             strength=vote.margin if vote.strength is None else vote.strength,
             labeler=vote.labeler or "",
@@ -134,10 +139,8 @@ def assert_same_labels(left: Labels, right: Labels, *, without: Iterable[str] = 
     mine, theirs = reduced(left, without), reduced(right, without)
     assert mine, "the left side has no labels"
     lost, added = mine - theirs, theirs - mine
-    assert not lost and not added, (
-        f"{lost.total()} of {mine.total()} labels are missing on the right: {[*lost][:SHOWN]}; "
-        f"{added.total()} are only there: {[*added][:SHOWN]}"
-    )
+    missing = f"{lost.total()} of {mine.total()} labels are missing on the right: {[*lost][:SHOWN]}"
+    assert mine == theirs, f"{missing}; {added.total()} are only there: {[*added][:SHOWN]}"
 
 
 def assert_same_order_of_strengths(left: Labels, right: Labels) -> None:
@@ -150,5 +153,7 @@ def assert_same_order_of_strengths(left: Labels, right: Labels) -> None:
     highest = float("-inf")
     for strength in sorted({strength for strength, _other in pairs}):
         others = [other for found, other in pairs if found == strength]
-        assert min(others) >= highest, f"strength {strength} became {min(others)}, below a weaker label's {highest}"
+        assert min(others) >= highest, (
+            f"strength {strength} became {min(others)}, below a weaker label's {highest}"
+        )
         highest = max(others)

@@ -58,7 +58,11 @@ def write_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) 
     """The output rows of one snapshot row, or why it is left out. Not for layouts of the kind "prompts"."""
     layout, side = LAYOUTS[options.layout], side_of(row, options)
     if layout.kind == "whole":
-        is_kept = {"tie": options.ties == "keep", "both_bad": options.both_bad == "keep", "min_agreement": False}
+        is_kept = {
+            "tie": options.ties == "keep",
+            "both_bad": options.both_bad == "keep",
+            "min_agreement": False,
+        }
         return layout.write(row, options, pseudonyms) if is_kept.get(side, True) else side
     if side in ("a", "b"):
         return layout.write(row, orient(row, side, options), options)

@@ -37,7 +37,9 @@ def sharegpt(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
     has_system = bool(row.messages) and row.messages[0]["role"] == "system"
     turns = row.messages[1:] if has_system else row.messages
     speaks = [turn["role"] == "assistant" for turn in turns]
-    if speaks != [False, True] * (len(turns) // 2) + [False] or any(turn["role"] not in _FROM for turn in turns):
+    if speaks != [False, True] * (len(turns) // 2) + [False] or any(
+        turn["role"] not in _FROM for turn in turns
+    ):
         return NOT_ALTERNATING
     return [
         {

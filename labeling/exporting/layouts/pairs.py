@@ -66,7 +66,9 @@ class OpenRlhf(Layout):
 
     def schema(self, options: ExportOptions) -> pa.Schema:
         found = super().schema(options)
-        return pa.schema([pa.field(name, field.type) for name, field in zip(_names(options), found, strict=True)])
+        return pa.schema(
+            [pa.field(name, field.type) for name, field in zip(_names(options), found, strict=True)]
+        )
 
 
 def _names(options: ExportOptions) -> list[str]:
@@ -81,9 +83,7 @@ def openrlhf(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output:
 
 
 def xtuner(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
-    return [
-        {"prompt": row.messages, "chosen": assistant(pair.chosen), "rejected": assistant(pair.rejected)}
-    ]
+    return [{"prompt": row.messages, "chosen": assistant(pair.chosen), "rejected": assistant(pair.rejected)}]
 
 
 def ultrafeedback(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output:
@@ -177,7 +177,10 @@ PAIR_LAYOUTS = (
         margin="column",
     ),
     OpenRlhf(
-        "openrlhf", _("OpenRLHF: prompt, chosen, rejected under keys of your choice"), openrlhf, *_EXPLICIT,
+        "openrlhf",
+        _("OpenRLHF: prompt, chosen, rejected under keys of your choice"),
+        openrlhf,
+        *_EXPLICIT,
         margin="column",
     ),
     Layout("xtuner", _("XTuner: prompt, chosen, rejected, each a message list"), xtuner, _EXPLICIT[0]),
@@ -194,7 +197,12 @@ PAIR_LAYOUTS = (
         ),
         margin="own",
     ),
-    Layout("cvalues", _("CValues: prompt, pos_resp, neg_resp"), cvalues, strings("prompt", "pos_resp", "neg_resp")),
+    Layout(
+        "cvalues",
+        _("CValues: prompt, pos_resp, neg_resp"),
+        cvalues,
+        strings("prompt", "pos_resp", "neg_resp"),
+    ),
     Layout(
         "rm-finetuning",
         _("Reward-Model-Finetuning: messages with chosen_value and rejected_value"),

@@ -63,13 +63,21 @@ def shaped_project() -> Project:
 
 
 def ranked_prompt(
-    project: Project, person: Labeler, wins: Sequence[str], *, texts: Mapping[str, str] = SEVERAL, **fields: Any
+    project: Project,
+    person: Labeler,
+    wins: Sequence[str],
+    *,
+    texts: Mapping[str, str] = SEVERAL,
+    **fields: Any,
 ) -> Prompt:
     """A prompt with three responses A, B and C. `wins` are pairs, the better first ("AB"), or tied ("A=B")."""
     prompt = make_prompt(project, fields.pop("text", ""), **fields)
     made = {
         key: Response.objects.create(
-            prompt=prompt, text=text, model_name=f"model-{key}", content_hash=response_hash(text, f"model-{key}")
+            prompt=prompt,
+            text=text,
+            model_name=f"model-{key}",
+            content_hash=response_hash(text, f"model-{key}"),
         )
         for key, text in texts.items()
     }

@@ -78,7 +78,7 @@ def test_groups_topics_and_languages_come_back_with_the_votes():
 def test_votes_as_plain_texts_come_back_for_single_questions():
     project = shaped_project()
     data = export(settle(project), layout="votes", labelers="names", text="plain")
-    single = {entry for entry in labels_of_project(brought(data))}
+    single = set(labels_of_project(brought(data)))
     assert single < set(labels_of_project(project))
     assert len(single) == 4  # one decided, two of the tie, one of both bad
 
@@ -123,7 +123,12 @@ def test_equality_is_whichever_way_round_a_pair_stands():
 
 @pytest.mark.parametrize(
     ("other", "fact"),
-    [(_one(outcome="b"), None), (_one(strength=3), "strength"), (_one(labeler="w2"), "labeler"), (Labels(), None)],
+    [
+        (_one(outcome="b"), None),
+        (_one(strength=3), "strength"),
+        (_one(labeler="w2"), "labeler"),
+        (Labels(), None),
+    ],
 )
 def test_equality_sees_each_difference_unless_it_is_named(other, fact):
     with pytest.raises(AssertionError):

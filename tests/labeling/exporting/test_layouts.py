@@ -110,12 +110,18 @@ def test_openrlhf_has_the_keys_that_were_chosen(snapshot):
     assert [list(row) for row in rows] == [["question", "better", "worse", "margin"]] * 4
     assert [row["margin"] for row in rows] == [1.0, 2.0, 3.0, 4.0]
     plain = lines(snapshot, layout="openrlhf", text="plain")
-    assert plain == [dict(zip(("prompt", "chosen", "rejected"), (SINGLE[0]["content"], *of(snapshot, SINGLE)), strict=True))]
+    assert plain == [
+        dict(
+            zip(("prompt", "chosen", "rejected"), (SINGLE[0]["content"], *of(snapshot, SINGLE)), strict=True)
+        )
+    ]
     parquet = io.BytesIO(export(snapshot, layout="openrlhf", keys="q,x,y", format="parquet"))
     assert pq.read_schema(parquet).names == ["q", "x", "y"]
 
 
-@pytest.mark.parametrize("keys", ["a,b", "a,a,b", "a,b,margin", "a b,c,d", "a,b,c,d", "a,b," + "c" * 41, "é,b,c"])
+@pytest.mark.parametrize(
+    "keys", ["a,b", "a,a,b", "a,b,margin", "a b,c,d", "a,b,c,d", "a,b," + "c" * 41, "é,b,c"]
+)
 def test_keys_that_cannot_be_are_refused(keys):
     with pytest.raises(ValidationError) as caught:
         read_options({"layout": "openrlhf", "keys": keys})
@@ -165,9 +171,16 @@ def test_ultrafeedback_scores_are_votes_or_strengths(snapshot):
 def test_cvalues_and_rewardbench_hold_one_question(snapshot):
     chosen, rejected = of(snapshot, SINGLE)
     question = SINGLE[0]["content"]
-    assert lines(snapshot, layout="cvalues") == [{"prompt": question, "pos_resp": chosen, "neg_resp": rejected}]
+    assert lines(snapshot, layout="cvalues") == [
+        {"prompt": question, "pos_resp": chosen, "neg_resp": rejected}
+    ]
     (row,) = lines(snapshot, layout="rewardbench")
-    assert (row["prompt"], row["chosen"], row["rejected"], row["subset"]) == (question, chosen, rejected, "topic 0")
+    assert (row["prompt"], row["chosen"], row["rejected"], row["subset"]) == (
+        question,
+        chosen,
+        rejected,
+        "topic 0",
+    )
     assert {row["chosen_model"], row["rejected_model"]} == {"model-one", "model-two"}
     assert row["id"] == decided(snapshot)[0].comparison_id
     for layout in ("cvalues", "rewardbench"):
@@ -189,7 +202,9 @@ def ranked():
     """Prompts with three responses: in order, in order by neighbours alone, in a circle, with a gap, tied, one pair."""
     project = make_project()
     person = make_labeler(project)
-    for number, wins in enumerate((("BC", "AB", "AC"), ("AB", "BC"), ("AB", "BC", "CA"), ("AB", "AC"), ("AB", "AC", "B=C"), ("AB",))):
+    for number, wins in enumerate(
+        (("BC", "AB", "AC"), ("AB", "BC"), ("AB", "BC", "CA"), ("AB", "AC"), ("AB", "AC", "B=C"), ("AB",))
+    ):
         ranked_prompt(project, person, wins, text=f"Case {number}?", topic="maths")
     return settle(project)
 

@@ -55,7 +55,9 @@ def load(tmp_path):
     def opened(snapshot, kind: str = "json", **options) -> Any:
         path = tmp_path / f"{options.get('layout')}.{options.get('format', 'jsonl')}"
         path.write_bytes(export(snapshot, **options))
-        return datasets.load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+        return datasets.load_dataset(
+            kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
+        )
 
     return opened
 
