@@ -26,6 +26,8 @@ TIE_CHOICES = [
     USUAL,
     ("drop", _("leave out")),
     ("coin", _("toss a coin, the same for everybody")),
+    ("soft", _("as soft labels: a column p_chosen, the share of the votes for chosen")),
+    ("both_good", _("as two good responses")),
     ("keep", _("keep as ties")),
 ]
 BOTH_BAD_CHOICES = [USUAL, ("drop", _("leave out")), ("keep", _("keep"))]
@@ -33,6 +35,11 @@ MARGIN_CHOICES = [
     ("none", _("none")),
     ("strength", _("mean strength, 1 to 4")),
     ("votes", _("majority of the votes, 0 to 1")),
+]
+SYSTEM_CHOICES = [
+    ("keep", _("keep")),
+    ("drop", _("leave out")),
+    ("user", _("put before the first user turn")),
 ]
 COMPRESSION_CHOICES = [("none", _("none")), ("gzip", "gzip")]
 LABELER_CHOICES = [("pseudonyms", _("pseudonyms")), ("names", _("names"))]
@@ -47,7 +54,9 @@ class ExportOptions:
     """Checked settings of an export. Same snapshot and same options: same bytes.
 
     layout: see labeling/exporting/layouts. text: message lists or plain strings, where a layout knows both. ties:
-    "drop", "coin" (a hash of the comparison chooses a side), or "keep" (layouts of the kind "whole" alone).
+    "drop", "coin" (a hash of the comparison chooses a side), "soft" (a column p_chosen; chosen is who has more votes,
+    and where that is nobody the coin chooses), "both_good" (kind "unpaired"), or "keep" (kind "whole").
+    system: "keep", "drop", or "user": its text goes before the first user's turn.
     margin: "none", "strength" (mean 1–4 of the winning side, 0 where nobody gave one) or "votes" (|2·p_a −
     1|). min_agreement: smallest share of the votes that must say what the outcome says. keys: what the layout
     "openrlhf" calls prompt, chosen and rejected.
@@ -65,6 +74,7 @@ class ExportOptions:
     labelers: str = "pseudonyms"
     licence: str = ""
     keys: tuple[str, ...] = KEYS
+    system: str = "keep"
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "splits": list(self.splits), "keys": list(self.keys)}
@@ -108,6 +118,7 @@ class ExportForm(forms.Form):
         help_text=_("None chosen: all of them."),
     )
     text = _choice(_("Texts"), TEXT_CHOICES, _("Plain texts hold one turn: longer prompts are left out."))
+    system = _choice(_("System prompts"), SYSTEM_CHOICES)
     ties = _choice(_("Ties"), TIE_CHOICES, _("Only layouts with all votes can keep them."))
     both_bad = _choice(_("Both bad"), BOTH_BAD_CHOICES, _("Layouts of pairs cannot keep them."))
     margin = _choice(
@@ -135,10 +146,12 @@ class ExportForm(forms.Form):
     def clean_keys(self) -> str:
         """Three different names with commas between them, or nothing."""
         keys = [key.strip() for key in self.cleaned_data["keys"].split(",") if key.strip()]
-        is_fit = len(keys) == 3 and len({*keys, "margin"}) == 4 and all(map(_KEY.fullmatch, keys))
+        is_fit = len(keys) == 3 and len({*keys, "margin", "p_chosen"}) == 5 and all(map(_KEY.fullmatch, keys))
         if keys and not is_fit:
             raise ValidationError(
-                _("Give three different names of letters, digits, “_”, “.” and “-”, none of them “margin”.")
+                _(
+                    "Give three different names of letters, digits, “_”, “.” and “-”, none “margin” or “p_chosen”."
+                )
             )
         return ",".join(keys)
 
@@ -147,6 +160,12 @@ class ExportForm(forms.Form):
         layout = LAYOUTS[data.get("layout") or "trl-explicit"]
         if data.get("ties") == "keep" and layout.kind != "whole":
             self.add_error("ties", ValidationError(_("Only layouts with all votes can keep ties.")))
+        if data.get("ties") == "soft" and layout.margin != "column":
+            self.add_error("ties", ValidationError(_("This layout has no place for soft labels.")))
+        if data.get("ties") == "both_good" and layout.kind != "unpaired":
+            self.add_error("ties", ValidationError(_("Only unpaired layouts can say that both are good.")))
+        if data.get("system") not in (None, "", "keep") and layout.kind == "whole":
+            self.add_error("system", ValidationError(_("Layouts with all votes keep prompts as they are.")))
         if data.get("both_bad") == "keep" and layout.kind not in ("unpaired", "whole"):
             self.add_error("both_bad", ValidationError(_("This layout has no place for two bad responses.")))
         if data.get("margin") not in (None, "", "none") and layout.margin == "none":

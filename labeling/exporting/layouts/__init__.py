@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from labeling.exporting.layouts.base import Layout, Output
+from labeling.exporting.layouts.base import Layout, Output, Pair
 from labeling.exporting.layouts.llamafactory import LLAMAFACTORY_LAYOUTS
 from labeling.exporting.layouts.pairs import PAIR_LAYOUTS
-from labeling.exporting.layouts.policies import chosen_side, orient, side_of
+from labeling.exporting.layouts.policies import chosen_side, orient, side_of, with_system
 from labeling.exporting.layouts.prompts import PROMPT_LAYOUTS, Decided
 from labeling.exporting.layouts.unpaired import UNPAIRED_LAYOUTS
 from labeling.exporting.layouts.whole import WHOLE, WHOLE_LAYOUTS, Pseudonyms
@@ -57,6 +57,7 @@ def columns_of(options: ExportOptions) -> tuple[str, ...]:
 def write_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:
     """The output rows of one snapshot row, or why it is left out. Not for layouts of the kind "prompts"."""
     layout, side = LAYOUTS[options.layout], side_of(row, options)
+    given: Pair | list[tuple[str, bool]]
     if layout.kind == "whole":
         is_kept = {
             "tie": options.ties == "keep",
@@ -65,12 +66,19 @@ def write_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) 
         }
         return layout.write(row, options, pseudonyms) if is_kept.get(side, True) else side
     if side in ("a", "b"):
-        return layout.write(row, orient(row, side, options), options)
-    if side == "both_bad" and options.both_bad == "keep":
-        return layout.write(row, None, options)
-    return side
+        pair = orient(row, side, options)
+        given = pair if layout.kind == "pairs" else [(pair.chosen, True), (pair.rejected, False)]
+    elif (side, options.both_bad) == ("both_bad", "keep") or (side, options.ties) == ("tie", "both_good"):
+        given = [(text, side == "tie") for text in (row.response_a, row.response_b)]
+    else:
+        return side
+    asked = with_system(row, options)
+    return asked if isinstance(asked, str) else layout.write(asked, given, options)
 
 
 def write_prompt(rows: list[Decided], options: ExportOptions) -> Output:
     """The output row of one prompt, given all its rows that have a chosen side, or why it is left out."""
-    return LAYOUTS[options.layout].write(rows, options)
+    asked = with_system(rows[0].row, options)
+    if isinstance(asked, str):
+        return asked
+    return LAYOUTS[options.layout].write([rows[0]._replace(row=asked), *rows[1:]], options)

@@ -35,26 +35,29 @@ _TURN_MARK = re.compile(r"\n\n(Human|Assistant):")
 
 @dataclass(frozen=True)
 class Pair:
-    """A row with its sides named. `margin` is None where the options want none."""
+    """A row with its sides named. `margin` and `p_chosen` are None where the options want none of them."""
 
     chosen: str
     rejected: str
     margin: float | None
     chosen_model: str = ""
     rejected_model: str = ""
+    p_chosen: float | None = None
 
-    def with_margin(self, **values: Any) -> dict[str, Any]:
-        return values if self.margin is None else {**values, "margin": self.margin}
+    def with_columns(self, **values: Any) -> dict[str, Any]:
+        """The values, and the columns that the options add to them."""
+        added = {"margin": self.margin, "p_chosen": self.p_chosen}
+        return values | {name: value for name, value in added.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Layout:
     """One entry of the table.
 
-    `kind` says what `write` is given: "pairs" (row, Pair, options), "unpaired" the same, with None for the pair where
-    both responses are bad; "whole" (row, options, Pseudonyms); "prompts" (the prompt's rows, each with its chosen side,
+    `kind` says what `write` is given: "pairs" (row, Pair, options); "unpaired" (row, both responses and whether each is
+    good, options); "whole" (row, options, Pseudonyms); "prompts" (the prompt's rows, each with its chosen side,
     options). `plain` are the columns when texts are plain, where that changes them. `margin` is "column" where the
-    options may add one, "own" where the layout says it in its own way, "none" where it has no place for it. `reads`
+    options may add columns, "own" where the layout says it in its own way, "none" where it has no place for it. `reads`
     names columns of the snapshot that only this layout needs.
     """
 
@@ -71,6 +74,8 @@ class Layout:
         fields = list(self.plain if options.text == "plain" and self.plain else self.messages)
         if self.margin == "column" and options.margin != "none":
             fields.append(("margin", pa.float64()))
+        if options.ties == "soft":
+            fields.append(("p_chosen", pa.float64()))
         return pa.schema(fields)
 
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 def trl_explicit(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output:
     if options.text == "messages":
         prompt, chosen, rejected = row.messages, assistant(pair.chosen), assistant(pair.rejected)
-        return [pair.with_margin(prompt=prompt, chosen=chosen, rejected=rejected)]
+        return [pair.with_columns(prompt=prompt, chosen=chosen, rejected=rejected)]
     text = single_turn(row.messages)
     if text is None:
         return NEEDS_MESSAGE_LISTS
-    return [pair.with_margin(prompt=text, chosen=pair.chosen, rejected=pair.rejected)]
+    return [pair.with_columns(prompt=text, chosen=pair.chosen, rejected=pair.rejected)]
 
 
 def _conversations(row: SnapshotRow, pair: Pair) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -43,43 +43,43 @@ def trl_implicit(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output
     if options.text == "plain":
         return hh(row, pair, options)
     chosen, rejected = _conversations(row, pair)
-    return [pair.with_margin(chosen=chosen, rejected=rejected)]
+    return [pair.with_columns(chosen=chosen, rejected=rejected)]
 
 
 def hh(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
     (chosen, problem), (rejected, other) = map(transcript, _conversations(row, pair))
-    return problem or other or [pair.with_margin(chosen=chosen, rejected=rejected)]
+    return problem or other or [pair.with_columns(chosen=chosen, rejected=rejected)]
 
 
 def ms_swift(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
     chosen, _rejected = _conversations(row, pair)
-    return [pair.with_margin(messages=chosen, rejected_response=pair.rejected)]
+    return [pair.with_columns(messages=chosen, rejected_response=pair.rejected)]
 
 
 def ms_swift_messages(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
     chosen, rejected = _conversations(row, pair)
-    return [pair.with_margin(messages=chosen, rejected_messages=rejected)]
+    return [pair.with_columns(messages=chosen, rejected_messages=rejected)]
 
 
 class OpenRlhf(Layout):
     """Its columns have the names that the options give them, as OpenRLHF's `--prompt_key` and the others do."""
 
     def schema(self, options: ExportOptions) -> pa.Schema:
-        found = super().schema(options)
+        named = _named(options)
         return pa.schema(
-            [pa.field(name, field.type) for name, field in zip(_names(options), found, strict=True)]
+            [field.with_name(named.get(field.name, field.name)) for field in super().schema(options)]
         )
 
 
-def _names(options: ExportOptions) -> list[str]:
-    return [*options.keys, *(["margin"] if options.margin != "none" else [])]
+def _named(options: ExportOptions) -> dict[str, str]:
+    return dict(zip(("prompt", "chosen", "rejected"), options.keys, strict=True))
 
 
 def openrlhf(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output:
-    found = trl_explicit(row, pair, options)
+    found, named = trl_explicit(row, pair, options), _named(options)
     if isinstance(found, str):
         return found
-    return [dict(zip(_names(options), values.values(), strict=True)) for values in found]
+    return [{named.get(name, name): value for name, value in values.items()} for values in found]
 
 
 def xtuner(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:

@@ -12,7 +12,6 @@ from labeling.exporting.layouts.base import (
     NEEDS_MESSAGE_LISTS,
     Layout,
     Output,
-    Pair,
     assistant,
     lists,
     single_turn,
@@ -24,15 +23,10 @@ if TYPE_CHECKING:
     from labeling.exporting.options import ExportOptions
 
 
-def _labeled(row: SnapshotRow, pair: Pair | None) -> list[tuple[str, bool]]:
-    """Both responses and whether they are good; without a pair neither is."""
-    if pair is None:
-        return [(row.response_a, False), (row.response_b, False)]
-    return [(pair.chosen, True), (pair.rejected, False)]
+Labeled = list[tuple[str, bool]]
 
 
-def kto(row: SnapshotRow, pair: Pair | None, options: ExportOptions) -> Output:
-    labeled = _labeled(row, pair)
+def kto(row: SnapshotRow, labeled: Labeled, options: ExportOptions) -> Output:
     if options.text == "messages":
         return [
             {"prompt": row.messages, "completion": assistant(text), "label": good} for text, good in labeled
@@ -43,10 +37,8 @@ def kto(row: SnapshotRow, pair: Pair | None, options: ExportOptions) -> Output:
     return [{"prompt": prompt, "completion": text, "label": good} for text, good in labeled]
 
 
-def llamafactory_kto(row: SnapshotRow, pair: Pair | None, _options: ExportOptions) -> Output:
-    return [
-        {"messages": [*row.messages, *assistant(text)], "label": good} for text, good in _labeled(row, pair)
-    ]
+def llamafactory_kto(row: SnapshotRow, labeled: Labeled, _options: ExportOptions) -> Output:
+    return [{"messages": [*row.messages, *assistant(text)], "label": good} for text, good in labeled]
 
 
 UNPAIRED_LAYOUTS = (

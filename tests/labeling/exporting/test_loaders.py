@@ -155,6 +155,19 @@ def test_trls_reward_trainer_reads_the_margin(load, tiny, tmp_path):
     assert losses[1] > losses[0] + 1  # every strength is 2
 
 
+def test_trls_reward_trainer_leaves_soft_labels_unread(load, tiny, tmp_path):
+    import trl
+
+    source = settle(labeled_project(5, outcomes="abt"))
+    soft = load(source, layout="trl-explicit", ties="soft")
+    assert 0.5 in soft["p_chosen"]
+    losses = [
+        step(trl.RewardTrainer, trl.RewardConfig, tiny[1], data, tiny[2], tmp_path)
+        for data in (soft, soft.remove_columns("p_chosen"))
+    ]
+    assert losses[0] == losses[1]
+
+
 # --- readers of the other trainers, from their documented keys -------------------------------------------------
 
 
