@@ -18,7 +18,12 @@ from labeling.exporting.layouts import LAYOUTS
 from labeling.snapshots.config import SPLITS
 
 LAYOUT_CHOICES = [(layout.name, layout.label) for layout in LAYOUTS.values()]
-FORMAT_CHOICES = [("jsonl", "JSONL"), ("parquet", "Parquet"), ("csv", "CSV")]
+FORMAT_CHOICES = [
+    ("jsonl", "JSONL"),
+    ("parquet", "Parquet"),
+    ("csv", "CSV"),
+    ("dataset", _("dataset folder: Parquet for each split, a card, a manifest, as a zip")),
+]
 SPLIT_CHOICES = [("train", _("train")), ("validation", _("validation")), ("test", _("test"))]
 TEXT_CHOICES = [("messages", _("message lists")), ("plain", _("plain texts"))]
 USUAL = ("", _("as usual: kept with all votes, left out elsewhere"))
@@ -80,13 +85,15 @@ class ExportOptions:
         return {**asdict(self), "splits": list(self.splits), "keys": list(self.keys)}
 
     def key(self, content_hash: str, version: str) -> str:
-        """What the bytes of this export depend on, as a short hash."""
-        known = [content_hash, version, {**self.to_json(), "licence": ""}]
+        """What the bytes of this export depend on, as a short hash. The licence stands in a dataset's card alone."""
+        licence = self.licence if self.format == "dataset" else ""
+        known = [content_hash, version, {**self.to_json(), "licence": licence}]
         return hashlib.sha256(orjson.dumps(known, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
     @property
     def suffix(self) -> str:
-        return f".{self.format}" + (".gz" if self.compression == "gzip" else "")
+        ending = "zip" if self.format == "dataset" else self.format
+        return f".{ending}" + (".gz" if self.compression == "gzip" else "")
 
     @property
     def media_type(self) -> str:
@@ -96,6 +103,7 @@ class ExportOptions:
             "jsonl": "application/x-ndjson",
             "parquet": "application/vnd.apache.parquet",
             "csv": "text/csv; charset=utf-8",
+            "dataset": "application/zip",
         }[self.format]
 
 
@@ -140,7 +148,10 @@ class ExportForm(forms.Form):
     compression = _choice(_("Compression"), COMPRESSION_CHOICES)
     labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in layouts with all votes."))
     licence = forms.CharField(
-        label=_("Licence note"), max_length=300, required=False, help_text=_("Goes into the manifest.")
+        label=_("Licence note"),
+        max_length=300,
+        required=False,
+        help_text=_("Goes into the manifest and the dataset card."),
     )
 
     def clean_keys(self) -> str:
@@ -172,7 +183,7 @@ class ExportForm(forms.Form):
             self.add_error("margin", ValidationError(_("This layout has no place for a margin.")))
         if data.get("keys") and layout.name != KEYED:
             self.add_error("keys", ValidationError(_("The keys of this layout are fixed.")))
-        if data.get("compression") == "gzip" and data.get("format") == "parquet":
+        if data.get("compression") == "gzip" and data.get("format") in ("parquet", "dataset"):
             self.add_error("compression", ValidationError(_("Parquet is compressed already.")))
         return data
 

@@ -116,11 +116,6 @@ class ExportStream:
                 yield chunk
 
 
-def export_open(snapshot: Snapshot, options: ExportOptions) -> ExportStream:
-    """The stream of an export. Raises SnapshotError before any byte where the snapshot cannot be read."""
-    return ExportStream(snapshot, options)
-
-
 def export_key(snapshot: Snapshot, options: ExportOptions) -> str:
     return options.key(snapshot.content_hash, VERSION)
 
