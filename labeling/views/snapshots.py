@@ -20,6 +20,7 @@ from labeling.exporting.responses import export_response
 from labeling.models import LabelerKind, Snapshot, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.progress import project_progress
+from labeling.selectors.staleness import revised_since
 from labeling.services.snapshots import snapshot_create
 from labeling.snapshots import SnapshotError
 from labeling.views.snapshot_form import GROUP_KEY_CHOICES, SnapshotForm
@@ -70,6 +71,7 @@ def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpRespons
         "splits": split_rows(snapshot),
         "group_key": dict(GROUP_KEY_CHOICES).get(snapshot.config.get("group_key", "")),
         "kinds": kinds,
+        "revised": revised_since(snapshot),
     }
     response = render(request, template, project_context(request, snapshot.project, "snapshots") | context)
     if request.htmx and snapshot.state != SnapshotState.MAKING:  # type: ignore[attr-defined]
@@ -91,7 +93,13 @@ def export(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The options of an export and the first rows that they would write."""
     snapshot = snapshot_for(request.user, slug, number)
     form = ExportForm(request.GET) if request.GET else ExportForm({})
-    context: dict[str, Any] = {"snapshot": snapshot, "form": form, "preview": [], "problem": ""}
+    context: dict[str, Any] = {
+        "snapshot": snapshot,
+        "form": form,
+        "preview": [],
+        "problem": "",
+        "revised": revised_since(snapshot),
+    }
     if form.is_valid():
         options = form.options()
         context["query"] = urlencode(
