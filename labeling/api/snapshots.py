@@ -21,6 +21,7 @@ from labeling.access import Capability, project_for, snapshot_for
 from labeling.exporting import ExportForm, ExportOptions, export_manifest, read_options
 from labeling.exporting.responses import export_response
 from labeling.models import Snapshot
+from labeling.selectors.staleness import revisions_of
 from labeling.services.snapshots import snapshot_create
 from labeling.snapshots import SnapshotConfig, SnapshotError
 from webapp.api.errors import Conflict
@@ -29,12 +30,13 @@ from webapp.users.models import User
 
 class SnapshotSerializer(serializers.ModelSerializer):
     stale = serializers.SerializerMethodField()
+    revised_labels = serializers.SerializerMethodField()
 
     class Meta:
         model = Snapshot
         fields = (
             "number", "uid", "state", "config", "row_count", "split_counts", "content_hash", "file_hash",
-            "last_preference_id", "stale", "job_uid", "created_at",
+            "last_preference_id", "stale", "revised_labels", "job_uid", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -44,6 +46,11 @@ class SnapshotSerializer(serializers.ModelSerializer):
             return snapshot.stale
         is_behind: bool = self.context["newest"] > snapshot.last_preference_id
         return is_behind or self.context["preference_count"] != snapshot.preference_count
+
+    def get_revised_labels(self, snapshot: Snapshot) -> int:
+        """How many of the labels that it has seen were changed or undone since."""
+        revisions = self.context.get("revisions") or revisions_of(snapshot.project)
+        return int(revisions.since(snapshot).labels)
 
 
 class SnapshotRequest(serializers.Serializer):
@@ -67,6 +74,7 @@ class SnapshotsView(generics.ListAPIView[Snapshot]):
         context = dict(super().get_serializer_context())
         if hasattr(self, "project"):
             preferences = self.project.preferences
+            context["revisions"] = revisions_of(self.project)
             context["newest"] = preferences.order_by("-pk").values_list("pk", flat=True).first() or 0
             # Counted once for the whole list, and only where a snapshot has the newest id.
             context["preference_count"] = SimpleLazyObject(preferences.count)

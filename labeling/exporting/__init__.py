@@ -3,7 +3,8 @@ written.
 """
 
 from labeling.exporting.manifest import export_manifest
+from labeling.exporting.opening import export_open
 from labeling.exporting.options import ExportForm, ExportOptions, read_options
-from labeling.exporting.stream import ExportStream, export_open
+from labeling.exporting.stream import ExportStream
 
 __all__ = ["ExportForm", "ExportOptions", "ExportStream", "export_manifest", "export_open", "read_options"]

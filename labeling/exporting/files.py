@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 
 from labeling.exporting.manifest import export_bytes, export_manifest
+from labeling.exporting.opening import export_open
 from labeling.exporting.options import ExportOptions
-from labeling.exporting.stream import export_open
 from labeling.models import Snapshot
 
 USUAL = (

@@ -19,8 +19,10 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling.exporting.facts import option_facts, snapshot_facts
+from labeling.exporting.opening import AnyStream, export_open
 from labeling.exporting.options import ExportOptions
-from labeling.exporting.stream import VERSION, ExportStream, export_file_name, export_key, export_open
+from labeling.exporting.stream import VERSION, export_file_name, export_key
 from labeling.models import Snapshot
 
 # Up to this many rows the bytes are hashed before they are sent, so that the hash can stand in the headers.
@@ -32,7 +34,7 @@ def manifest_path(snapshot: Snapshot, options: ExportOptions) -> Path:
     return folder / f"{export_key(snapshot, options)}.json"
 
 
-def _facts(stream: ExportStream) -> dict[str, Any]:
+def _facts(stream: AnyStream) -> dict[str, Any]:
     return {
         "rows": {
             "read": stream.read,
@@ -54,7 +56,7 @@ def facts_known(snapshot: Snapshot, options: ExportOptions) -> dict[str, Any] | 
     return None
 
 
-def _facts_keep(stream: ExportStream) -> dict[str, Any]:
+def _facts_keep(stream: AnyStream) -> dict[str, Any]:
     """Keep what a finished stream counted. What is there already stays: same key, same bytes."""
     known = facts_known(stream.snapshot, stream.options)
     if known is not None:
@@ -71,7 +73,7 @@ def _facts_keep(stream: ExportStream) -> dict[str, Any]:
     return facts
 
 
-def export_bytes(stream: ExportStream) -> Iterator[bytes]:
+def export_bytes(stream: AnyStream) -> Iterator[bytes]:
     """The stream's bytes; once all of them are out, its manifest is kept."""
     yield from stream
     _facts_keep(stream)
@@ -95,17 +97,8 @@ def export_manifest(snapshot: Snapshot, options: ExportOptions) -> dict[str, Any
         "file": export_file_name(snapshot, options),
         "media_type": options.media_type,
         "project": snapshot.project.slug,
-        "snapshot": {
-            "number": snapshot.number,
-            "uid": str(snapshot.uid),
-            "content_hash": snapshot.content_hash,
-            "file_hash": snapshot.file_hash,
-            "rows": snapshot.row_count,
-            "config": snapshot.config,
-            "last_preference_id": snapshot.last_preference_id,
-            "created_at": snapshot.created_at.isoformat(),
-        },
-        "options": {name: value for name, value in options.to_json().items() if name != "licence"},
+        "snapshot": snapshot_facts(snapshot),
+        "options": option_facts(options),
         "licence": options.licence
         or _("No licence was stated for this export. Ask the project's managers before you pass it on."),
         "made_with": VERSION,

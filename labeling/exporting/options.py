@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,23 +14,25 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from labeling.exporting.layouts import LAYOUTS
 from labeling.snapshots.config import SPLITS
 
-LAYOUT_CHOICES = [
-    ("trl-explicit", _("TRL, explicit prompt: prompt, chosen, rejected")),
-    ("trl-implicit", _("TRL, implicit prompt: chosen, rejected")),
-    ("ms-swift", _("ms-swift: messages, rejected_response")),
-    ("kto", _("TRL, unpaired: prompt, completion, label")),
-    ("chosen", _("Everything: both responses, votes, models, people")),
+LAYOUT_CHOICES = [(layout.name, layout.label) for layout in LAYOUTS.values()]
+FORMAT_CHOICES = [
+    ("jsonl", "JSONL"),
+    ("parquet", "Parquet"),
+    ("csv", "CSV"),
+    ("dataset", _("dataset folder: Parquet for each split, a card, a manifest, as a zip")),
 ]
-FORMAT_CHOICES = [("jsonl", "JSONL"), ("parquet", "Parquet"), ("csv", "CSV")]
 SPLIT_CHOICES = [("train", _("train")), ("validation", _("validation")), ("test", _("test"))]
 TEXT_CHOICES = [("messages", _("message lists")), ("plain", _("plain texts"))]
-USUAL = ("", _("as usual: kept in “everything”, left out elsewhere"))
+USUAL = ("", _("as usual: kept with all votes, left out elsewhere"))
 TIE_CHOICES = [
     USUAL,
     ("drop", _("leave out")),
     ("coin", _("toss a coin, the same for everybody")),
+    ("soft", _("as soft labels: a column p_chosen, the share of the votes for chosen")),
+    ("both_good", _("as two good responses")),
     ("keep", _("keep as ties")),
 ]
 BOTH_BAD_CHOICES = [USUAL, ("drop", _("leave out")), ("keep", _("keep"))]
@@ -38,20 +41,30 @@ MARGIN_CHOICES = [
     ("strength", _("mean strength, 1 to 4")),
     ("votes", _("majority of the votes, 0 to 1")),
 ]
+SYSTEM_CHOICES = [
+    ("keep", _("keep")),
+    ("drop", _("leave out")),
+    ("user", _("put before the first user turn")),
+]
 COMPRESSION_CHOICES = [("none", _("none")), ("gzip", "gzip")]
 LABELER_CHOICES = [("pseudonyms", _("pseudonyms")), ("names", _("names"))]
-# In these layouts both responses of a comparison can be bad.
-KEEPS_BOTH_BAD = ("kto", "chosen")
+# The layout whose columns are named by the options.
+KEYED = "openrlhf"
+KEYS = ("prompt", "chosen", "rejected")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """Checked settings of an export. Same snapshot and same options: same bytes.
 
-    layout: see labeling/exporting/layouts.py. text: message lists or plain strings, where a layout knows
-    both. ties: "drop", "coin" (a hash of the comparison chooses a side), or "keep" (layout "chosen" alone).
+    layout: see labeling/exporting/layouts. text: message lists or plain strings, where a layout knows both. ties:
+    "drop", "coin" (a hash of the comparison chooses a side), "soft" (a column p_chosen; chosen is who has more votes,
+    and where that is nobody the coin chooses), "both_good" (kind "unpaired"), or "keep" (kind "whole").
+    system: "keep", "drop", or "user": its text goes before the first user's turn.
     margin: "none", "strength" (mean 1–4 of the winning side, 0 where nobody gave one) or "votes" (|2·p_a −
-    1|). min_agreement: smallest share of the votes that must say what the outcome says.
+    1|). min_agreement: smallest share of the votes that must say what the outcome says. keys: what the layout
+    "openrlhf" calls prompt, chosen and rejected.
     """
 
     layout: str = "trl-explicit"
@@ -65,18 +78,22 @@ class ExportOptions:
     compression: str = "none"
     labelers: str = "pseudonyms"
     licence: str = ""
+    keys: tuple[str, ...] = KEYS
+    system: str = "keep"
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "splits": list(self.splits)}
+        return {**asdict(self), "splits": list(self.splits), "keys": list(self.keys)}
 
     def key(self, content_hash: str, version: str) -> str:
-        """What the bytes of this export depend on, as a short hash."""
-        known = [content_hash, version, {**self.to_json(), "licence": ""}]
+        """What the bytes of this export depend on, as a short hash. The licence stands in a dataset's card alone."""
+        licence = self.licence if self.format == "dataset" else ""
+        known = [content_hash, version, {**self.to_json(), "licence": licence}]
         return hashlib.sha256(orjson.dumps(known, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
     @property
     def suffix(self) -> str:
-        return f".{self.format}" + (".gz" if self.compression == "gzip" else "")
+        ending = "zip" if self.format == "dataset" else self.format
+        return f".{ending}" + (".gz" if self.compression == "gzip" else "")
 
     @property
     def media_type(self) -> str:
@@ -86,6 +103,7 @@ class ExportOptions:
             "jsonl": "application/x-ndjson",
             "parquet": "application/vnd.apache.parquet",
             "csv": "text/csv; charset=utf-8",
+            "dataset": "application/zip",
         }[self.format]
 
 
@@ -108,7 +126,8 @@ class ExportForm(forms.Form):
         help_text=_("None chosen: all of them."),
     )
     text = _choice(_("Texts"), TEXT_CHOICES, _("Plain texts hold one turn: longer prompts are left out."))
-    ties = _choice(_("Ties"), TIE_CHOICES, _("Only the layout with everything can keep them."))
+    system = _choice(_("System prompts"), SYSTEM_CHOICES)
+    ties = _choice(_("Ties"), TIE_CHOICES, _("Only layouts with all votes can keep them."))
     both_bad = _choice(_("Both bad"), BOTH_BAD_CHOICES, _("Layouts of pairs cannot keep them."))
     margin = _choice(
         _("Margin"), MARGIN_CHOICES, _("By how much chosen beats rejected, as a column of its own.")
@@ -120,20 +139,51 @@ class ExportForm(forms.Form):
         required=False,
         help_text=_("Share of the votes that must say what the outcome says, 0 to 1."),
     )
-    compression = _choice(_("Compression"), COMPRESSION_CHOICES)
-    labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in the layout with everything."))
-    licence = forms.CharField(
-        label=_("Licence note"), max_length=300, required=False, help_text=_("Goes into the manifest.")
+    keys = forms.CharField(
+        label=_("Keys"),
+        max_length=130,
+        required=False,
+        help_text=_("OpenRLHF alone: its keys of prompt, chosen and rejected, with commas between them."),
     )
+    compression = _choice(_("Compression"), COMPRESSION_CHOICES)
+    labelers = _choice(_("People"), LABELER_CHOICES, _("How people are named in layouts with all votes."))
+    licence = forms.CharField(
+        label=_("Licence note"),
+        max_length=300,
+        required=False,
+        help_text=_("Goes into the manifest and the dataset card."),
+    )
+
+    def clean_keys(self) -> str:
+        """Three different names with commas between them, or nothing."""
+        keys = [key.strip() for key in self.cleaned_data["keys"].split(",") if key.strip()]
+        is_fit = len(keys) == 3 and len({*keys, "margin", "p_chosen"}) == 5 and all(map(_KEY.fullmatch, keys))
+        if keys and not is_fit:
+            raise ValidationError(
+                _(
+                    "Give three different names of letters, digits, “_”, “.” and “-”, none “margin” or “p_chosen”."
+                )
+            )
+        return ",".join(keys)
 
     def clean(self) -> dict[str, Any]:
         data = self.cleaned_data
-        layout = data.get("layout") or "trl-explicit"
-        if data.get("ties") == "keep" and layout != "chosen":
-            self.add_error("ties", ValidationError(_("Only the layout “chosen” can keep ties.")))
-        if data.get("both_bad") == "keep" and layout not in KEEPS_BOTH_BAD:
+        layout = LAYOUTS[data.get("layout") or "trl-explicit"]
+        if data.get("ties") == "keep" and layout.kind != "whole":
+            self.add_error("ties", ValidationError(_("Only layouts with all votes can keep ties.")))
+        if data.get("ties") == "soft" and layout.margin != "column":
+            self.add_error("ties", ValidationError(_("This layout has no place for soft labels.")))
+        if data.get("ties") == "both_good" and layout.kind != "unpaired":
+            self.add_error("ties", ValidationError(_("Only unpaired layouts can say that both are good.")))
+        if data.get("system") not in (None, "", "keep") and layout.kind == "whole":
+            self.add_error("system", ValidationError(_("Layouts with all votes keep prompts as they are.")))
+        if data.get("both_bad") == "keep" and layout.kind not in ("unpaired", "whole"):
             self.add_error("both_bad", ValidationError(_("This layout has no place for two bad responses.")))
-        if data.get("compression") == "gzip" and data.get("format") == "parquet":
+        if data.get("margin") not in (None, "", "none") and layout.margin == "none":
+            self.add_error("margin", ValidationError(_("This layout has no place for a margin.")))
+        if data.get("keys") and layout.name != KEYED:
+            self.add_error("keys", ValidationError(_("The keys of this layout are fixed.")))
+        if data.get("compression") == "gzip" and data.get("format") in ("parquet", "dataset"):
             self.add_error("compression", ValidationError(_("Parquet is compressed already.")))
         return data
 
@@ -142,7 +192,9 @@ class ExportForm(forms.Form):
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         if "splits" in given:
             given["splits"] = tuple(split for split in SPLITS if split in given["splits"])
-        if given.get("layout") == "chosen":
+        if "keys" in given:
+            given["keys"] = tuple(given["keys"].split(","))
+        if LAYOUTS[given.get("layout", "trl-explicit")].kind == "whole":
             given = {"ties": "keep", "both_bad": "keep", **given}
         return ExportOptions(**given)
 

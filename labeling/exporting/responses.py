@@ -7,8 +7,9 @@ import base64
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from labeling.exporting.manifest import export_bytes, known_sha256
+from labeling.exporting.opening import export_open
 from labeling.exporting.options import ExportOptions
-from labeling.exporting.stream import export_file_name, export_key, export_open
+from labeling.exporting.stream import export_file_name, export_key
 from labeling.models import Snapshot
 
 

@@ -10,8 +10,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from labeling.exporting.layouts import Pseudonyms, columns_of, schema_of, write_row
+from labeling.exporting.layouts import (
+    LAYOUTS,
+    Output,
+    Pseudonyms,
+    columns_of,
+    schema_of,
+    side_of,
+    write_prompt,
+    write_row,
+)
 from labeling.exporting.options import ExportOptions
+from labeling.exporting.prompts import PromptRows
 from labeling.exporting.writers import Writer, writer_for
 from labeling.models import Snapshot
 from labeling.snapshots.reading import read_snapshot
@@ -21,7 +31,7 @@ BATCH = 500
 PARQUET_BATCH = 2000
 BATCH_CHARS = 8_000_000
 # Grows with every change that gives the same options other bytes.
-VERSION = f"1 pyarrow {pa.__version__}"
+VERSION = f"2 pyarrow {pa.__version__}"
 
 
 class ExportStream:
@@ -38,6 +48,8 @@ class ExportStream:
         self.is_complete = False
         self._digest = hashlib.sha256()
         self._pseudonyms = Pseudonyms(snapshot.content_hash)
+        gathers = LAYOUTS[options.layout].kind == "prompts"
+        self._prompts = PromptRows(snapshot, options) if gathers else None
         rows = read_snapshot(snapshot, splits=options.splits, columns=columns_of(options))
         # The first row is read now, so that a damaged file is an error before the first byte and not after
         # it.
@@ -52,6 +64,15 @@ class ExportStream:
         writer = writer_for(self.options, schema_of(self.options))
         yield from self._counted(self._chunks(writer))
         self.is_complete = True
+
+    def preview(self, *, rows: int, looked_at: int) -> list[dict[str, Any]]:
+        """The first rows that would be written, from the first `looked_at` rows of the snapshot. Spends the stream."""
+        found: list[dict[str, Any]] = []
+        for row in islice(self._rows, looked_at):
+            found += self._written(row)
+            if len(found) >= rows:
+                break
+        return found[:rows]
 
     def _chunks(self, writer: Writer) -> Iterator[bytes]:
         limit = PARQUET_BATCH if self.options.format == "parquet" else BATCH
@@ -70,12 +91,21 @@ class ExportStream:
         yield writer.end()
 
     def _written(self, row: SnapshotRow) -> list[dict[str, Any]]:
-        found = write_row(row, self.options, self._pseudonyms)
+        if self._prompts is None:
+            return self._kept(write_row(row, self.options, self._pseudonyms), row.split, rows=1)
+        side = side_of(row, self.options)
+        if side not in ("a", "b"):
+            self.dropped[side] += 1
+        decided = self._prompts.add(row, side)
+        return self._kept(write_prompt(decided, self.options), row.split, len(decided)) if decided else []
+
+    def _kept(self, found: Output, split: str, rows: int) -> list[dict[str, Any]]:
+        """What was written of `rows` rows of the snapshot, counted: all rows of a prompt are in one split."""
         if isinstance(found, str):
-            self.dropped[found] += 1
+            self.dropped[found] += rows
             return []
         self.written += len(found)
-        self.splits[row.split] += len(found)
+        self.splits[split] += len(found)
         return found
 
     def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -84,11 +114,6 @@ class ExportStream:
                 self._digest.update(chunk)
                 self.size += len(chunk)
                 yield chunk
-
-
-def export_open(snapshot: Snapshot, options: ExportOptions) -> ExportStream:
-    """The stream of an export. Raises SnapshotError before any byte where the snapshot cannot be read."""
-    return ExportStream(snapshot, options)
 
 
 def export_key(snapshot: Snapshot, options: ExportOptions) -> str:

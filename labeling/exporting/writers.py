@@ -62,7 +62,7 @@ def csv_cell(value: Any) -> Any:
     return value
 
 
-class _Sink(io.RawIOBase):
+class ByteSink(io.RawIOBase):
     """Where pyarrow writes: the bytes wait here until they are taken."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class ParquetWriter:
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._sink = _Sink()
+        self._sink = ByteSink()
         self._file = pa.PythonFile(self._sink, mode="w")
         self._parquet = pq.ParquetWriter(self._file, schema, compression="zstd", compression_level=3)
 

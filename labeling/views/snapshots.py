@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from typing import Any
 
 from django.contrib import messages
@@ -16,14 +15,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from labeling.access import Capability, project_for, snapshot_for
-from labeling.exporting import ExportForm, ExportOptions, export_manifest
-from labeling.exporting.layouts import Pseudonyms, write_row
+from labeling.exporting import ExportForm, ExportOptions, export_manifest, export_open
 from labeling.exporting.responses import export_response
 from labeling.models import LabelerKind, Snapshot, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.progress import project_progress
+from labeling.selectors.staleness import revised_since
 from labeling.services.snapshots import snapshot_create
-from labeling.snapshots import SnapshotError, read_snapshot
+from labeling.snapshots import SnapshotError
 from labeling.views.snapshot_form import GROUP_KEY_CHOICES, SnapshotForm
 from webapp.users.models import User
 
@@ -72,6 +71,7 @@ def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpRespons
         "splits": split_rows(snapshot),
         "group_key": dict(GROUP_KEY_CHOICES).get(snapshot.config.get("group_key", "")),
         "kinds": kinds,
+        "revised": revised_since(snapshot),
     }
     response = render(request, template, project_context(request, snapshot.project, "snapshots") | context)
     if request.htmx and snapshot.state != SnapshotState.MAKING:  # type: ignore[attr-defined]
@@ -93,7 +93,13 @@ def export(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """The options of an export and the first rows that they would write."""
     snapshot = snapshot_for(request.user, slug, number)
     form = ExportForm(request.GET) if request.GET else ExportForm({})
-    context: dict[str, Any] = {"snapshot": snapshot, "form": form, "preview": [], "problem": ""}
+    context: dict[str, Any] = {
+        "snapshot": snapshot,
+        "form": form,
+        "preview": [],
+        "problem": "",
+        "revised": revised_since(snapshot),
+    }
     if form.is_valid():
         options = form.options()
         context["query"] = urlencode(
@@ -109,14 +115,8 @@ def export(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 def preview(snapshot: Snapshot, options: ExportOptions) -> list[str]:
     """The first rows of an export as indented JSON, from the first 200 rows of the snapshot."""
-    pseudonyms, found = Pseudonyms(snapshot.content_hash), []
-    for row in islice(read_snapshot(snapshot, splits=options.splits), PREVIEW_LOOKED_AT):
-        written = write_row(row, options, pseudonyms)
-        if not isinstance(written, str):
-            found += [json.dumps(entry, ensure_ascii=False, indent=2) for entry in written]
-        if len(found) >= PREVIEW_ROWS:
-            break
-    return found[:PREVIEW_ROWS]
+    found = export_open(snapshot, options).preview(rows=PREVIEW_ROWS, looked_at=PREVIEW_LOOKED_AT)
+    return [json.dumps(entry, ensure_ascii=False, indent=2) for entry in found]
 
 
 @login_required

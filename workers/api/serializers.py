@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from labeling.selectors.staleness import Revised, revisions_of
 from workers.models import (
     Evaluation,
     GateDecision,
@@ -56,7 +57,25 @@ class DecisionSerializer(serializers.ModelSerializer):
         return [sentence.text for sentence in sentences(decision.reasons)]
 
 
-class RewardModelSerializer(serializers.ModelSerializer):
+class FromSnapshotSerializer(serializers.ModelSerializer):
+    """What was made of a snapshot. A list gives the project's `revisions` in the context."""
+
+    stale = serializers.SerializerMethodField(help_text="Whether labels of its snapshot were revised since.")
+    revised_labels = serializers.SerializerMethodField(help_text="How many were.")
+
+    def _revised(self, row: RewardModel | TrainingRun) -> Revised:
+        revisions = self.context.get("revisions") or revisions_of(row.project)
+        found: Revised = revisions.since(row.snapshot)
+        return found
+
+    def get_stale(self, row: RewardModel | TrainingRun) -> bool:
+        return self._revised(row).labels > 0
+
+    def get_revised_labels(self, row: RewardModel | TrainingRun) -> int:
+        return self._revised(row).labels
+
+
+class RewardModelSerializer(FromSnapshotSerializer):
     snapshot = serializers.IntegerField(source="snapshot.number")
     # DRF takes declared fields off the class, so this does not hide the serializer's own parent.
     parent = serializers.IntegerField(  # type: ignore[assignment]
@@ -68,8 +87,9 @@ class RewardModelSerializer(serializers.ModelSerializer):
     class Meta:
         model = RewardModel
         fields = [
-            "number", "kind", "state", "snapshot", "parent", "run", "seed", "code_version", "template_hash",
-            "temperature", "manifest_hash", "config", "metrics", "evaluation", "created_at",
+            "number", "kind", "state", "snapshot", "stale", "revised_labels", "parent", "run", "seed",
+            "code_version", "template_hash", "temperature", "manifest_hash", "config", "metrics", "evaluation",
+            "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -98,7 +118,7 @@ class MetricSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class TrainingRunSerializer(serializers.ModelSerializer):
+class TrainingRunSerializer(FromSnapshotSerializer):
     snapshot = serializers.IntegerField(source="snapshot.number", default=None, allow_null=True)
     reward_model = serializers.IntegerField(source="reward_model.number", default=None, allow_null=True)
 
@@ -106,7 +126,8 @@ class TrainingRunSerializer(serializers.ModelSerializer):
         model = TrainingRun
         fields = [
             "id", "kind", "config", "snapshot_config", "gate_rules", "stage", "state", "trigger", "job_uid",
-            "snapshot", "reward_model", "counts", "timings", "error", "created_at", "finished_at",
+            "snapshot", "stale", "revised_labels", "reward_model", "counts", "timings", "error", "created_at",
+            "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 

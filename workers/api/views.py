@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from labeling.access import Capability, comparison_for, may, project_for, snapshot_for
 from labeling.models import Project
+from labeling.selectors.staleness import revisions_of
 from webapp.api.errors import Conflict
 from webapp.api.pagination import IdCursorPagination
 from webapp.users.models import User
@@ -49,18 +50,22 @@ def person(request: Request) -> User:
 
 
 def paged(
-    view: APIView, request: Request, rows: QuerySet[Any], serializer: type[serializers.Serializer]
+    view: APIView,
+    request: Request,
+    rows: QuerySet[Any],
+    serializer: type[serializers.Serializer],
+    **context: Any,
 ) -> Response:
     paginator = IdCursorPagination()
     page = paginator.paginate_queryset(rows, request, view=view)
-    return paginator.get_paginated_response(serializer(page, many=True).data)
+    return paginator.get_paginated_response(serializer(page, many=True, context=context).data)
 
 
 class TrainingRunsView(APIView):
     @extend_schema(responses=TrainingRunSerializer(many=True), operation_id="training_runs_list")
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(person(request), slug, Capability.VIEW)
-        return paged(self, request, runs(project), TrainingRunSerializer)
+        return paged(self, request, runs(project), TrainingRunSerializer, revisions=revisions_of(project))
 
     @extend_schema(request=StartSerializer, responses={201: TrainingRunSerializer})
     def post(self, request: Request, slug: str) -> Response:
@@ -92,7 +97,7 @@ class RewardModelsView(APIView):
     @extend_schema(responses=RewardModelSerializer(many=True), operation_id="reward_models_list")
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(person(request), slug, Capability.VIEW)
-        return paged(self, request, versions(project), RewardModelSerializer)
+        return paged(self, request, versions(project), RewardModelSerializer, revisions=revisions_of(project))
 
 
 class RewardModelView(APIView):

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from labeling.access import Capability
 from labeling.models import Snapshot
 from labeling.pages import project_context
+from labeling.selectors.staleness import revisions_of
 from webapp.jobs.models import Job, JobState
 from webapp.ui.tracks import Scale, interval_track, share_scale
 from workers.access import model_for, report_for
@@ -69,6 +70,7 @@ def _page(request: HttpRequest, model: RewardModel, snapshot: Snapshot) -> dict[
         "evaluation": found,
         "job": job,
         "failed": _failed(newest, found),
+        "revised": revisions_of(model.project).since(snapshot),
     }
     return context | (_figures(request, model, found) if found else {})
 

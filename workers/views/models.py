@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from labeling.access import Capability, project_for
 from labeling.pages import project_context
+from labeling.selectors.staleness import revisions_of
 from webapp.users.models import User
 from workers.access import model_for
 from workers.charts import accuracy_chart, baseline, score_histogram
@@ -46,6 +47,7 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.VIEW)
     rows = version_rows(project, limit=VERSIONS_SHOWN)
     ceiling = human_ceiling(project)
+    revisions = revisions_of(project)
     champion = next((row.model for row in rows if row.model.is_champion), None)
     context = {
         "rows": [
@@ -53,6 +55,7 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
                 "model": row.model,
                 "evaluation": row.evaluation,
                 "longest": baseline(row.evaluation, "longest"),
+                "revised": revisions.since(row.model.snapshot),
                 "why": why_not(row.decision.reasons)
                 if row.decision and row.model.state == "rejected"
                 else [],
@@ -108,6 +111,7 @@ def model_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "has_files": (model.folder / "manifest.json").is_file(),
         "may_be_champion": model.kind not in COMPARE_ALONE,
         "judge": judge_of(model),
+        "revised": revisions_of(model.project).since(model.snapshot),
     }
     page = project_context(request, model.project, "models") | evaluation_context(model) | context
     return render(request, "workers/model_detail.html", page)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from labeling.access import Capability, project_for
 from labeling.models import Resolution
 from labeling.pages import project_context
+from labeling.selectors.staleness import revisions_of
 from webapp.users.models import User
 from workers.access import run_for
 from workers.charts import run_charts, small_charts
@@ -78,6 +79,7 @@ def run_context(run: TrainingRun) -> dict[str, Any]:
         "rows": metrics[-30:],
         "pairs_per_second": pairs_per_second(run),
         "layout": layout_words(run),
+        "revised": revisions_of(run.project).since(run.snapshot),
         "decision": decision,
         "why": why_not(decision.reasons) if decision and not decision.promote else [],
     }
