@@ -154,6 +154,25 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('reviewer', 'idempotency_key'), name='adjudication_key_once'), models.CheckConstraint(condition=models.Q(('outcome__in', ['a', 'b', 'tie', 'both_bad', 'withdrawn'])), name='adjudication_outcome_known'), models.CheckConstraint(condition=models.Q(('strength__isnull', True), models.Q(('outcome__in', ['a', 'b']), ('strength__gte', 1), ('strength__lte', 4)), _connector='OR'), name='adjudication_strength_ok'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='adjudication_has_reason')],
             },
         ),
+        migrations.CreateModel(
+            name='SentBack',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('to', models.CharField(choices=[('others', 'more people'), ('same', 'the same people')], max_length=6, verbose_name='to')),
+                ('more', models.PositiveSmallIntegerField(default=0, verbose_name='labels asked for')),
+                ('note', models.TextField(blank=True, max_length=2000, verbose_name='note')),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='sent_back', to=settings.AUTH_USER_MODEL)),
+                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sent_back', to='labeling.comparison')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sent_back', to='labeling.project')),
+            ],
+            options={
+                'verbose_name': 'comparison sent back',
+                'verbose_name_plural': 'comparisons sent back',
+                'ordering': ['id'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('to__in', ['others', 'same'])), name='sent_back_to_known')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='comment',
             constraint=models.CheckConstraint(condition=models.Q(('deleted_at__isnull', True), ('text', ''), _connector='OR'), name='comment_deleted_is_empty'),
