@@ -77,7 +77,6 @@ class EventSerializer(serializers.Serializer):
     left = serializers.CharField()
     seconds = serializers.FloatField(allow_null=True)
     after_reveal = serializers.BooleanField()
-    source = serializers.CharField()
     text = serializers.CharField()
     more = serializers.IntegerField()
     to = serializers.CharField()

@@ -44,10 +44,30 @@ DROP TRIGGER adjudication_reviewer_stays ON labeling_adjudication;
 DROP FUNCTION adjudication_append_only();
 """,
 )
+# What people have said before there was a queue; judges and models join with what they say next.
+BACKFILL = (
+    """
+INSERT INTO labeling_disagreement (project_id, comparison_id, kind, size)
+SELECT found.project_id, found.comparison_id, 'people',
+       1.0 - ABS(2.0 * CAST(found.votes_a AS double precision) / (found.votes_a + found.votes_b) - 1.0)
+FROM labeling_resolution found JOIN labeling_comparison one ON one.id = found.comparison_id
+WHERE found.votes_a > 0 AND found.votes_b > 0 AND found.method <> 'adjudicated' AND one.state <> 'retired'
+""",
+    """
+INSERT INTO labeling_disagreement (project_id, comparison_id, kind, size)
+SELECT one.project_id, one.id, 'skipped',
+       CASE WHEN one.skip_count >= project.skip_limit THEN 1.0
+            ELSE CAST(one.skip_count AS double precision) / project.skip_limit END
+FROM labeling_comparison one JOIN labeling_project project ON project.id = one.project_id
+WHERE one.state = 'review' AND one.skip_count > 0 AND project.skip_limit > 0
+""",
+)
 
 
 def create(apps, schema_editor):
     for statement in SQLITE if schema_editor.connection.vendor == "sqlite" else POSTGRES:
+        schema_editor.execute(statement)
+    for statement in BACKFILL:
         schema_editor.execute(statement)
 
 

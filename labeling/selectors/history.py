@@ -6,10 +6,9 @@ What judges and models said lies in the storeys above, which fill panels of the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any
 
 from labeling.models import (
     LABEL_OUTCOMES,
@@ -24,6 +23,7 @@ from labeling.models import (
     Reveal,
     SentBack,
 )
+from labeling.scheme import SKIP_REASONS
 
 MOST = 500
 _SPOKEN: dict[str, str] = {Outcome.SKIP: "skip", Outcome.WITHDRAWN: "undo"}
@@ -43,13 +43,9 @@ class Event:
     left: str = ""
     seconds: float | None = None
     after_reveal: bool = False
-    source: str = ""
     text: str = ""
     more: int = 0
     to: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
@@ -63,7 +59,7 @@ def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
 def _leases(comparison: Comparison, most: int) -> Iterator[Event]:
     rows = Assignment.objects.filter(comparison=comparison).select_related("labeler").order_by("-created_at")
     for row in rows[:most]:
-        yield Event(row.created_at, "leased", row.labeler.name, source=row.drawn)
+        yield Event(row.created_at, "leased", row.labeler.name)
         if row.state == AssignmentState.EXPIRED:
             yield Event(row.lease_expires_at, "lapsed", row.labeler.name)
 
@@ -83,8 +79,7 @@ def _preferences(comparison: Comparison, most: int) -> Iterator[Event]:
             left=_side(comparison, row.shown_left_id),
             seconds=None if row.duration_ms is None else row.duration_ms / 1000,
             after_reveal=row.after_reveal,
-            source=row.source,
-            text=row.rationale or row.skip_reason,
+            text=row.rationale or str(SKIP_REASONS.get(row.skip_reason, row.skip_reason)),
         )
 
 

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_safe
 
 from labeling.access import Capability, comparison_for, may, reveal_to
 from labeling.pages import project_context
+from labeling.selectors.comparisons import person_voices
 from labeling.selectors.history import comments_of, history_of
-from labeling.selectors.review_rows import ComparisonVoices, person_voices
+from labeling.selectors.review_rows import ComparisonVoices
 from webapp.users.models import User
 
 

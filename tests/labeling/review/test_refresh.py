@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -124,3 +126,19 @@ def test_a_vote_costs_the_queue_two_statements_where_nothing_differs():
     assert len(said) == 2
     assert all(sql.startswith("SELECT") for sql in said)
     assert person.assignments.get().state == AssignmentState.SUBMITTED
+
+
+def test_the_migration_finds_what_was_there_before_the_queue():
+    project = make_project(3, overlap=3, skip_limit=2)
+    answers(project, "2", "7", "2")
+    answers(project, "2", "2", "2")
+    for _ in range(2):
+        answer(make_labeler(project), "", skip_reason="unclear")
+    pairs = list(Comparison.objects.filter(project=project).order_by("pk"))
+    expected = [kinds(pair) for pair in pairs]
+    assert expected == [{"people": 0.666667}, {}, {"skipped": 1.0}]
+    Disagreement.objects.all().delete()
+    with connection.cursor() as cursor:
+        for statement in import_module("labeling.migrations.0007_review").BACKFILL:
+            cursor.execute(statement)
+    assert [kinds(pair) for pair in pairs] == expected
