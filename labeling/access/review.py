@@ -28,7 +28,7 @@ def review_comparison_for(
 def comment_for(user: AnyUser, project: Project, uid: UUID) -> Comment:
     """A comment that the person may delete: the own one, or any for managers."""
     checked(user, project, Capability.REVIEW)
-    comment = within(Comment.objects.filter(project=project, deleted_at__isnull=True), uid=uid)
+    comment = within(Comment.objects.filter(project=project), uid=uid)
     if comment.author_id != user.pk and not may(user, project, Capability.MANAGE):
         raise PermissionDenied(_("Only its author and managers may delete a comment."))
     return comment

@@ -4,7 +4,7 @@ const form = dock?.querySelector("form.settle");
 const reason = form?.querySelector("textarea[name=reason]");
 const hint = form?.querySelector(".desk-hint");
 const buttons = form ? [...form.querySelectorAll("button[name=choice]")] : [];
-const back = dock?.querySelector(".back-menu");
+const back = document.querySelector(".back-menu");
 const chosen = () => buttons.find((button) => button.getAttribute("aria-pressed") === "true");
 
 function say(text) {
