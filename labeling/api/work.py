@@ -6,15 +6,14 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import generics, serializers, status
-from rest_framework.pagination import BasePagination
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import Capability, batch_for, labeler_for, project_for
-from labeling.models import Batch, ComparisonUse, Labeler, Project
+from labeling.models import ComparisonUse, Labeler, Project
 from labeling.selectors.work import (
     BatchRow,
     batch_row,
@@ -25,8 +24,7 @@ from labeling.selectors.work import (
     person_rows,
 )
 from labeling.services.batches import AT_ONCE, Choice, batch_create, batch_delete, batch_release, batch_update
-from labeling.services.checks import checks_add, checks_release
-from labeling.services.projects import project_update
+from labeling.services.checks import allocation_update, checks_add, checks_release
 from labeling.services.qualification import PERSON_DEEDS
 from webapp.users.models import User
 
@@ -113,16 +111,11 @@ def _data(kind: type[serializers.Serializer], request: Request) -> dict[str, Any
     return cast(dict[str, Any], reader.validated_data)
 
 
-@extend_schema_view(get=extend_schema(operation_id="batches_list"))
-class BatchesView(generics.ListAPIView[Batch]):
-    """The project's batches, open ones first."""
-
-    serializer_class = BatchSerializer
-    queryset = Batch.objects.none()
-    pagination_class: type[BasePagination] | None = None
-
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        project = project_for(request.user, kwargs["slug"], Capability.MANAGE)
+class BatchesView(APIView):
+    @extend_schema(responses=BatchSerializer(many=True), operation_id="batches_list")
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's batches, open ones first."""
+        project = project_for(request.user, slug, Capability.MANAGE)
         return Response({"results": BatchSerializer(batch_rows(project), many=True).data})
 
     @extend_schema(request=BatchWriteSerializer, responses=BatchSerializer, operation_id="batches_create")
@@ -202,12 +195,7 @@ class AllocationView(APIView):
         project = project_for(request.user, slug, Capability.MANAGE)
         reader = AllocationSerializer(project, data=request.data, partial=True)
         reader.is_valid(raise_exception=True)
-        fields = dict(reader.validated_data)
-        known = check_counts(project).qualification
-        if fields.get("qualification_size", 0) > known:
-            message = _("There are %(known)d qualification comparisons. Mark more first.") % {"known": known}
-            raise serializers.ValidationError({"qualification_size": [message]})
-        project_update(project=project, actor=cast(User, request.user), **fields)
+        allocation_update(project=project, actor=cast(User, request.user), **reader.validated_data)
         return Response(self._json(project))
 
     @extend_schema(request=ChecksSerializer, responses=AllocationSerializer, operation_id="allocation_checks")
@@ -224,4 +212,6 @@ class AllocationView(APIView):
         return Response(self._json(project))
 
     def _json(self, project: Project) -> dict[str, Any]:
-        return dict(AllocationSerializer(project).data) | vars(check_counts(project))
+        counts = vars(check_counts(project))
+        settings = {name: getattr(project, name) for name in AllocationSerializer.Meta.fields[: -len(counts)]}
+        return dict(AllocationSerializer(settings | counts).data)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from labeling.models import Assignment, AssignmentState, Comparison, DrawnBy, Labeler
+from labeling.models import Assignment, AssignmentState, Comparison, DrawnBy, Labeler, Project
 from labeling.services.bookmark import bookmark_move, bookmarks_void, has_freed
 from labeling.services.draws import (
     CHECK_NEEDED,
@@ -67,7 +67,7 @@ __all__ = [
 ]
 
 PAIR = ("prompt", "response_a", "response_b")
-SHOWN = (*(f"comparison__{name}" for name in PAIR), "labeler")
+SHOWN = (*(f"comparison__{name}" for name in (*PAIR, "project")), "labeler")
 
 
 def lease_next(labeler: Labeler, *, count: int = 2, is_short: bool = False) -> list[Assignment]:
@@ -77,8 +77,9 @@ def lease_next(labeler: Labeler, *, count: int = 2, is_short: bool = False) -> l
     held, and spares the look. Raises PausedError.
     """
     if not is_short:
-        leases = _live_leases(person_read(labeler), count)
+        leases = _live_leases(labeler, count)
         if len(leases) >= count:
+            _refuse_paused(leases[0].labeler, leases[0].comparison.project)
             return leases
     while True:
         leases, is_more = _lease_one(labeler, count)
@@ -96,11 +97,15 @@ def person_read(labeler: Labeler, *, is_locked: bool = False) -> Labeler:
     if is_locked:
         people = people.select_for_update(no_key=True, of=("self",))
     person = people.get(pk=labeler.pk)
-    if person.project.is_paused:
-        raise ProjectPausedError
-    if person.paused_at is not None:
-        raise PersonPausedError
+    _refuse_paused(person, person.project)
     return person
+
+
+def _refuse_paused(labeler: Labeler, project: Project) -> None:
+    if project.is_paused:
+        raise ProjectPausedError
+    if labeler.paused_at is not None:
+        raise PersonPausedError
 
 
 def _live_leases(labeler: Labeler, count: int) -> list[Assignment]:
@@ -115,11 +120,13 @@ def _live_leases(labeler: Labeler, count: int) -> list[Assignment]:
     gone = {lease.pk: lease.comparison_id for lease in held if lease not in live}
     if gone:
         leases_release(gone, Q())
-    for lease in live:
-        lease.comparison.project = labeler.project
-    # Half-spent leases alone are renewed, so that a reload costs no write.
-    fresh_until = timezone.now() + timedelta(seconds=labeler.project.lease_s / 2)
-    return [lease for lease in live[:count] if lease.lease_expires_at > fresh_until or lease_renew(lease)]
+    return [lease for lease in live[:count] if not _is_half_spent(lease) or lease_renew(lease)]
+
+
+def _is_half_spent(lease: Assignment) -> bool:
+    """Only then is it renewed, so that a reload costs no write."""
+    half = timedelta(seconds=lease.comparison.project.lease_s / 2)
+    return lease.lease_expires_at <= timezone.now() + half
 
 
 def _lease_one(labeler: Labeler, count: int) -> tuple[list[Assignment], bool]:
@@ -154,7 +161,9 @@ def _drawn_for(person: Labeler, leases: list[Assignment]) -> Assignment | None:
 
 def _taken(person: Labeler, draws: Iterable[Draw]) -> Assignment | None:
     for draw in draws:
-        comparison = _locked(person, draw.rows, skip_locked=not draw.waits).first()
+        # A check is locked by `lease_take` alone, which waits for it: everybody draws from the same few rows.
+        rows = _shown(person, draw.rows) if draw.is_check else _locked(person, draw.rows, skip_locked=True)
+        comparison = rows.first()
         if comparison is not None:
             return lease_take(person, comparison, person.project, draw.name)
     return None
@@ -183,13 +192,17 @@ def _lease_waiting(labeler: Labeler, count: int, leases: list[Assignment]) -> tu
                 return leases, True
             draw, pk = found
             comparison = _locked(person, draw.rows.filter(pk=pk)).first()
-            lease = comparison and lease_take(person, comparison, person.project, draw.name)
-            if lease is not None:
-                return [*leases, lease], True
+            if comparison is not None:
+                lease = lease_take(person, comparison, person.project, draw.name)
+                if lease is not None:
+                    return [*leases, lease], True
+
+
+def _shown(person: Labeler, rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    return with_own_lease(rows, person).select_related(*PAIR)
 
 
 def _locked(
     person: Labeler, rows: QuerySet[Comparison], *, skip_locked: bool = False
 ) -> QuerySet[Comparison]:
-    shown = with_own_lease(rows, person).select_related(*PAIR)
-    return shown.select_for_update(skip_locked=skip_locked, no_key=True, of=("self",))
+    return _shown(person, rows).select_for_update(skip_locked=skip_locked, no_key=True, of=("self",))

@@ -100,7 +100,8 @@ def batch_update(
         for key, value in fields.items():
             setattr(batch, key, value.strip() if key == "name" else value)
         _checked(batch, people)
-        batch.save()
+        told = ["due_told_at", "over_told_at"] if "deadline" in fields else []
+        batch.save(update_fields=[*fields, *told])
         if people is not None:
             _people_set(batch, people)
         record(action="batch.update", subject=batch.name, actor=actor, project_id=batch.project_id)
@@ -190,7 +191,9 @@ def _chosen(project: Project, choice: Choice) -> list[int]:
 
 
 def _checked(batch: Batch, people: Sequence[Labeler] | None) -> None:
-    batch.full_clean(exclude=["created_by"])
+    batch.full_clean(exclude=["created_by"], validate_constraints=False)
+    if Batch.objects.filter(project=batch.project, name=batch.name).exclude(pk=batch.pk).exists():
+        raise ValidationError({"name": _("Another batch of this project has this name.")})
     if people is not None and not people:
         raise ValidationError({"people": _("Name somebody whom the batch is for.")})
 

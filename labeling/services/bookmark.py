@@ -69,6 +69,7 @@ def freed_before(labeler: Labeler, rows: QuerySet[Comparison]) -> list[int]:
     found = list(freed.order_by("freed_at").values_list("priority", "pk")[: FREED_LIMIT + 1])
     if len(found) > FREED_LIMIT:
         labeler.passed_id = None
+        return []
     return [pk for _priority, pk in sorted(found, key=lambda row: (-row[0], row[1]))]
 
 
@@ -81,7 +82,7 @@ def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison], *, is_empty: boo
     if has_bookmark(labeler):
         at_end = (labeler.passed_priority, labeler.passed_id) == THE_END
         is_due = not at_end if is_empty else random.random() < MOVE_SHARE  # noqa: S311 - sampling
-        if not is_due or (freed_before(labeler, rows) and has_bookmark(labeler)):
+        if not is_due or freed_before(labeler, rows):
             return
     place = _place_before_first(labeler, rows)
     labeler.passed_priority, labeler.passed_id = place

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
 
 from labeling.models import IN_QUEUE, Assignment, Comparison, ComparisonState, ComparisonUse, Project
 from labeling.services.bookmark import bookmarks_void
-from labeling.services.draws import CHECK_NEEDED
+from labeling.services.draws import CHECK_NEEDED, IS_CHECK
 from labeling.services.leases import slots_recount
+from labeling.services.projects import project_update
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -84,3 +87,20 @@ def checks_release(*, project: Project, use: ComparisonUse, actor: User) -> int:
 def known_comparisons(project: Project) -> QuerySet[Comparison]:
     """Everybody's open comparisons whose outcome is known: what gold and qualification can be made of."""
     return Comparison.objects.filter(IN_QUEUE, project=project).exclude(gold_outcome="")
+
+
+def allocation_update(*, project: Project, actor: User, **fields: Any) -> Project:
+    """Change settings of allocation. Raises ValidationError by field where there are too few comparisons for it."""
+    known = Comparison.objects.filter(IS_CHECK, project=project).order_by()
+    counts = dict(known.values_list("use").annotate(number=Count("pk")))
+    problems = {}
+    if fields.get("gold_share", 0) > 0 and not counts.get(ComparisonUse.GOLD):
+        problems["gold_share"] = _("There is no gold comparison yet. Mark some first.")
+    number = counts.get(ComparisonUse.QUALIFICATION, 0)
+    if fields.get("qualification_size", 0) > number:
+        problems["qualification_size"] = _(
+            "There are %(number)d qualification comparisons. Mark more of them first."
+        ) % {"number": number}
+    if problems:
+        raise ValidationError(problems)
+    return project_update(project=project, actor=actor, **fields)

@@ -29,7 +29,8 @@ from labeling.services.bookmark import behind_bookmark, freed_before, has_bookma
 # How many labels a comparison that checks on people takes: everybody's, so it is never done.
 CHECK_NEEDED = 30_000
 IS_CHECK = ~Q(use="work") & Q(state="open")
-IN_BATCH = Q(state="open", open_slots__gt=0, batch__isnull=False)
+# Of one batch, which says that there is one: SQLite takes "not null" for a reason to read another index.
+IN_BATCH = Q(state="open", open_slots__gt=0)
 # What came free before the bookmark is tried one by one; the rest waits for the next draw.
 FREED_TRIES = 5
 
@@ -40,8 +41,8 @@ class Draw:
 
     name: str
     rows: QuerySet[Comparison]
-    # Few rows that everybody draws from: passing locks are waited for, else they would change the rate.
-    waits: bool = False
+    # Of gold or qualification: few rows that everybody draws from.
+    is_check: bool = False
 
 
 def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
@@ -96,7 +97,7 @@ def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Co
 
 
 def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
-    yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), waits=True)
+    yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), is_check=True)
 
 
 def work_draws(labeler: Labeler) -> Iterator[Draw]:
@@ -107,7 +108,7 @@ def work_draws(labeler: Labeler) -> Iterator[Draw]:
     """
     project = labeler.project
     if _by_chance(project.gold_share):
-        yield from _anywhere(DrawnBy.GOLD, checks(labeler, ComparisonUse.GOLD), waits=True)
+        yield from _anywhere(DrawnBy.GOLD, checks(labeler, ComparisonUse.GOLD), is_check=True)
     yield from batch_draws(labeler)
     if _by_chance(project.random_share):
         yield from _anywhere(DrawnBy.RANDOM, candidates(labeler))
@@ -130,11 +131,11 @@ def queue_draws(labeler: Labeler) -> Iterator[Draw]:
         yield Draw(DrawnBy.PRIORITY, by_priority(part))
 
 
-def _anywhere(name: str, rows: QuerySet[Comparison], *, waits: bool = False) -> Iterator[Draw]:
+def _anywhere(name: str, rows: QuerySet[Comparison], *, is_check: bool = False) -> Iterator[Draw]:
     """From a random place in the random order, and round."""
     start = random.random()  # noqa: S311 - a place in an order, not a secret
-    yield Draw(name, from_random_key(rows, start), waits)
-    yield Draw(name, from_random_key(rows, 0.0), waits)
+    yield Draw(name, from_random_key(rows, start), is_check)
+    yield Draw(name, from_random_key(rows, 0.0), is_check)
 
 
 def _by_chance(share: float) -> bool:

@@ -14,9 +14,8 @@ from labeling.access import Capability, project_for
 from labeling.models import ComparisonUse
 from labeling.pages import project_context
 from labeling.selectors.work import check_counts, check_counts_forget
-from labeling.services.checks import checks_add, checks_release
-from labeling.services.projects import project_update
-from labeling.views.work_forms import AllocationForm, ChecksForm
+from labeling.services.checks import allocation_update, checks_add, checks_release
+from labeling.views.work_forms import AllocationForm, ChecksForm, refuse
 from webapp.users.models import User
 
 
@@ -25,16 +24,19 @@ from webapp.users.models import User
 def allocation_settings(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, User)
     project = project_for(request.user, slug, Capability.MANAGE)
-    counts = check_counts(project)
-    form = AllocationForm(request.POST or None, instance=project, known=vars(counts))
+    form = AllocationForm(request.POST or None, instance=project)
     if request.method == "POST" and form.is_valid():
         values = {name: form.cleaned_data[name] for name in form.Meta.fields}
         project.refresh_from_db()
-        project_update(project=project, actor=request.user, **values)
-        messages.success(request, _("Saved. The next draw follows the new settings."))
-        return redirect("labeling:allocation-settings", slug)
+        try:
+            allocation_update(project=project, actor=request.user, **values)
+        except ValidationError as error:
+            refuse(form, error)
+        else:
+            messages.success(request, _("Saved. The next draw follows the new settings."))
+            return redirect("labeling:allocation-settings", slug)
     context = project_context(request, project, "settings")
-    context |= {"form": form, "checks": counts, "more": ChecksForm()}
+    context |= {"form": form, "checks": check_counts(project), "more": ChecksForm()}
     return render(request, "labeling/work/allocation.html", context)
 
 

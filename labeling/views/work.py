@@ -25,7 +25,7 @@ from labeling.services.batches import (
     batch_update,
 )
 from labeling.services.qualification import PERSON_DEEDS
-from labeling.views.work_forms import ChangeBatchForm, ChoiceForm, NewBatchForm
+from labeling.views.work_forms import ChangeBatchForm, ChoiceForm, NewBatchForm, refuse
 from webapp.users.models import User
 
 
@@ -62,7 +62,7 @@ def work_new(request: HttpRequest, slug: str) -> HttpResponse:
                 actor=request.user,
             )
         except ValidationError as error:
-            form.refuse(error)
+            refuse(form, error)
         else:
             messages.success(request, _("The batch is there. Its people get it next."))
             return redirect("labeling:work-batch", slug, batch.uid)
@@ -83,7 +83,7 @@ def work_batch(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
         try:
             batch_update(batch=batch, actor=request.user, people=_labelers(form.chosen()), **fields)
         except ValidationError as error:
-            form.refuse(error)
+            refuse(form, error)
         else:
             messages.success(request, _("Saved."))
             return redirect("labeling:work-batch", slug, uid)

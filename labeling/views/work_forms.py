@@ -12,6 +12,13 @@ from labeling.models import ComparisonUse, Membership, Project
 from labeling.services.batches import AT_ONCE, Choice
 
 
+def refuse(form: forms.BaseForm, error: ValidationError) -> None:
+    """Show what the service refused beside its field."""
+    problems = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+    for name, texts in problems.items():
+        form.add_error(name if name in form.fields else None, texts)
+
+
 class AllocationForm(forms.ModelForm):
     """Gold and qualification, as shares and numbers."""
 
@@ -22,26 +29,10 @@ class AllocationForm(forms.ModelForm):
             "qualification_pass": _("Of the answers, how many must be right: 0.8 is four of five."),
         }
 
-    def __init__(self, *args: Any, known: dict[str, int], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.known = known
         for name in ("gold_share", "qualification_pass"):
             self.fields[name].widget.attrs["step"] = "any"
-
-    def clean_gold_share(self) -> float:
-        share: float = self.cleaned_data["gold_share"]
-        if share > 0 and not self.known["gold"]:
-            raise forms.ValidationError(_("There is no gold comparison yet. Mark some below first."))
-        return share
-
-    def clean_qualification_size(self) -> int:
-        size: int = self.cleaned_data["qualification_size"]
-        if size > self.known["qualification"]:
-            raise forms.ValidationError(
-                _("There are %(known)d qualification comparisons. Mark more below first.")
-                % {"known": self.known["qualification"]}
-            )
-        return size
 
 
 class ChecksForm(forms.Form):
@@ -74,12 +65,6 @@ class BatchForm(forms.Form):
 
     def chosen(self) -> list[Membership]:
         return [self.members[pk] for pk in self.cleaned_data["people"]]
-
-    def refuse(self, error: ValidationError) -> None:
-        """Show what the service refused beside its field."""
-        problems = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
-        for name, texts in problems.items():
-            self.add_error(name if name in self.fields else None, texts)
 
 
 class ChoiceForm(forms.Form):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -59,7 +60,8 @@ class World:
         lease = self.lease()
         if lease is not None:
             data = {"choice": choice, "skip_reason": "unclear" if choice == "skip" else ""}
-            preference_submit(assignment=lease, data=data, idempotency_key=str(self.dice.random()))
+            with suppress(LeaseLostError):  # a lower overlap has settled it meanwhile
+                preference_submit(assignment=lease, data=data, idempotency_key=str(self.dice.random()))
 
     def skip(self) -> None:
         self.answer("skip")
@@ -73,11 +75,8 @@ class World:
     def undo(self) -> None:
         rows = Assignment.objects.filter(state__in=["submitted", "skipped"]).order_by("pk")
         if rows:
-            try:
-                key = str(self.dice.random())
-                preference_undo(assignment=self.dice.choice(rows), idempotency_key=key)
-            except (UndoRefusedError, LeaseLostError):
-                return
+            with suppress(UndoRefusedError, LeaseLostError):
+                preference_undo(assignment=self.dice.choice(rows), idempotency_key=str(self.dice.random()))
 
     def new_rows(self) -> None:
         for row in add_pairs(self.project, 2):

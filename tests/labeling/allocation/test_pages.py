@@ -80,7 +80,7 @@ def test_a_name_that_is_taken_is_refused_and_the_page_keeps_its_own(team, manage
     batch = Batch.objects.get(name="Other")
     values = {"name": "Medical", "people": [member_of(team, team.labeler)]}
     page = manager.post(f"/projects/work/work/{batch.uid}/", values).content.decode()
-    assert "already exists" in page
+    assert "has this name" in page
     assert '<h1 class="work-name">Other</h1>' in page
 
 
