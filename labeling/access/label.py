@@ -24,7 +24,7 @@ def assignment_for(user: User, uid: UUID) -> Assignment:
         .annotate(role=own_role(user, "comparison__project"))
     )
     assignment = within(queryset, uid=uid)
-    project = role_known(user, assignment.comparison.project, assignment.role)
+    project = role_known(user, assignment.comparison.project, vars(assignment)["role"])
     checked(user, project, Capability.LABEL)
     return assignment
 

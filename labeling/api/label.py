@@ -105,7 +105,7 @@ class SavedAndNextSerializer(SavedSerializer):
 
     class Meta(SavedSerializer.Meta):
         fields = (*SavedSerializer.Meta.fields, "results", "today")  # type: ignore[assignment]
-        read_only_fields = fields
+        read_only_fields = fields  # type: ignore[assignment]
 
 
 def conflict(error: LabelingError) -> Conflict:

@@ -47,8 +47,9 @@ def has_bookmark(labeler: Labeler) -> bool:
 
 
 def before_bookmark(labeler: Labeler) -> Q:
-    same = Q(priority=labeler.passed_priority, pk__lte=labeler.passed_id)
-    return Q(priority__gt=labeler.passed_priority) | same
+    priority = labeler.passed_priority
+    assert priority is not None
+    return Q(priority__gt=priority) | Q(priority=priority, pk__lte=labeler.passed_id)
 
 
 def behind_bookmark(labeler: Labeler, rows: QuerySet[Comparison]) -> Iterator[QuerySet[Comparison]]:

@@ -23,6 +23,7 @@ from labeling.models import (
 )
 from labeling.services.bookmark import bookmarks_void
 from labeling.services.leases import slots_recount
+from labeling.services.resolution import ADJUDICATED
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -77,7 +78,8 @@ def _overlap_apply(project: Project, old: int) -> None:
     full = Q(label_count__gte=F("needed"))
     followers = Comparison.objects.filter(project=project, needed=project.overlap)
     followers.filter(full, state=ComparisonState.OPEN).update(state=ComparisonState.DONE)
-    followers.filter(~full, state=ComparisonState.DONE).update(state=ComparisonState.OPEN)
+    reopened = followers.filter(~full, state=ComparisonState.DONE).exclude(resolution__method=ADJUDICATED)
+    reopened.update(state=ComparisonState.OPEN)
     bookmarks_void(project.pk)
 
 
