@@ -88,11 +88,21 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
     return changed
 
 
+def resolve_locked(comparison: Comparison) -> bool:
+    """As `resolve_comparisons`, for one whose row the caller has locked and read with its resolution: two queries."""
+    present = {comparison.pk: comparison.resolution} if hasattr(comparison, "resolution") else {}
+    return bool(_settle({comparison.pk: comparison.project_id}, present))
+
+
 def _resolve_chunk(ids: list[int]) -> int:
     locked = Comparison.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     projects = dict(locked.values_list("pk", "project_id"))
+    return _settle(projects, Resolution.objects.in_bulk(list(projects)))
+
+
+def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> int:
+    """`projects` by comparison, all of them locked; `present` are their resolutions. Returns how many changed."""
     tallies = read_tallies(projects)
-    present = Resolution.objects.in_bulk(list(projects))
     changed = list(_changed_rows(projects, tallies, present))
     if changed:
         Resolution.objects.bulk_create(
