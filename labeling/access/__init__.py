@@ -18,6 +18,7 @@ from labeling.access.core import (
 from labeling.access.imports import import_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
+from labeling.access.quality import labeler_seen, own_labeler
 from labeling.access.snapshots import snapshot_for
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "comparison_reveal_for",
     "import_for",
     "labeler_for",
+    "labeler_seen",
     "may",
     "membership_for",
+    "own_labeler",
     "project_by_id",
     "project_for",
     "projects_of",
