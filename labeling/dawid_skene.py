@@ -44,8 +44,8 @@ class Fit:
 
 
 def fit(items: Array, people: Array, outcomes: Array, *, known: Array | None = None) -> Fit:
-    """Expectation and maximisation in turn, from the majorities, until the objective gains less than 1e-6 of its size
-    or after 200 rounds.
+    """Expectation and maximisation in turn, from the majorities, until the objective gains less than 1e-6 or after 200
+    rounds.
 
     `items`, `people`, `outcomes`: (V,) integers from 0 for each vote; every item from 0 to N − 1 and every person from
     0 to P − 1 occurs. `known`: (N,) the outcome of items where it is known, −1 elsewhere. Raises ValueError without a
@@ -63,7 +63,7 @@ def fit(items: Array, people: Array, outcomes: Array, *, known: Array | None = N
         smoothing = SMOOTHING * float(np.log(prior).sum() + np.log(confusions).sum())
         objective.append(likelihood + smoothing)
         gain = objective[-1] - objective[-2] if len(objective) > 1 else np.inf
-        if gain < ENOUGH * abs(objective[-1]) or len(objective) >= MOST_ITERATIONS:
+        if gain < ENOUGH or len(objective) >= MOST_ITERATIONS:
             return Fit(posteriors, confusions, prior, likelihood / 2, tuple(objective))
 
 
@@ -93,14 +93,14 @@ def _maximise(
     """Prior (4,) and confusions (P, 4, 4) from the posteriors, of the items and of their mirrors."""
     prior = posteriors.sum(axis=0) + posteriors.sum(axis=0)[MIRROR] + SMOOTHING
     cells = people * SIZE + outcomes
-    counts = np.stack(
+    one_way = np.stack(
         [
             np.bincount(cells, weights=posteriors[items, true], minlength=crowd * SIZE).reshape(crowd, SIZE)
             for true in range(SIZE)
         ],
         axis=1,
     )  # (P, true, said)
-    counts = counts + counts[:, MIRROR][:, :, MIRROR] + SMOOTHING
+    counts = one_way + one_way[:, MIRROR][:, :, MIRROR] + SMOOTHING
     return prior / prior.sum(), np.asarray(counts / counts.sum(axis=2, keepdims=True))
 
 

@@ -17,4 +17,4 @@ def labeler_seen(user: AnyUser, slug: str, uid: UUID) -> Labeler:
 def own_labeler(user: AnyUser, slug: str) -> tuple[Project, Labeler | None]:
     """The project, and the person as a labeler of it; None before the first comparison."""
     project = project_for(user, slug, Capability.LABEL)
-    return project, Labeler.objects.filter(project=project, user=user).select_related("project").first()
+    return project, Labeler.objects.filter(project=project, user=user.pk).select_related("project").first()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -16,6 +18,7 @@ from labeling.selectors.agreement import project_agreement
 from labeling.selectors.anchoring import project_anchoring
 from labeling.selectors.reliability import newest_fit
 from labeling.services.reliability import fit_start
+from webapp.users.models import User
 
 
 class MovesSerializer(serializers.Serializer):
@@ -101,5 +104,7 @@ class ReliabilityView(APIView):
         project = project_for(request.user, slug, Capability.MANAGE)
         body = FitRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        job = fit_start(project=project, actor=request.user, rule=body.validated_data.get("rule", ""))
+        job = fit_start(
+            project=project, actor=cast(User, request.user), rule=body.validated_data.get("rule", "")
+        )
         return Response({"job": str(job.uid)}, status=status.HTTP_202_ACCEPTED)

@@ -110,9 +110,9 @@ def shared_units(project: Project) -> tuple[dict[int, str], list[Unit]]:
     )
     names: dict[int, str] = {}
     units: dict[int, tuple[int, dict[int, Vote]]] = {}
-    for comparison, prompt, name, labeler, *said in votes.iterator(chunk_size=5000):
+    for comparison, prompt, name, labeler, outcome, strength in votes.iterator(chunk_size=5000):
         names[labeler] = name
-        units.setdefault(comparison, (prompt, {}))[1][labeler] = Vote(*said)
+        units.setdefault(comparison, (prompt, {}))[1][labeler] = Vote(outcome, strength)
     return names, list(units.values())
 
 

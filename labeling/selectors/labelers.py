@@ -53,7 +53,7 @@ class Figures:
     even-handed; `longer`: share for the longer text, where lengths differ; `others`: share of other people's votes on
     the same comparisons that agree; `gold`: share of votes on comparisons with a known outcome that say it. Each is
     None without such votes; `seconds` is the median time of a vote, None where none was measured. `windows` are runs of
-    50 votes; `decline` is when the votes began to agree less.
+    50 votes that were given here, in time; `decline` is when they began to agree less.
     """
 
     labels: int = 0
@@ -83,7 +83,7 @@ def labeler_rows(project: Project) -> list[LabelerRow]:
 
 def labeler_figures(project: Project) -> dict[int, Figures]:
     """Figures by labeler, of those with a standing vote. One query while there is no newer vote, else two."""
-    return kept_figure("labelers", project, lambda: _figures_of_all(project))
+    return kept_figure("labeler-figures", project, lambda: _figures_of_all(project))
 
 
 def _figures_of_all(project: Project) -> dict[int, Figures]:
@@ -144,14 +144,7 @@ def figures_of(votes: Sequence[Given], units: Mapping[int, Unit]) -> Figures:
     """The figures of one labeler's votes, in their order. `units` has everybody's votes on the same comparisons."""
     pairs = np.array([_same_and_others(vote, units[vote.comparison][1]) for vote in votes])  # (N, 2)
     seconds = [vote.seconds for vote in votes if vote.seconds is not None]
-    series = Series(
-        same=pairs[:, 0],
-        others=pairs[:, 1],
-        left=np.array([np.nan if vote.is_left is None else float(vote.is_left) for vote in votes]),
-        seconds=np.array([np.nan if vote.seconds is None else vote.seconds for vote in votes]),
-    )
-    windows = windows_of(series)
-    decline = decline_start(series, windows)
+    windows, decline = _over_time(votes, pairs)
     return Figures(
         labels=len(votes),
         rate=rate_of([vote.at for vote in votes if vote.source in _AT_WORK]),
@@ -160,9 +153,27 @@ def figures_of(votes: Sequence[Given], units: Mapping[int, Unit]) -> Figures:
         longer=share_of([vote.is_longer for vote in votes if vote.is_longer is not None]),
         others=_others(pairs, np.array([vote.prompt for vote in votes])),
         gold=share_of([vote.outcome == vote.gold for vote in votes if vote.gold]),
-        windows=tuple((votes[window.start].at, window) for window in windows),
-        decline=None if decline is None else votes[windows[decline].start].at,
+        windows=windows,
+        decline=decline,
     )
+
+
+def _over_time(
+    votes: Sequence[Given], pairs: np.ndarray
+) -> tuple[tuple[tuple[datetime, Window], ...], datetime | None]:
+    """Windows with the time of their first vote, and when a decline began. What a file brought has no order in time."""
+    timed = [number for number, vote in enumerate(votes) if vote.source != PreferenceSource.IMPORT]
+    given = [votes[number] for number in timed]
+    series = Series(
+        same=pairs[timed, 0],
+        others=pairs[timed, 1],
+        left=np.array([np.nan if vote.is_left is None else float(vote.is_left) for vote in given]),
+        seconds=np.array([np.nan if vote.seconds is None else vote.seconds for vote in given]),
+    )
+    windows = windows_of(series)
+    decline = decline_start(series, windows)
+    began = None if decline is None else given[windows[decline].start].at
+    return tuple((given[window.start].at, window) for window in windows), began
 
 
 def _same_and_others(vote: Given, said: Mapping[int, Vote]) -> tuple[int, int]:

@@ -53,7 +53,7 @@ class OwnStatistics:
 
 
 def own_statistics(labeler: Labeler) -> OwnStatistics:
-    """Seven queries at most, for one labeler's votes and the others' on the same comparisons."""
+    """Six queries, or fewer where figures are kept, for one labeler's votes and the others' on the same comparisons."""
     latest = latest_preferences(labeler.project, with_skips=True).filter(labeler=labeler)
     return OwnStatistics(
         figures=kept_figure(f"own-{labeler.pk}", labeler.project, lambda: _figures(labeler)),
@@ -103,8 +103,8 @@ def _checked(labeler: Labeler, until: datetime) -> Checked:
     read = rows.values_list(
         "comparison_id", "comparison__needed", "comparison__gold_outcome", "labeler_id", "outcome"
     )
-    for *comparison, person, outcome in read.iterator(chunk_size=5000):
-        said.setdefault((comparison[0], comparison[1], comparison[2]), {})[person] = outcome
+    for comparison, needed, gold, person, outcome in read.iterator(chunk_size=5000):
+        said.setdefault((comparison, needed, gold), {})[person] = outcome
     same = others = votes = hits = known = 0
     for (_pk, needed, gold), outcomes in said.items():
         mine = outcomes.pop(labeler.pk, None)

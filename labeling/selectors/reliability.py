@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from labeling.statistics import Array
 from webapp.jobs.models import ACTIVE_STATES, Job
 
 FIT_KIND = "quality.fit"
+LEAST = 1e-6  # of a stored share, which is rounded: nothing is impossible
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,27 @@ def newest_fit(project: Project) -> ReliabilityFit | None:
 def reliabilities_of(project_id: int) -> Reliabilities | None:
     """Of the newest fit; None before there is one. One query; a second one the first time that a process sees it."""
     fits = ReliabilityFit.objects.filter(project_id=project_id)
-    newest = fits.order_by("-pk").values_list("pk", flat=True).first()
-    return None if newest is None else _read_once(newest)
+    newest = fits.order_by("-pk").values_list("pk", "created_at").first()
+    return None if newest is None else _read_once(*newest)
 
 
 @lru_cache(maxsize=16)
-def _read_once(pk: int) -> Reliabilities:
-    """A fit is never changed."""
-    fit = ReliabilityFit.objects.get(pk=pk)
+def _read_once(pk: int, created_at: datetime) -> Reliabilities:
+    """A fit is never changed; the time tells it from one whose number a database has given out twice."""
+    fit = ReliabilityFit.objects.get(pk=pk, created_at=created_at)
     return read_fit(fit.people, fit.prior)
 
 
 def read_fit(people: Mapping[str, Mapping[str, Any]], prior: Sequence[float]) -> Reliabilities:
     """From what a `ReliabilityFit` holds."""
-    confusions = {UUID(uid): np.array(person["confusion"], dtype=float) for uid, person in people.items()}
+    confusions = {
+        UUID(uid): np.maximum(np.array(person["confusion"]), LEAST) for uid, person in people.items()
+    }
     votes = np.array([person["n"] for person in people.values()], dtype=float)
     stacked = np.array(list(confusions.values())).reshape(-1, SIZE, SIZE)
-    return Reliabilities(np.array(prior), confusions, np.average(stacked, axis=0, weights=votes))
+    return Reliabilities(
+        np.maximum(np.array(prior), LEAST), confusions, np.average(stacked, axis=0, weights=votes)
+    )
 
 
 @dataclass(frozen=True)

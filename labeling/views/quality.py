@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.formats import date_format
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -97,7 +97,12 @@ def labeler(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
 def _windows_chart(figures: Figures) -> str:
     """Agreement with others by windows of fifty votes; "" where there are fewer than two of them."""
     points = [
-        Interval(date_format(at, "m-d"), window.agreement.value, window.agreement.low, window.agreement.high)
+        Interval(
+            timezone.localtime(at).strftime("%m-%d"),
+            window.agreement.value,
+            window.agreement.low,
+            window.agreement.high,
+        )
         for at, window in figures.windows
         if window.agreement and window.agreement.low is not None and window.agreement.high is not None
     ]

@@ -119,7 +119,7 @@ def test_labels_do_not_switch_even_where_most_people_guess():
     (items, people, outcomes), truth = simulated((0.05, 0.45, 0.45, 0.45), n=1500)
     fitted = fit(items, people, outcomes)
     assert (fitted.posteriors.argmax(axis=1) == truth).mean() > 0.85
-    assert accuracy(fitted.prior, fitted.confusions[0]) > 0.85
+    assert accuracy(fitted.prior, fitted.confusions[0]) > 0.8
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.floats(0.3, 0.95))

@@ -66,9 +66,16 @@ def declining_project():
     for number in range(300):
         comparison = make_comparison(make_prompt(project))
         at = START + timedelta(minutes=number)
-        vote(comparison, steady, "a", created_at=at)
+        vote(comparison, steady, "a", created_at=at, source="web")
         said = "b" if number >= 150 and number % 2 else "a"
-        vote(comparison, tired, said, created_at=at, duration_ms=40_000 if number < 150 else 4_000)
+        vote(
+            comparison,
+            tired,
+            said,
+            created_at=at,
+            duration_ms=40_000 if number < 150 else 4_000,
+            source="web",
+        )
     return project, tired
 
 
@@ -89,6 +96,15 @@ def test_the_page_shows_when_somebody_began_to_agree_less(as_role):
     assert "4.0 s" in page
 
 
+def test_what_a_file_brought_has_no_order_in_time():
+    project = make_project()
+    labeler = make_labeler(project)
+    for number in range(130):
+        comparison = make_comparison(make_prompt(project))
+        vote(comparison, labeler, "a", source="import" if number % 2 else "api")
+    assert [window.n for _at, window in labeler_figures(project)[labeler.pk].windows] == [65]
+
+
 def test_the_page_of_somebody_without_labels_and_with_few(as_role):
     project = make_project()
     nobody, few = make_labeler(project, "Nobody"), make_labeler(project, "Few " + "x" * 150)
@@ -104,10 +120,10 @@ def test_a_labeler_of_another_project_is_not_found(as_role):
     assert as_role(mine).get(reverse("labeling:labeler", args=[mine.slug, theirs.uid])).status_code == 404
 
 
-def test_figures_of_two_hundred_thousand_votes_in_a_few_seconds():
+def test_figures_of_twenty_thousand_votes_in_a_second_or_so():
     project = make_project()
     people = [make_labeler(project, f"p{number}") for number in range(20)]
-    comparisons = 20_000
+    comparisons = 2000
     Prompt.objects.bulk_create(
         [
             Prompt(project=project, messages=[{"role": "user", "content": "Why?"}], content_hash=str(number))
@@ -144,4 +160,4 @@ def test_figures_of_two_hundred_thousand_votes_in_a_few_seconds():
     figures = labeler_figures(project)
     took = time.process_time() - started
     assert sum(found.labels for found in figures.values()) == 10 * comparisons
-    assert took < 12, took
+    assert took < 4, took  # a tenth of the 200,000 votes that may cost three seconds, on a busy machine

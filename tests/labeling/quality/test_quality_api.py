@@ -48,7 +48,7 @@ def test_labelers_with_figures_and_reliability(as_role):
     assert rows[1]["reliability"]["n"] == 60
     assert sum(rows[1]["reliability"]["confusion"][0]) == pytest.approx(1, abs=1e-4)
     detail = client.get(api(project, f"labelers/{rows[1]['uid']}")).json()
-    assert [window["n"] for window in detail["windows"]] == [60]
+    assert detail["windows"] == []  # of votes from a file the order in time is not known
     assert client.get(api(project, f"labelers/{silent.uid}")).json()["windows"] == []
 
 
