@@ -6,10 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import generics, serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -159,8 +157,6 @@ class OwnStatisticsSerializer(serializers.Serializer):
 class OwnStatisticsView(APIView):
     @extend_schema(responses=OwnStatisticsSerializer, operation_id="labelers_me")
     def get(self, request: Request, slug: str) -> Response:
-        """The caller's own work. Those who may LABEL, scope `read`. 404 before the first comparison."""
+        """The caller's own work. Those who may LABEL, scope `read`."""
         _project, labeler = own_labeler(request.user, slug)
-        if labeler is None:
-            raise NotFound(_("You have not labeled anything in this project yet."))
         return Response(OwnStatisticsSerializer(own_statistics(labeler)).data)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -52,13 +52,17 @@ class OwnStatistics:
     checked: Checked
 
 
-def own_statistics(labeler: Labeler) -> OwnStatistics:
+def own_statistics(labeler: Labeler | None) -> OwnStatistics:
     """Six queries, or fewer where figures are kept, for one labeler's votes and the others' on the same comparisons."""
+    if labeler is None:  # has not been given a comparison yet
+        return OwnStatistics(
+            Figures(), 0, _days(Preference.objects.none()), Checked(Share(None, 0), Share(None, 0))
+        )
     latest = latest_preferences(labeler.project, with_skips=True).filter(labeler=labeler)
     return OwnStatistics(
         figures=kept_figure(f"own-{labeler.pk}", labeler.project, lambda: _figures(labeler)),
         skips=latest.filter(outcome=Outcome.SKIP).count(),
-        days=_days(labeler),
+        days=_days(Preference.objects.filter(labeler=labeler)),
         checked=checked_by_midnight(labeler),
     )
 
@@ -72,10 +76,10 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
 
 
-def _days(labeler: Labeler) -> tuple[tuple[date, int], ...]:
+def _days(own: QuerySet[Preference]) -> tuple[tuple[date, int], ...]:
     today = timezone.localdate()
     first = today - timedelta(days=DAYS - 1)
-    given = latest_revisions(Preference.objects.filter(labeler=labeler, created_at__gte=_midnight(first)))
+    given = latest_revisions(own.filter(created_at__gte=_midnight(first)))
     rows = given.filter(outcome__in=LABEL_OUTCOMES).annotate(day=TruncDate("created_at")).order_by("day")
     counts = dict(rows.values_list("day").annotate(labels=Count("pk")))
     days = [first + timedelta(days=number) for number in range(DAYS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -117,11 +116,13 @@ def _windows_chart(figures: Figures) -> str:
 def mine(request: HttpRequest, slug: str) -> HttpResponse:
     """What a person is told of the own work."""
     project, found = own_labeler(request.user, slug)
-    context: dict[str, Any] = {"least": LEAST}
-    if found is not None:
-        statistics = own_statistics(found)
-        bars = [(day.strftime("%m-%d"), float(count)) for day, count in statistics.days]
-        context |= {"statistics": statistics, "chart": bar_chart(bars, title=_("Labels a day"))}
+    statistics = own_statistics(found)
+    bars = [(day.strftime("%m-%d"), float(count)) for day, count in statistics.days]
+    context = {
+        "least": LEAST,
+        "statistics": statistics,
+        "chart": bar_chart(bars, title=_("Labels a day")),
+    }
     return render(request, "labeling/quality/mine.html", project_context(request, project, "mine") | context)
 
 
