@@ -9,6 +9,7 @@ from django.utils.translation import gettext_noop
 from labeling.models import Project, ReliabilityFit, Resolution, ResolutionRule
 from labeling.services.reliability import fit_record, fit_values, votes_read
 from labeling.services.resolution import resolve_comparisons
+from labeling.services.review import disagreements_refresh
 from labeling.snapshots.source import consistent_view
 from webapp.jobs.context import JobContext
 from webapp.jobs.errors import PermanentJobError
@@ -36,7 +37,7 @@ def fit_reliability(context: JobContext) -> dict[str, Any]:
 
 def _settle_anew(context: JobContext, project: Project) -> int:
     """Every comparison with a resolution by the project's rule; nothing where the majority settles and has settled
-    all. The rule is read again by each chunk."""
+    all. The queue of disagreements follows. The rule is read again by each chunk."""
     settled = Resolution.objects.filter(project=project)
     by_fit = settled.filter(method=ResolutionRule.RELIABILITY).exists()
     project.refresh_from_db(fields=["resolution_rule"])
@@ -45,7 +46,9 @@ def _settle_anew(context: JobContext, project: Project) -> int:
     ids = list(settled.order_by("pk").values_list("pk", flat=True))
     changed = 0
     for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
         with context.guarded():
-            changed += resolve_comparisons(ids[start : start + CHUNK])
+            changed += resolve_comparisons(chunk)
+            disagreements_refresh(chunk)
         context.progress(min(len(ids), start + CHUNK), len(ids))
     return changed

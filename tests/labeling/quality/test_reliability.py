@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 
-from labeling.models import Comparison, Preference, ReliabilityFit, Resolution
+from labeling.models import Comparison, Disagreement, Preference, ReliabilityFit, Resolution
 from labeling.selectors.reliability import reliabilities_of, reliability_state
 from labeling.services.reliability import fit_start
 from labeling.services.resolution import resolve_comparisons, resolve_locked
@@ -93,6 +93,12 @@ def test_by_reliability_the_careful_person_settles_what_was_a_tie(project):
         assert (row.outcome, row.method, row.is_disputed) == (ann, "reliability", True)
         assert (row.votes_a, row.votes_b) == (1, 1)
         assert (row.p_a > 0.75) if ann == "a" else (row.p_a < 0.25)
+    assert (
+        Disagreement.objects.filter(
+            kind="people", settled_at=None, comparison__in=[r.pk for r in rows]
+        ).count()
+        == 5
+    )
     fitted(project, rule="majority")
     assert {row.outcome for row in late(project)[1:]} == {"tie"}
     assert set(Resolution.objects.values_list("method", flat=True)) == {"majority", "adjudicated"}
