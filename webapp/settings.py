@@ -74,6 +74,7 @@ JOB_KINDS = {
         "queue": "default",
         "on_ended": "labeling.snapshots.tasks.snapshot_ended",
     },
+    "quality.fit": {"handler": "labeling.quality_tasks.fit_reliability", "queue": "default"},
     "judge.run": {"handler": "judging.tasks.run_judge", "queue": "judge", "isolated": True},
     "judge.train_local": {"handler": "judging.tasks.train_local_judge", "queue": "gpu", "isolated": True},
     "reward.train": {
