@@ -139,7 +139,9 @@ function isWhySaid(choice) {
   form.dataset.missing = missing.join(" ");
   complain(form, missing.map((name) => (name === "reasons" ? text.tReasons : text.tRequired)).join(" "));
   if (!missing.length) return true;
-  form.querySelector(`[name=${missing[0]}]`).focus();
+  const field = form.querySelector(`[name=${missing[0]}]`);
+  field.focus();
+  field.scrollIntoView({ block: "nearest", inline: "nearest" }); // whole: on a phone it lies in a row that scrolls
   draft.store();
   return false;
 }

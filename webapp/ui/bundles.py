@@ -87,7 +87,7 @@ class BundleFinder(BaseFinder):
     @overload
     def find(self, path: str, find_all: Literal[True]) -> list[str]: ...
 
-    def find(self, path: str, find_all: bool = False) -> str | list[str]:
+    def find(self, path: str, find_all: bool = False) -> str | list[str] | None:
         if path not in BUNDLES:
             return []
         found = str(self._written(path))
