@@ -8,7 +8,7 @@ from django.test import Client
 
 from labeling.models import Comparison, Preference, Reveal, Role, SentBack
 from labeling.services.adjudication import adjudicate
-from labeling.services.allocation import lease_next
+from labeling.services.allocation import bookmarks_void, lease_next
 from labeling.services.preferences import preference_submit
 from labeling.services.sending_back import AdjudicatedAlreadyError, NobodyToAskError, send_back
 from tests.factories import make_member
@@ -117,6 +117,7 @@ def test_while_a_response_of_it_is_in_hand_the_note_stays_closed():
         needed=1,
         open_slots=1,
     )
+    bookmarks_void(project.pk)
     assert lease_next(first)[0].comparison_id == sibling.pk
     send_back(comparison=comparison, actor=make_member(project, Role.REVIEWER), to="same", note="B is right")
     client = Client()
