@@ -32,6 +32,9 @@ class LabelScheme:
     aspects: tuple[Aspect, ...] = ()
     reasons: tuple[str, ...] = ()
     rationale: str = "optional"  # "optional", "required" or "off"
+    screen: str = "pairs"  # "pairs", "ranking" or "both"
+    rewrites: bool = False
+    spans: bool = False
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
@@ -81,12 +84,18 @@ def read_scheme(data: Any) -> LabelScheme:
     rationale = data.get("rationale", "optional")
     if rationale not in {"optional", "required", "off"}:
         reader.problems.append(str(_("rationale must be optional, required or off.")))
+    screen = data.get("screen", "pairs")
+    if screen not in {"pairs", "ranking", "both"}:
+        reader.problems.append(str(_("screen must be pairs, ranking or both.")))
     scheme = LabelScheme(
         allow_tie=reader.boolean("allow_tie", default=True),
         allow_both_bad=reader.boolean("allow_both_bad", default=True),
         aspects=reader.aspects(),
         reasons=reader.reasons(),
         rationale=rationale,
+        screen=screen,
+        rewrites=reader.boolean("rewrites", default=False),
+        spans=reader.boolean("spans", default=False),
     )
     if reader.problems:
         raise ValidationError(reader.problems)

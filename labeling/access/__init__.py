@@ -18,6 +18,7 @@ from labeling.access.core import (
 from labeling.access.imports import import_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
+from labeling.access.ranking import ranking_for
 from labeling.access.snapshots import snapshot_for
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "project_for",
     "projects_of",
     "projects_viewed",
+    "ranking_for",
     "reveal_to",
     "reveals_record",
     "role_of",

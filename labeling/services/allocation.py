@@ -26,6 +26,7 @@ from labeling.models import (
     AssignmentState,
     Comparison,
     ComparisonState,
+    DrawnBy,
     Labeler,
     Preference,
     PreferenceSource,
@@ -104,7 +105,9 @@ def _live_leases(labeler: Labeler, project: Project, count: int) -> list[Assignm
 
 
 def _held(labeler: Labeler) -> QuerySet[Assignment]:
+    """The pairs that the person holds; what a ranking holds is asked about on its own page."""
     leases = Assignment.objects.filter(labeler=labeler, state=AssignmentState.LEASED)
+    leases = leases.exclude(drawn=DrawnBy.RANKING)
     return leases.select_related(*SHOWN).order_by("created_at", "id")
 
 

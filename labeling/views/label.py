@@ -67,6 +67,8 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
 @require_GET
 def label_page(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.LABEL)
+    if read_scheme(project.scheme).screen == "ranking":
+        return redirect("labeling:rank", slug)
     labeler = labeler_for(_person(request), project)
     context = project_context(request, project, "label") | _common(project)
     try:

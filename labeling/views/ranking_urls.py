@@ -1,5 +1,13 @@
 """Addresses of ranking responses."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labeling.views import ranking
+
+urlpatterns = [
+    path("projects/<slug:slug>/rank/", ranking.rank_page, name="rank"),
+    path("projects/<slug:slug>/rank/<uuid:uid>/submit", ranking.rank_submit, name="rank-submit"),
+    path("projects/<slug:slug>/rank/<uuid:uid>/skip", ranking.rank_skip, name="rank-skip"),
+    path("projects/<slug:slug>/rank/<uuid:uid>/undo", ranking.rank_undo, name="rank-undo"),
+    path("projects/<slug:slug>/rank/<uuid:uid>/draft", ranking.rank_draft, name="rank-draft"),
+]
