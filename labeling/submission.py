@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 
 from labeling.models import Outcome
 from labeling.scheme import SKIP_REASONS, LabelScheme
+from labeling.spans import Span, read_spans
+from labeling.texts import clean_text
 
 STEPS = 8
 RATIONALE_MAX = 5000
@@ -40,6 +42,7 @@ class Submission:
     rationale: str = ""
     skip_reason: str = ""
     duration_ms: int | None = None
+    spans: tuple[Span, ...] = ()
 
     @property
     def side(self) -> str | None:
@@ -70,7 +73,9 @@ class Submission:
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
         data["reasons"] = list(self.reasons)
-        return data
+        data["spans"] = [span.to_json() for span in self.spans]
+        # An answer without spans has the digest that it had before there were any.
+        return data if self.spans else {key: value for key, value in data.items() if key != "spans"}
 
     def digest(self, assignment_uid: UUID) -> str:
         """Tells apart a repeat of the same request from another one under the same idempotency key."""
@@ -139,9 +144,7 @@ class _Reader:
         if not isinstance(raw, str):
             self.fail("rationale", _("The rationale must be a text."))
             return ""
-        text = raw.replace("\x00", "").replace("\r\n", "\n").strip()
-        # A lone surrogate, which JSON can carry, has no place in a database.
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = clean_text(raw)
         if len(text) > RATIONALE_MAX:
             self.fail(
                 "rationale", _("The rationale may have %(max)d characters at most.") % {"max": RATIONALE_MAX}
@@ -161,6 +164,13 @@ class _Reader:
             return None
         return min(max(value, 0), DURATION_MAX_MS)
 
+    def spans(self, choice: str) -> tuple[Span, ...]:
+        try:
+            return read_spans(self.data.get("spans"), self.scheme) if choice != "skip" else ()
+        except ValidationError as error:
+            self.fail("spans", error.messages[0])
+            return ()
+
 
 def read_submission(data: Mapping[str, Any], scheme: LabelScheme) -> Submission:
     """The submission that `data` describes. Raises ValidationError with every problem, by field."""
@@ -173,6 +183,7 @@ def read_submission(data: Mapping[str, Any], scheme: LabelScheme) -> Submission:
         rationale=reader.rationale(choice),
         skip_reason=reader.skip_reason(choice),
         duration_ms=reader.duration_ms(),
+        spans=reader.spans(choice),
     )
     if reader.problems:
         raise ValidationError(dict(reader.problems))

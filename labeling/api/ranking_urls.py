@@ -1,8 +1,8 @@
-"""REST addresses of ranking responses."""
+"""REST addresses of ranking and rewriting responses."""
 
 from django.urls import path
 
-from labeling.api import ranking
+from labeling.api import ranking, rewriting
 
 urlpatterns = [
     path("projects/<slug:slug>/rankings/next", ranking.NextRanking.as_view()),
@@ -10,4 +10,6 @@ urlpatterns = [
     path("rankings/<uuid:uid>/skip", ranking.SkipRanking.as_view()),
     path("rankings/<uuid:uid>/undo", ranking.UndoRanking.as_view()),
     path("rankings/<uuid:uid>/draft", ranking.DraftRanking.as_view()),
+    path("assignments/<uuid:uid>/rewrite", rewriting.RewriteAssignment.as_view()),
+    path("assignments/<uuid:uid>/rewrite/undo", rewriting.UndoRewrite.as_view()),
 ]

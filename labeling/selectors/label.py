@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count
 from django.utils import timezone
 
 from labeling.models import (
@@ -155,9 +155,8 @@ def project_progress(project: Project) -> Progress:
 
 
 def last_answer(labeler: Labeler) -> LastAnswer | None:
-    """What this person answered last on a pair, unless it was undone. Rankings and rewrites are no such answers."""
-    asked = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("comparison"))
-    rows = Preference.objects.filter(Exists(asked), labeler=labeler, ranking__isnull=True)
+    """What this person answered last on a pair, unless it was undone. A ranking, a rewrite and an import had no sides."""
+    rows = Preference.objects.filter(labeler=labeler, shown_left__isnull=False)
     row = rows.order_by("-created_at", "-id").first()
     if row is None or row.outcome == Outcome.WITHDRAWN:
         return None

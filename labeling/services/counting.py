@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.db.models import F
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 
 from labeling.models import Comparison, ComparisonState
 from labeling.services.allocation import slots_recount
@@ -16,7 +17,7 @@ def labels_count(comparison_ids: Collection[int], step: int) -> None:
     rows.update(label_count=F("label_count") + step)
     full = rows.filter(label_count__gte=F("needed"), state=ComparisonState.OPEN)
     full.update(state=ComparisonState.DONE)
-    rows.filter(label_count__lt=F("needed"), state=ComparisonState.DONE).update(state=ComparisonState.OPEN)
+    _reopen(rows.filter(label_count__lt=F("needed"), state=ComparisonState.DONE))
 
 
 def skips_count(comparison_ids: Collection[int], step: int, *, skip_limit: int) -> None:
@@ -29,5 +30,10 @@ def skips_count(comparison_ids: Collection[int], step: int, *, skip_limit: int) 
         often.update(state=ComparisonState.REVIEW)
     if step < 0:
         seldom = rows if not skip_limit else rows.filter(skip_count__lt=skip_limit)
-        seldom.filter(state=ComparisonState.REVIEW).update(state=ComparisonState.OPEN)
+        _reopen(seldom.filter(state=ComparisonState.REVIEW))
     slots_recount(rows)
+
+
+def _reopen(rows: QuerySet[Comparison]) -> None:
+    """Back in the queue, which those hear of who had passed the place."""
+    rows.update(state=ComparisonState.OPEN, freed_at=Now())

@@ -37,6 +37,7 @@ from labeling.services.allocation import (
     slots_recount,
 )
 from labeling.services.resolution import resolve_comparisons
+from labeling.spans import spans_by_response
 from labeling.submission import Submission, read_submission
 
 UNDO_S = 10
@@ -230,7 +231,10 @@ def _take_slot(comparison: Comparison) -> None:
 def _append(current: Assignment, comparison: Comparison, answer: _Answer, moment: datetime) -> Preference:
     last, said = _last(current), answer.submission
     is_label = answer.outcome in LABEL_OUTCOMES
-    left_id = comparison.response_b_id if current.swapped else comparison.response_a_id
+    left_id, right_id = comparison.response_a_id, comparison.response_b_id
+    if current.swapped:
+        left_id, right_id = right_id, left_id
+    spans = spans_by_response(said.spans, left=left_id, right=right_id)
     return Preference.objects.create(
         project_id=comparison.project_id,
         comparison=comparison,
@@ -239,6 +243,7 @@ def _append(current: Assignment, comparison: Comparison, answer: _Answer, moment
         outcome=answer.outcome,
         strength=said.strength if is_label else None,
         aspects=said.aspects_by_response(swapped=current.swapped) if is_label else {},
+        spans=spans or None,
         reasons=list(said.reasons) if is_label else [],
         skip_reason=said.skip_reason,
         rationale=said.rationale,
@@ -270,6 +275,8 @@ def _finish(current: Assignment, row: Preference, submission: Submission, moment
         "reasons": list(submission.reasons),
         "aspects": dict(submission.aspects),
     }
+    if submission.spans:
+        current.draft["spans"] = [span.to_json() for span in submission.spans]
     current.save(update_fields=["state", "finished_at", "draft"])
 
 

@@ -56,9 +56,9 @@ def ranking_submit(
     """Record an order of the task's responses (see `read_ranking` for `data`): one preference, without strength, for
     every pair of ranked responses that the person may still answer, all of them or none.
 
-    `ranking_saved` says which pairs were left out. Pairs that no import has made are made now. The same key with the same data returns what it made; with other data
-    it raises IdempotencyConflictError. Raises ValidationError, AlreadySubmittedError, LeaseLostError (no pair is left
-    to this person).
+    `ranking_saved` says which pairs were left out. Pairs that no import has made are made now. The same key with the
+    same data returns what it made; with other data it raises IdempotencyConflictError. Raises ValidationError,
+    AlreadySubmittedError, LeaseLostError (no pair is left to this person).
     """
     submission = read_ranking(data, len(task.order), read_scheme(task.project.scheme))
     deed = Deed(task, idempotency_key, submission.digest(task.uid), source, now or timezone.now())
@@ -193,9 +193,7 @@ def _missing_make(
     return bool(missing)
 
 
-def _answerable(
-    deed: Deed, wanted: Sequence[tuple[Pair, Comparison]]
-) -> list[tuple[Comparison, Outcome]]:
+def _answerable(deed: Deed, wanted: Sequence[tuple[Pair, Comparison]]) -> list[tuple[Comparison, Outcome]]:
     """What of the ranking may be written: pairs in hand, and those with a free place, which is taken, that the person
     has not answered."""
     task, ids = deed.task, [row.pk for _pair, row in wanted]
@@ -279,5 +277,3 @@ def _withdraw(deed: Deed, last: Ranking, locked: Mapping[int, Comparison]) -> li
     settle(rows)
     free = Comparison.objects.filter(pk__in=standing, open_slots__gt=0)
     return list(free.exclude(state=ComparisonState.RETIRED))
-
-

@@ -125,9 +125,7 @@ def ranking_renew(task: RankingTask, *, now: datetime | None = None) -> bool:
 
 def ranking_draft_save(*, task: RankingTask, draft: dict[str, Any]) -> bool:
     """Keep what the labeler has entered so far. False when the ranking was already given."""
-    rows = RankingTask.objects.filter(
-        pk=task.pk, state__in=[AssignmentState.LEASED, AssignmentState.EXPIRED]
-    )
+    rows = RankingTask.objects.filter(pk=task.pk, state__in=[AssignmentState.LEASED, AssignmentState.EXPIRED])
     return rows.update(draft=draft) == 1
 
 
@@ -162,9 +160,7 @@ def _prompts_ahead(labeler: Labeler) -> list[int]:
     return [pk for pk in prompts if pk in enough and pk not in done]
 
 
-def _lease_prompt(
-    labeler: Labeler, project: Project, prompt_id: int, moment: datetime
-) -> RankingTask | None:
+def _lease_prompt(labeler: Labeler, project: Project, prompt_id: int, moment: datetime) -> RankingTask | None:
     """Take a place of every pair of the shown responses that has one, inside a transaction."""
     free = candidates(labeler).filter(
         prompt_id=prompt_id, response_a__parent__isnull=True, response_b__parent__isnull=True

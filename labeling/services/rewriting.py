@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -27,9 +28,9 @@ from labeling.models import (
     Preference,
     PreferenceSource,
     Response,
+    Reveal,
 )
 from labeling.scheme import read_scheme
-from labeling.selectors.reveals import has_seen_voices
 from labeling.services.after_vote import vote_settled
 from labeling.services.allocation import LabelingError, LeaseLostError
 from labeling.services.preferences import (
@@ -48,7 +49,9 @@ class RewritingOffError(LabelingError):
     """The label scheme says nothing of rewriting."""
 
     code = "rewriting_off"
-    message = gettext_lazy("Responses are not rewritten in this project. A manager can allow it in its settings.")
+    message = gettext_lazy(
+        "Responses are not rewritten in this project. A manager can allow it in its settings."
+    )
 
 
 class RewrittenError(LabelingError):
@@ -94,7 +97,7 @@ def rewrite_submit(
             comparison,
             assignment.labeler,
             outcome=Outcome.A if comparison.response_a_id == child.pk else Outcome.B,
-            after_reveal=has_seen_voices(assignment.labeler.user, assignment.comparison),
+            after_reveal=_is_revealed(parent, assignment.labeler),
             source=source,
             idempotency_key=idempotency_key,
             request_hash=digest,
@@ -201,6 +204,12 @@ def _pair(parent: Response, text: str, assignment: Assignment) -> tuple[Comparis
         },
     )
     return comparison, child
+
+
+def _is_revealed(response: Response, labeler: Labeler) -> bool:
+    """Whether the person was shown what others say of it."""
+    shown = Reveal.objects.filter(user_id=labeler.user_id, comparison__prompt_id=response.prompt_id)
+    return shown.filter(Q(comparison__response_a=response) | Q(comparison__response_b=response)).exists()
 
 
 def _last(comparison: Comparison, labeler: Labeler) -> Preference | None:

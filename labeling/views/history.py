@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from labeling.access import comparison_for, reveal_to
 from labeling.pages import project_context
 from labeling.selectors.comparisons import person_voices
+from labeling.selectors.rewrites import rewrites_of
 from webapp.users.models import User
 
 
@@ -30,6 +31,7 @@ def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         context |= {
             "resolution": getattr(comparison, "resolution", None),
             "voices": person_voices(comparison),
+            "rewrites": rewrites_of(comparison),
         }
     return render(
         request,

@@ -4,6 +4,8 @@ import { Draft, fieldsOf } from "./label/draft.js";
 import { canDiff, clearDiff, showDiff } from "./label/diff.js";
 import { listen } from "./label/keys.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
+import "./label/rewrite.js";
+import "./label/spans.js";
 
 const root = document.getElementById("label");
 const stage = root.querySelector(".stage");

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
-
-from labeling.hashing import response_hash
-from labeling.models import Assignment, Comparison, Labeler, RankingTask, Response
+from labeling.models import Comparison, Labeler
 from labeling.services.ranking import ranking_next
 from tests.factories import make_labeler, make_prompt, make_response
 from tests.labeling.ranking.builders import rank
@@ -18,6 +15,10 @@ projects/<slug:slug>/rank/<uuid:uid>/submit             POST own
 projects/<slug:slug>/rank/<uuid:uid>/skip               POST own
 projects/<slug:slug>/rank/<uuid:uid>/undo               POST own
 projects/<slug:slug>/rank/<uuid:uid>/draft              POST own
+projects/<slug:slug>/label/<uuid:uid>/rewrite           POST own
+projects/<slug:slug>/label/<uuid:uid>/rewrite/undo      POST own
+api/v1/assignments/<uuid:uid>/rewrite                   POST own
+api/v1/assignments/<uuid:uid>/rewrite/undo              POST own
 api/v1/projects/<slug:slug>/rankings/next               POST label
 api/v1/rankings/<uuid:uid>/submit                       POST own
 api/v1/rankings/<uuid:uid>/skip                         POST own

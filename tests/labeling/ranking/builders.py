@@ -8,8 +8,8 @@ from typing import Any
 
 from labeling.models import Comparison, Labeler, Project, RankingTask
 from labeling.services.ranked import ranking_submit
-from tests.factories import make_member, make_project, make_prompt, make_response
 from tests.factories import make_labeler as make_any_labeler
+from tests.factories import make_member, make_project, make_prompt, make_response
 
 SCHEME = {"screen": "both", "rewrites": True, "spans": True}
 _numbers = iter(range(1, 1_000_000))

@@ -136,7 +136,12 @@ def test_all_pairs_are_written_against_responses_under_one_ranking():
     row = rank(task, [2, 1, 2, 3], data={"rationale": "B is right.", "duration_ms": 4000})
     assert said(task) == {(0, 1): "<", (0, 2): "=", (0, 3): ">", (1, 2): ">", (1, 3): ">", (2, 3): ">"}
     b, a, c, d = task.order[1], task.order[0], task.order[2], task.order[3]
-    assert (row.ranks, row.unranked, row.rationale, row.duration_ms) == ([[b], [a, c], [d]], [], "B is right.", 4000)
+    assert (row.ranks, row.unranked, row.rationale, row.duration_ms) == (
+        [[b], [a, c], [d]],
+        [],
+        "B is right.",
+        4000,
+    )
     rows = Preference.objects.all()
     assert {(vote.ranking_id, vote.revision, vote.strength, vote.shown_left_id) for vote in rows} == {
         (row.pk, 1, None, None)

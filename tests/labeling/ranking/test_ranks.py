@@ -22,9 +22,7 @@ def test_every_ranking_gives_each_pair_once_as_its_places_say(count):
         pairs = pairs_of(submission.tiers(order))
         ranked = [pk for pk in order if place_of[pk] is not None]
         assert len(pairs) == len(ranked) * (len(ranked) - 1) // 2
-        assert {frozenset(pair[:2]) for pair in pairs} == {
-            frozenset(two) for two in permutations(ranked, 2)
-        }
+        assert {frozenset(pair[:2]) for pair in pairs} == {frozenset(two) for two in permutations(ranked, 2)}
         for first, second, is_tie in pairs:
             assert is_tie == (place_of[first] == place_of[second])
             assert place_of[first] <= place_of[second]
