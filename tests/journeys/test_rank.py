@@ -162,7 +162,9 @@ def test_rewriting_a_response_and_taking_it_back(seat):
     page.reload()
     page.wait_for_selector("html[data-ready=label]")
     page.click(".rewrite.b summary")
-    assert page.input_value(".rewrite.b textarea") == "A better answer by hand."
+    page.wait_for_function(
+        "() => document.querySelector('.rewrite.b textarea').value === 'A better answer by hand.'"
+    )
     assert desk.violations() == []
 
 
