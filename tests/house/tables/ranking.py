@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from labeling.models import Comparison, Labeler
+from labeling.models import Comparison, Labeler, Ranking
 from labeling.services.ranking import ranking_next
 from tests.factories import make_labeler, make_prompt, make_response
-from tests.labeling.ranking.builders import rank
 
 RULES = """
 projects/<slug:slug>/rank/                              GET label
@@ -25,7 +24,7 @@ api/v1/rankings/<uuid:uid>/skip                         POST own
 api/v1/rankings/<uuid:uid>/undo                         POST own
 api/v1/rankings/<uuid:uid>/draft                        POST own
 """
-LISTS = {"projects/<slug:slug>/rank/": 14}
+LISTS = {"projects/<slug:slug>/rank/": 12}
 PARAMETERS = {"projects/<slug:slug>/rank/": ()}
 MAIN_PAGES = ("projects/<slug:slug>/rank/",)
 
@@ -54,7 +53,18 @@ def fill(filled: Any, rows: int) -> None:
     other = make_labeler(project, plant("name of another who ranked"))
     task = ranking_next(other)
     assert task is not None
-    row = rank(task, [1, 2, 3, 3], data={"rationale": plant("another's reason for an order")})
+    row = Ranking.objects.create(
+        project=project,
+        prompt=prompt,
+        labeler=other,
+        task=task,
+        ranks=[[pk] for pk in task.order],
+        rationale=plant("another's reason for an order"),
+        source="web",
+        idempotency_key="filled",
+        request_hash=plant("hash of a ranking"),
+        created_at=timezone.now(),
+    )
     filled.words.watch(row.uid, "another's ranking")
     filled.words.watch(task.uid, "another's ranking task")
     me = Labeler.objects.get(project=project, user=filled.team.labeler)
