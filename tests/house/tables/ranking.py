@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from labeling.models import Comparison, Labeler, Ranking
 from labeling.services.ranking import ranking_next
 from tests.factories import make_labeler, make_prompt, make_response
