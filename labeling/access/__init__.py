@@ -19,12 +19,15 @@ from labeling.access.imports import import_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
 from labeling.access.ranking import ranking_for
+from labeling.access.review import again_for, comment_for, review_comparison_for
 from labeling.access.snapshots import snapshot_for
 
 __all__ = [
     "AnyUser",
     "Capability",
+    "again_for",
     "assignment_for",
+    "comment_for",
     "comparison_for",
     "comparison_reveal_for",
     "import_for",
@@ -38,6 +41,7 @@ __all__ = [
     "ranking_for",
     "reveal_to",
     "reveals_record",
+    "review_comparison_for",
     "role_of",
     "snapshot_for",
     "within",
