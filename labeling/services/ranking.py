@@ -31,6 +31,7 @@ from labeling.ranks import MAX_SHOWN, MIN_SHOWN
 from labeling.scheme import read_scheme
 from labeling.services.allocation import (
     LabelingError,
+    PersonPausedError,
     ProjectPausedError,
     by_priority,
     candidates,
@@ -62,7 +63,7 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
     """The ranking that this person holds, or a new one: the prompt of the highest pair in the person's queue that has
     MIN_SHOWN responses or more with open pairs. None: there is none among the first LOOK_AHEAD pairs.
 
-    Raises RankingOffError, ProjectPausedError, NotQualifiedError.
+    Raises RankingOffError, PausedError, NotQualifiedError.
     """
     moment = now or timezone.now()
     project = Project.objects.get(pk=labeler.project_id)
@@ -83,8 +84,10 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
 def _check_open(project: Project, labeler: Labeler) -> None:
     if read_scheme(project.scheme).screen == "pairs":
         raise RankingOffError
-    if project.is_paused or labeler.paused_at is not None:
+    if project.is_paused:
         raise ProjectPausedError
+    if labeler.paused_at is not None:
+        raise PersonPausedError
     if project.qualification_size and labeler.qualified_at is None:
         raise NotQualifiedError
 
