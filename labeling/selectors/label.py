@@ -158,7 +158,7 @@ def project_progress(project: Project) -> Progress:
 
 
 def last_answer(labeler: Labeler) -> LastAnswer | None:
-    """What this person answered last on a pair, unless it was undone. A ranking, a rewrite and an import had no sides."""
+    """What this person answered last on a pair, unless it was undone. Rankings, rewrites and imports had no sides."""
     rows = Preference.objects.filter(labeler=labeler, shown_left__isnull=False)
     row = rows.order_by("-created_at", "-id").first()
     if row is None or row.outcome == Outcome.WITHDRAWN:

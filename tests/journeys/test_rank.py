@@ -199,6 +199,7 @@ def test_marking_a_passage_by_selection_and_key(seat):
     page.wait_for_selector("html[data-ready=label] .mark q")
     page.keyboard.press("2")
     desk.wait_saved()
+    page.wait_for_selector("html[data-ready=label] [data-nothing]")
     row = Preference.objects.select_related("comparison").get()
     assert row.spans == [{"response": row.shown_left_id, "quote": "two one", "nth": 0, "reason": "wrong"}]
     assert desk.violations() == []
