@@ -113,7 +113,7 @@ class Deed:
 
 def _responses_revealed(task: RankingTask) -> set[int]:
     """The responses of the prompt of which the person was shown what others say."""
-    rows = Reveal.objects.filter(user_id=task.labeler.user_id, comparison__prompt_id=task.prompt_id)
+    rows = Reveal.objects.filter(user__labelers=task.labeler, comparison__prompt_id=task.prompt_id)
     pairs = rows.values_list("comparison__response_a_id", "comparison__response_b_id")
     return {pk for pair in pairs for pk in pair}
 

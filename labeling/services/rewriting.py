@@ -208,7 +208,7 @@ def _pair(parent: Response, text: str, assignment: Assignment) -> tuple[Comparis
 
 def _is_revealed(response: Response, labeler: Labeler) -> bool:
     """Whether the person was shown what others say of it."""
-    shown = Reveal.objects.filter(user_id=labeler.user_id, comparison__prompt_id=response.prompt_id)
+    shown = Reveal.objects.filter(user__labelers=labeler, comparison__prompt_id=response.prompt_id)
     return shown.filter(Q(comparison__response_a=response) | Q(comparison__response_b=response)).exists()
 
 
