@@ -18,6 +18,8 @@ from django.utils.translation import gettext as _
 
 from labeling.models import Outcome
 from labeling.scheme import SKIP_REASONS, STEPS, STRENGTHS, STRONG, LabelScheme
+from labeling.spans import Span, read_spans
+from labeling.texts import clean_text
 
 RATIONALE_MAX = 5000
 DURATION_MAX_MS = 24 * 3600 * 1000
@@ -63,6 +65,7 @@ class Submission:
     rationale: str = ""
     skip_reason: str = ""
     duration_ms: int | None = None
+    spans: tuple[Span, ...] = ()
     scheme: LabelScheme = field(default_factory=LabelScheme)
 
     @property
@@ -95,7 +98,7 @@ class Submission:
         return {key: strength for key, strength in found.items() if strength}
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        data = {
             "choice": self.choice,
             "aspects": dict(self.aspects),
             "reasons": list(self.reasons),
@@ -103,6 +106,8 @@ class Submission:
             "skip_reason": self.skip_reason,
             "duration_ms": self.duration_ms,
         }
+        # An answer without spans has the digest that it had before there were any.
+        return data | {"spans": [span.to_json() for span in self.spans]} if self.spans else data
 
     def digest(self, assignment_uid: UUID) -> str:
         """Tells apart a repeat of the same request from another one under the same idempotency key."""
@@ -201,9 +206,7 @@ class _Reader:
         if not isinstance(raw, str):
             self.fail("rationale", _("The rationale must be a text."))
             return ""
-        text = raw.replace("\x00", "").replace("\r\n", "\n").strip()
-        # A lone surrogate, which JSON can carry, has no place in a database.
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = clean_text(raw)
         if len(text) > RATIONALE_MAX:
             self.fail(
                 "rationale", _("The rationale may have %(max)d characters at most.") % {"max": RATIONALE_MAX}
@@ -229,6 +232,13 @@ class _Reader:
             return None
         return min(max(value, 0), DURATION_MAX_MS)
 
+    def spans(self, choice: str) -> tuple[Span, ...]:
+        try:
+            return read_spans(self.data.get("spans"), self.scheme) if choice != "skip" else ()
+        except ValidationError as error:
+            self.fail("spans", error.messages[0])
+            return ()
+
 
 def read_submission(data: Mapping[str, Any], scheme: LabelScheme) -> Submission:
     """The submission that `data` describes. Raises ValidationError with every problem, by field."""
@@ -241,6 +251,7 @@ def read_submission(data: Mapping[str, Any], scheme: LabelScheme) -> Submission:
         rationale=reader.rationale(),
         skip_reason=reader.skip_reason(choice),
         duration_ms=reader.duration_ms(),
+        spans=reader.spans(choice),
         scheme=scheme,
     )
     reader.why(submission)

@@ -7,12 +7,15 @@ from celery import shared_task
 from labeling.services.allocation import release_expired
 from labeling.services.batches import batches_tick
 from labeling.services.deletion import leftovers_remove
+from labeling.services.ranking import ranking_release_expired
 
 
 @shared_task(name="labeling.release_leases", ignore_result=True)
 def release_leases() -> int:
     """Give back what nobody came back to. Sent by beat; running it twice does no harm."""
-    return release_expired()
+    released = release_expired()
+    ranking_release_expired()
+    return released
 
 
 @shared_task(name="labeling.remove_leftovers", ignore_result=True)

@@ -20,6 +20,7 @@ from labeling.access.imports import import_for
 from labeling.access.label import assignment_for, own_labeler
 from labeling.access.members import labeler_for, membership_for
 from labeling.access.quality import labeler_seen, own_labeler_seen
+from labeling.access.ranking import ranking_for
 from labeling.access.review import again_for, comment_for, review_comparison_for
 from labeling.access.snapshots import snapshot_for
 
@@ -43,6 +44,7 @@ __all__ = [
     "project_for",
     "projects_of",
     "projects_viewed",
+    "ranking_for",
     "reveal_to",
     "reveals_record",
     "review_comparison_for",

@@ -65,6 +65,11 @@ class AnswerSerializer(serializers.Serializer):
     reasons = serializers.ListField(child=serializers.CharField(), required=False)
     rationale = serializers.CharField(required=False, allow_blank=True, max_length=RATIONALE_MAX)
     skip_reason = serializers.CharField(required=False, allow_blank=True)
+    spans = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        help_text="Marked passages: side (left, right), quote, nth (which occurrence, from 0), reason.",
+    )
     duration_ms = serializers.IntegerField(
         required=False, allow_null=True, min_value=0, max_value=DURATION_MAX_MS
     )
@@ -84,6 +89,7 @@ class DraftSerializer(serializers.Serializer):
     aspects = serializers.DictField(required=False)
     reasons = serializers.ListField(child=serializers.CharField(), required=False)
     rationale = serializers.CharField(required=False, allow_blank=True)
+    spans = serializers.ListField(child=serializers.DictField(), required=False)
 
 
 class SavedSerializer(serializers.ModelSerializer):

@@ -158,8 +158,9 @@ def project_progress(project: Project) -> Progress:
 
 
 def last_answer(labeler: Labeler) -> LastAnswer | None:
-    """What this person answered last, unless it was undone."""
-    row = Preference.objects.filter(labeler=labeler).order_by("-created_at", "-id").first()
+    """What this person answered last on a pair, unless it was undone. Rankings, rewrites and imports had no sides."""
+    rows = Preference.objects.filter(labeler=labeler, shown_left__isnull=False)
+    row = rows.order_by("-created_at", "-id").first()
     if row is None or row.outcome == Outcome.WITHDRAWN:
         return None
     assignment = (

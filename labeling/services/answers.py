@@ -23,6 +23,7 @@ from labeling.models import (
     Ranking,
 )
 from labeling.services.leases import slots_recount
+from labeling.spans import spans_by_response
 from labeling.submission import Submission
 
 
@@ -80,7 +81,10 @@ def answer_append(
 ) -> Preference:
     """The bare row."""
     said, is_label = answer.submission, answer.outcome in LABEL_OUTCOMES
-    left_id = comparison.response_b_id if assignment.swapped else comparison.response_a_id
+    left_id, right_id = comparison.response_a_id, comparison.response_b_id
+    if assignment.swapped:
+        left_id, right_id = right_id, left_id
+    spans = spans_by_response(said.spans, left=left_id, right=right_id)
     return Preference.objects.create(
         project_id=comparison.project_id,
         comparison=comparison,
@@ -90,6 +94,7 @@ def answer_append(
         strength=said.strength if is_label else None,
         aspects=said.aspects_by_response(swapped=assignment.swapped) if is_label else {},
         aspect_strengths=(said.aspect_strengths or None) if is_label else None,
+        spans=spans or None,
         reasons=list(said.reasons) if is_label else [],
         skip_reason=said.skip_reason,
         rationale=said.rationale,
@@ -122,6 +127,8 @@ def _finish(assignment: Assignment, row: Preference, submission: Submission, mom
         "reasons": list(submission.reasons),
         "aspects": dict(submission.aspects),
     }
+    if submission.spans:
+        assignment.draft["spans"] = [span.to_json() for span in submission.spans]
     assignment.save(update_fields=["state", "finished_at", "draft"])
 
 

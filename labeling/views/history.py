@@ -15,6 +15,7 @@ from labeling.pages import project_context
 from labeling.selectors.comparisons import person_voices
 from labeling.selectors.history import comments_of, history_of
 from labeling.selectors.review_rows import ComparisonVoices
+from labeling.selectors.rewrites import rewrites_of
 from webapp.users.models import User
 
 
@@ -37,6 +38,7 @@ def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             "comments": comments_of(comparison),
             "may_review": may(request.user, comparison.project, Capability.REVIEW),
             "me": request.user.pk,
+            "rewrites": rewrites_of(comparison),
         }
     return render(
         request,

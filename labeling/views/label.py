@@ -57,6 +57,8 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
 def label_page(request: HttpRequest, slug: str) -> HttpResponse:
     labeler = own_labeler(_person(request), slug)
     project = labeler.project
+    if read_scheme(project.scheme).screen == "ranking":
+        return redirect("labeling:rank", slug)
     context = project_context(request, project, "label") | _common(project)
     try:
         leases = lease_next(labeler)

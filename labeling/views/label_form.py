@@ -10,6 +10,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from labeling.scheme import LabelScheme
+from labeling.spans import kept_spans, spans_from_form
 from labeling.submission import CHOICES, RATIONALE_MAX, is_aspect_value
 
 ASPECT_PREFIX = "aspect-"
@@ -28,6 +29,7 @@ def read_answer(post: QueryDict) -> dict[str, Any]:
             if name.startswith(ASPECT_PREFIX) and value
         },
         "rationale": post.get("rationale", ""),
+        "spans": spans_from_form(post.getlist("span")),
         "duration_ms": post.get("duration_ms") or None,
     }
 
@@ -39,7 +41,7 @@ def read_draft(data: dict[str, Any], scheme: LabelScheme) -> dict[str, Any]:
     reasons = data.get("reasons")
     rationale = str(data.get("rationale") or "").replace("\x00", "")
     choice = str(data.get("choice") or "")
-    return {
+    draft: dict[str, Any] = {
         "choice": choice if choice in CHOICES else "",
         "rationale": rationale.encode("utf-8", "replace").decode("utf-8")[:RATIONALE_MAX],
         "reasons": [r for r in scheme.reasons if isinstance(reasons, list) and r in reasons],
@@ -49,6 +51,8 @@ def read_draft(data: dict[str, Any], scheme: LabelScheme) -> dict[str, Any]:
             if key in known and is_aspect_value(value, known[key])
         },
     }
+    spans = kept_spans(data.get("spans"), scheme)
+    return draft | {"spans": spans} if spans else draft
 
 
 def read_key(request: HttpRequest) -> str:

@@ -6,6 +6,8 @@ import { element } from "./label/element.js";
 import { listen } from "./label/keys.js";
 import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
+import "./label/rewrite.js";
+import "./label/spans.js";
 import { fitPanes, scrollPanes } from "./label/scroll.js";
 import { isOn, nextSize, toggle, wireSettings } from "./label/settings.js";
 import { restore } from "./label/store.js";
