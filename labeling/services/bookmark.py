@@ -54,14 +54,15 @@ def before_bookmark(labeler: Labeler) -> Q:
 
 def behind_bookmark(labeler: Labeler, rows: QuerySet[Comparison]) -> Iterator[QuerySet[Comparison]]:
     """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it."""
-    if not has_bookmark(labeler):
+    priority = labeler.passed_priority
+    if priority is None or not has_bookmark(labeler):
         yield rows
         return
     if not labeler.passed_id:
-        yield rows.filter(priority__lte=labeler.passed_priority)
+        yield rows.filter(priority__lte=priority)
         return
-    yield rows.filter(priority=labeler.passed_priority, pk__gt=labeler.passed_id)
-    yield rows.filter(priority__lt=labeler.passed_priority)
+    yield rows.filter(priority=priority, pk__gt=labeler.passed_id)
+    yield rows.filter(priority__lt=priority)
 
 
 def freed_before(labeler: Labeler, rows: QuerySet[Comparison]) -> list[int]:
