@@ -74,6 +74,7 @@ JOB_KINDS = {
         "queue": "default",
         "on_ended": "labeling.snapshots.tasks.snapshot_ended",
     },
+    "quality.fit": {"handler": "labeling.quality_tasks.fit_reliability", "queue": "default"},
     "judge.run": {"handler": "judging.tasks.run_judge", "queue": "judge", "isolated": True},
     "judge.train_local": {"handler": "judging.tasks.train_local_judge", "queue": "gpu", "isolated": True},
     "reward.train": {
@@ -330,6 +331,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = read_path("CHOSEN_STATIC_ROOT", default=DATA_DIR / "static")
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "webapp.ui.bundles.BundleFinder",
+]
 _manifest = read_bool("CHOSEN_STATIC_MANIFEST", default=not EMBEDDED)
 WHITENOISE_USE_FINDERS = not _manifest
 STORAGES = {

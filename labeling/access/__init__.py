@@ -19,6 +19,7 @@ from labeling.access.core import (
 from labeling.access.imports import import_for
 from labeling.access.label import assignment_for, own_labeler
 from labeling.access.members import labeler_for, membership_for
+from labeling.access.quality import labeler_seen, own_labeler_seen
 from labeling.access.review import again_for, comment_for, review_comparison_for
 from labeling.access.snapshots import snapshot_for
 
@@ -33,9 +34,11 @@ __all__ = [
     "comparison_reveal_for",
     "import_for",
     "labeler_for",
+    "labeler_seen",
     "may",
     "membership_for",
     "own_labeler",
+    "own_labeler_seen",
     "project_by_id",
     "project_for",
     "projects_of",

@@ -26,10 +26,10 @@ from labeling.models import (
     Preference,
     Project,
 )
+from labeling.scheme import STEPS
 from labeling.selectors.preferences import is_change_of_mind, latest_revisions
 from labeling.selectors.reveals import is_still_to_come
 from labeling.services.preferences import undo_seconds_left
-from labeling.submission import STEPS
 from webapp.caches import page_cache
 from webapp.users.models import User
 

@@ -89,6 +89,7 @@ def answer_append(
         outcome=answer.outcome,
         strength=said.strength if is_label else None,
         aspects=said.aspects_by_response(swapped=assignment.swapped) if is_label else {},
+        aspect_strengths=(said.aspect_strengths or None) if is_label else None,
         reasons=list(said.reasons) if is_label else [],
         skip_reason=said.skip_reason,
         rationale=said.rationale,
