@@ -115,8 +115,7 @@ def _live_leases(labeler: Labeler, count: int) -> list[Assignment]:
     was settled or retired meanwhile is let go.
     """
     rows = Assignment.objects.filter(labeler=labeler, state=AssignmentState.LEASED)
-    # What a ranking holds is asked about on its own page.
-    rows = rows.exclude(drawn=DrawnBy.RANKING)
+    rows = rows.exclude(drawn=DrawnBy.RANKING)  # what a ranking holds is asked about on its own page
     held = list(rows.select_related(*SHOWN).order_by("created_at", "id"))
     live = [lease for lease in held if lease.comparison.state in LABELED_STATES]
     gone = {lease.pk: lease.comparison_id for lease in held if lease not in live}

@@ -25,7 +25,7 @@ api/v1/projects/<slug:slug>/allocation                  GET manage  PATCH manage
 LISTS = {
     "projects/<slug:slug>/work/": 13,
     "projects/<slug:slug>/work/<uuid:uid>/": 11,
-    "projects/<slug:slug>/settings/allocation/": 7,
+    "projects/<slug:slug>/settings/allocation/": 6,
     "api/v1/projects/<slug:slug>/batches": 7,
 }
 PARAMETERS = {

@@ -170,7 +170,7 @@ LISTS = {
     "account/tokens/": 3,
     "projects/<slug:slug>/": 13,
     "projects/<slug:slug>/people/": 7,
-    "projects/<slug:slug>/label/": 11,
+    "projects/<slug:slug>/label/": 7,
     "projects/<slug:slug>/comparisons/": 7,
     "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
