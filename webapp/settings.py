@@ -330,6 +330,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = read_path("CHOSEN_STATIC_ROOT", default=DATA_DIR / "static")
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "webapp.ui.bundles.BundleFinder",
+]
 _manifest = read_bool("CHOSEN_STATIC_MANIFEST", default=not EMBEDDED)
 WHITENOISE_USE_FINDERS = not _manifest
 STORAGES = {

@@ -22,7 +22,7 @@ from labeling.scheme import read_scheme
 from labeling.selectors.label import labels_today, pair_of
 from labeling.services.allocation import LabelingError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
-from labeling.submission import ASPECT_SIDES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
+from labeling.submission import ASPECT_VALUES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
 from labeling.views.label_form import KEY_MAX, read_draft
 from webapp.api.errors import Conflict
 from webapp.users.models import User
@@ -57,10 +57,11 @@ class NextSerializer(serializers.Serializer):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """An answer as the screen has it: 1 (left much better) to 8 (right much better), tie, both_bad, skip."""
+    """An answer as the screen has it: 1 (left much better) to the last step of the project's bar, by default 8
+    (right much better), tie, both_bad, skip. An aspect is left, right, same, or a step of its own bar."""
 
     choice = serializers.ChoiceField(choices=CHOICES)
-    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_SIDES), required=False)
+    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_VALUES), required=False)
     reasons = serializers.ListField(child=serializers.CharField(), required=False)
     rationale = serializers.CharField(required=False, allow_blank=True, max_length=RATIONALE_MAX)
     skip_reason = serializers.CharField(required=False, allow_blank=True)
@@ -87,8 +88,8 @@ class SavedSerializer(serializers.ModelSerializer):
     class Meta:
         model = Preference
         fields = (
-            "uid", "comparison", "revision", "outcome", "strength", "aspects", "reasons", "skip_reason",
-            "rationale", "duration_ms", "after_reveal", "created_at",
+            "uid", "comparison", "revision", "outcome", "strength", "aspects", "aspect_strengths", "reasons",
+            "skip_reason", "rationale", "duration_ms", "after_reveal", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -239,6 +239,7 @@ def _append(current: Assignment, comparison: Comparison, answer: _Answer, moment
         outcome=answer.outcome,
         strength=said.strength if is_label else None,
         aspects=said.aspects_by_response(swapped=current.swapped) if is_label else {},
+        aspect_strengths=(said.aspect_strengths or None) if is_label else None,
         reasons=list(said.reasons) if is_label else [],
         skip_reason=said.skip_reason,
         rationale=said.rationale,

@@ -132,8 +132,9 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     vote(comparison, bo, "skip", skip_reason="unclear")
     resolve_comparisons([comparison.pk])
     as_member(client, project)
-    # Session, user, project, role twice, comparison, resolution, voices; is it in hand, was it seen, note that it is.
-    with django_assert_num_queries(11):
+    # Session, user, project, three times the role, comparison, resolution, voices; is it in hand, was it seen, note
+    # that it is; six parts of the history, comments.
+    with django_assert_num_queries(19):
         text = client.get(url("comparison", project, comparison.pk)).content.decode()
     for part in ("model-one", "model-two", "Ann", "Bo", "on second thought", "1 earlier answer", "B better"):
         assert part in text
