@@ -11,7 +11,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Role
-from labeling.scheme import SIDES_ONLY, STEPS, WHY_CASES, Aspect, LabelScheme, read_scheme
+from labeling.scheme import SIDES_ONLY, WHY_CASES, Aspect, LabelScheme, read_scheme
 from webapp.users.models import User
 from webapp.users.passwords import password_help
 
@@ -60,11 +60,15 @@ def read_aspect(line: str) -> dict[str, Any]:
 class ProjectSettingsForm(forms.ModelForm):
     """Guidelines, label scheme and allocation of a project."""
 
+    CHOICES = ("steps", "reasons_rule", "rationale", "screen")
+    SWITCHES = ("allow_tie", "allow_both_bad", "rewrites", "spans")
+
     allow_tie = forms.BooleanField(label=_("A tie is allowed"), required=False)
     allow_both_bad = forms.BooleanField(label=_("“Both bad” is allowed"), required=False)
     steps = forms.TypedChoiceField(
         label=_("Steps of the bar"),
         coerce=int,
+        required=False,
         choices=[
             (8, _("8: much, better, slightly, barely")),
             (6, _("6: much, better, slightly")),
@@ -89,6 +93,7 @@ class ProjectSettingsForm(forms.ModelForm):
     )
     reasons_rule = forms.ChoiceField(
         label=_("Reasons"),
+        required=False,
         choices=[
             ("optional", _("optional")),
             ("when", _("required for some answers")),
@@ -111,6 +116,17 @@ class ProjectSettingsForm(forms.ModelForm):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("For what is required for some answers. Told from the labeler's own answer alone."),
     )
+    screen = forms.ChoiceField(
+        label=_("Labelers"),
+        required=False,
+        choices=[
+            ("pairs", _("compare pairs")),
+            ("ranking", _("rank all responses of a prompt")),
+            ("both", _("do either")),
+        ],
+    )
+    rewrites = forms.BooleanField(label=_("Responses may be rewritten into better ones"), required=False)
+    spans = forms.BooleanField(label=_("Passages may be marked as the reason"), required=False)
 
     class Meta:
         model = Project
@@ -129,19 +145,18 @@ class ProjectSettingsForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         scheme: LabelScheme = read_scheme(self.instance.scheme)
-        for name in ("allow_tie", "allow_both_bad", "steps", "rationale", "reasons_rule", "ask_when"):
+        for name in self.CHOICES + self.SWITCHES:
             self.initial.setdefault(name, getattr(scheme, name))
+        self.initial.setdefault("ask_when", scheme.ask_when)
         self.initial.setdefault("aspects", "\n".join(aspect_line(aspect) for aspect in scheme.aspects))
         self.initial.setdefault("reasons", "\n".join(scheme.reasons))
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
-        raw = self.instance.scheme | {
-            "allow_tie": data.get("allow_tie", False),
-            "allow_both_bad": data.get("allow_both_bad", False),
-            "steps": data.get("steps", STEPS),
-            "rationale": data.get("rationale", "optional"),
-            "reasons_rule": data.get("reasons_rule", "optional"),
+        # A choice that was not sent stays as it is.
+        raw = self.instance.scheme | {name: data[name] for name in self.CHOICES if data.get(name)}
+        raw |= {name: data.get(name, False) for name in self.SWITCHES}
+        raw |= {
             "ask_when": data.get("ask_when", []),
             "aspects": [read_aspect(line) for line in data.get("aspects", "").splitlines() if line.strip()],
             "reasons": [line for line in data.get("reasons", "").splitlines() if line.strip()],

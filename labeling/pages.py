@@ -31,6 +31,7 @@ TABS: tuple[tuple[str, str | Promise, str, Capability], ...] = (
     ("models", _("Reward models"), "workers:model-list", Capability.VIEW),
     ("snapshots", _("Snapshots and export"), "labeling:snapshot-list", Capability.VIEW),
     ("imports", _("Import"), "labeling:import-list", Capability.MANAGE),
+    ("work", _("Work"), "labeling:work", Capability.MANAGE),
     ("people", _("People"), "labeling:members", Capability.MANAGE),
     ("settings", _("Settings"), "labeling:project-settings", Capability.MANAGE),
 )

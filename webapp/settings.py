@@ -260,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
     },
     "labeling.release_leases": {"task": "labeling.release_leases", "schedule": timedelta(seconds=30)},
+    "labeling.batches_tick": {"task": "labeling.batches_tick", "schedule": timedelta(minutes=5)},
     "workers.retrain_tick": {"task": "workers.retrain_tick", "schedule": timedelta(seconds=60)},
     # What no worker could take within its five seconds is sent again: no pile of messages behind a long job.
     "webhooks.deliver": {

@@ -14,7 +14,7 @@ def labeler_seen(user: AnyUser, slug: str, uid: UUID) -> Labeler:
     return within(Labeler.objects.filter(project=project).select_related("project"), uid=uid)
 
 
-def own_labeler(user: AnyUser, slug: str) -> tuple[Project, Labeler | None]:
+def own_labeler_seen(user: AnyUser, slug: str) -> tuple[Project, Labeler | None]:
     """The project, and the person as a labeler of it; None before the first comparison."""
     project = project_for(user, slug, Capability.LABEL)
     return project, Labeler.objects.filter(project=project, user=user.pk).select_related("project").first()

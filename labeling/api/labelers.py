@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, labeler_seen, own_labeler, project_for
+from labeling.access import Capability, labeler_seen, own_labeler_seen, project_for
 from labeling.models import Labeler, Project
 from labeling.selectors.labelers import Figures, labeler_figures
 from labeling.selectors.own_statistics import own_statistics
@@ -158,5 +158,5 @@ class OwnStatisticsView(APIView):
     @extend_schema(responses=OwnStatisticsSerializer, operation_id="labelers_me")
     def get(self, request: Request, slug: str) -> Response:
         """The caller's own work. Those who may LABEL, scope `read`."""
-        _project, labeler = own_labeler(request.user, slug)
+        _project, labeler = own_labeler_seen(request.user, slug)
         return Response(OwnStatisticsSerializer(own_statistics(labeler)).data)

@@ -105,20 +105,21 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
     for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
         with transaction.atomic():
             locked = Comparison.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
-            changed += _resolve(dict(locked.values_list("pk", "project_id")))
+            projects = dict(locked.values_list("pk", "project_id"))
+            changed += _settle(projects, Resolution.objects.in_bulk(list(projects)))
     return changed
 
 
 def resolve_locked(comparison: Comparison) -> bool:
-    """As `resolve_comparisons`, of the one whose row the caller's transaction holds. Three queries at most; one more
-    where reliabilities settle it."""
-    return bool(_resolve({comparison.pk: comparison.project_id}))
+    """As `resolve_comparisons`, for one whose row the caller has locked and read with its resolution: two queries;
+    one more where reliabilities settle it."""
+    present = {comparison.pk: comparison.resolution} if hasattr(comparison, "resolution") else {}
+    return bool(_settle({comparison.pk: comparison.project_id}, present))
 
 
-def _resolve(projects: Mapping[int, int]) -> int:
-    """`projects`: comparison -> project, their rows locked."""
+def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> int:
+    """`projects` by comparison, all of them locked; `present` are their resolutions. Returns how many changed."""
     tallies = read_tallies(projects)
-    present = Resolution.objects.in_bulk(list(projects))
     changed = list(_changed_rows(projects, tallies, present))
     if changed:
         Resolution.objects.bulk_create(

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.access import Capability, assignment_for, labeler_for, project_for
+from labeling.access import Capability, assignment_for, own_labeler, project_for, role_of
 from labeling.models import Assignment, Labeler, Project
 from labeling.pages import project_context
 from labeling.scheme import SKIP_REASONS, LabelScheme, read_scheme
@@ -33,7 +33,7 @@ from labeling.selectors.label import (
     project_progress,
     why_nothing,
 )
-from labeling.services.allocation import LabelingError, ProjectPausedError, lease_next, lease_renew
+from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
 from labeling.views.label_bars import aspect_bars, bar
 from labeling.views.label_form import read_answer, read_draft, read_key, wants_json
@@ -55,12 +55,12 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
 @login_required
 @require_GET
 def label_page(request: HttpRequest, slug: str) -> HttpResponse:
-    project = project_for(request.user, slug, Capability.LABEL)
-    labeler = labeler_for(_person(request), project)
+    labeler = own_labeler(_person(request), slug)
+    project = labeler.project
     context = project_context(request, project, "label") | _common(project)
     try:
         leases = lease_next(labeler)
-    except ProjectPausedError as error:
+    except PausedError as error:
         leases, context["paused"] = [], error.message
     if leases:
         _mark_opened(leases[0])
@@ -190,11 +190,12 @@ def _next(request: HttpRequest, assignment: Assignment, *, is_change: bool) -> H
     labeler: Labeler = assignment.labeler
     held = set(request.POST.getlist("have"))
     try:
-        leases = [] if is_change else lease_next(labeler)
-    except ProjectPausedError:
+        leases = [] if is_change else lease_next(labeler, is_short=True)
+    except PausedError:
         leases = []
-    context = project_context(request, project, "label") | _common(project)
-    context |= {"last": answer_of(assignment), "with_texts": "texts" in request.POST}
+    may_view = role_of(request.user, project) in Capability.VIEW.value
+    context = _common(project) | {"may_view": may_view, "last": answer_of(assignment)}
+    context["with_texts"] = "texts" in request.POST
     return JsonResponse(
         {
             "last": render_to_string("labeling/label/_last.html", context, request=request),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from labeling.access import Capability, labeler_seen, own_labeler, project_for
+from labeling.access import Capability, labeler_seen, own_labeler_seen, project_for
 from labeling.models import Outcome, Project, ResolutionRule, Snapshot, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement, snapshot_agreement
@@ -115,7 +115,7 @@ def _windows_chart(figures: Figures) -> str:
 @require_safe
 def mine(request: HttpRequest, slug: str) -> HttpResponse:
     """What a person is told of the own work."""
-    project, found = own_labeler(request.user, slug)
+    project, found = own_labeler_seen(request.user, slug)
     statistics = own_statistics(found)
     bars = [(day.strftime("%m-%d"), float(count)) for day, count in statistics.days]
     context = {

@@ -2,7 +2,9 @@
 import { copyText } from "./copy.js";
 import { Draft, fieldsOf } from "./label/draft.js";
 import { canDiff, clearDiff, showDiff } from "./label/diff.js";
+import { element } from "./label/element.js";
 import { listen } from "./label/keys.js";
+import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
 import { fitPanes, scrollPanes } from "./label/scroll.js";
 import { isOn, nextSize, toggle, wireSettings } from "./label/settings.js";
@@ -22,12 +24,6 @@ let current = null; // {uid, view, form, draft, shownAt}
 let last = null; // {uid, key, html, undoWanted}: the answer given before this pair
 let active = true; // somebody did something since the last heartbeat
 const rules = JSON.parse(text.rules);
-
-const element = (html) => {
-  const holder = document.createElement("template");
-  holder.innerHTML = html.trim();
-  return holder.content.firstElementChild;
-};
 
 // --- the pair on the desk
 function show(view) {
@@ -91,16 +87,12 @@ const desk = {
     if (!current || !current.form.querySelector(`[name=choice][value="${choice}"]`)) return;
     current.draft.choice = choice;
     markChoice(choice);
-    const missing = missingWhy(choice);
-    if (missing.length) return askWhy(missing);
+    if (!isWhySaid(choice)) return;
     if (hold || isOn("confirm")) return current.draft.save();
     answer({ choice });
   },
   save() {
-    if (!current?.draft.choice) return;
-    const missing = missingWhy(current.draft.choice);
-    if (missing.length) return askWhy(missing);
-    answer({ choice: current.draft.choice });
+    if (current?.draft.choice && isWhySaid(current.draft.choice)) answer({ choice: current.draft.choice });
   },
   skip: (reason) => current && answer({ choice: "skip", skip_reason: reason }),
   skipMenu: () => current?.form.querySelector("details.skip"),
@@ -137,20 +129,19 @@ const desk = {
   undo,
 };
 
-// Which of "rationale" and "reasons" the scheme asks for with this choice and the form does not hold.
-function missingWhy(choice) {
-  const fields = fieldsOf(current.form);
+// False, and a word about it, where the scheme asks why of this choice and the form does not say.
+function isWhySaid(choice) {
+  const { form, draft } = current;
+  const fields = fieldsOf(form);
   const aspects = fields.filter(([name]) => name.startsWith("aspect-")).map(([name, value]) => [name.slice(7), value]);
   const said = new Set(fields.filter(([, value]) => value.trim()).map(([name]) => name));
-  return mustSayWhy({ choice, aspects: Object.fromEntries(aspects) }, rules).filter((name) => !said.has(name));
-}
-
-function askWhy(missing) {
-  const { form, draft } = current;
+  const missing = mustSayWhy({ choice, aspects: Object.fromEntries(aspects) }, rules).filter((name) => !said.has(name));
   form.dataset.missing = missing.join(" ");
   complain(form, missing.map((name) => (name === "reasons" ? text.tReasons : text.tRequired)).join(" "));
+  if (!missing.length) return true;
   form.querySelector(`[name=${missing[0]}]`).focus();
   draft.store();
+  return false;
 }
 
 function complain(form, message) {
@@ -181,7 +172,7 @@ const outbox = new Outbox(root.dataset.labeler, {
   onSaved(item, data) {
     Draft.forget(item.uid);
     setToday(data.today);
-    if (item.uid === last?.uid || !last) showLast(data.last, last ? textsIn(element(last.html)) : []);
+    if (item.uid === last?.uid || !last) showLast(after, data.last, last ? textsIn(element(last.html)) : []);
     take(data.pairs);
     if (last?.undoWanted && item.uid === last.uid && after.querySelector("form.undo")) undo();
     else if (!current && !ahead.length) location.reload(); // nothing left: the page says why
@@ -216,48 +207,7 @@ function setToday(number) {
   document.querySelector("[data-today]").textContent = number;
 }
 
-// --- the last answer: undo, the other voices, a changed mind
-const textsIn = (place) => place.querySelectorAll(".prompt, .pair");
-
-function showLast(html, texts) {
-  const panel = html.trim() ? element(html) : null;
-  panel?.querySelector("[data-texts]")?.replaceWith(...texts);
-  after.replaceChildren(...(panel ? [panel] : []));
-  wireLast();
-}
-
-function wireLast() {
-  const undoForm = after.querySelector("form.undo");
-  if (undoForm) countDown(undoForm);
-  for (const panel of after.querySelectorAll("[data-panel]")) loadPanel(panel);
-}
-
-let countdown = 0;
-
-function countDown(form) {
-  const end = Date.now() + 1000 * Number(form.dataset.seconds);
-  const tick = () => {
-    const left = Math.ceil((end - Date.now()) / 1000);
-    if (!form.isConnected) return clearInterval(timer);
-    form.querySelector(".countdown").textContent = `${Math.max(left, 0)} ${text.tSeconds}`;
-    if (left <= 0) {
-      clearInterval(timer);
-      form.remove();
-    }
-  };
-  const timer = (countdown = setInterval(tick, 250));
-}
-
-async function loadPanel(panel) {
-  try {
-    const response = await fetch(panel.dataset.panel, { headers: { "HX-Request": "true" } });
-    if (!response.ok || response.redirected) return;
-    panel.innerHTML = await response.text();
-  } catch {
-    // Offline: the link stays, and leads to the same panel.
-  }
-}
-
+// --- the last answer: undo, a changed mind
 function whyNot({ status, data }) {
   if (status === "refused") return data.error?.message ?? text.tGone;
   return status === "login" ? text.tLogin : text.tNoAnswer;
@@ -273,7 +223,7 @@ async function undo() {
   const form = after.querySelector("form.undo");
   if (!form || form.dataset.busy) return;
   form.dataset.busy = "1";
-  clearInterval(countdown); // the form stays: what came of the undo is said in it
+  stopCountdown(); // the form stays: what came of the undo is said in it
   const result = await post(form.action, "", newKey());
   if (result.status === "ok") {
     setToday(result.data.today);
@@ -305,7 +255,7 @@ async function changeMind(form, choice) {
   body.set("choice", choice);
   form.dataset.key ??= newKey();
   const result = await post(form.action, body.toString(), form.dataset.key);
-  if (result.status === "ok") showLast(result.data.last, textsIn(after));
+  if (result.status === "ok") showLast(after, result.data.last, textsIn(after));
   else form.querySelector("p").textContent = whyNot(result);
 }
 
@@ -379,7 +329,7 @@ function begin() {
   ahead.splice(0, ahead.length, ...ahead.filter(({ uid }) => !onTheWay.has(uid)));
   if (first && onTheWay.has(first.dataset.uid)) advance();
   else if (first) show(first);
-  wireLast();
+  wireLast(after);
   listen(desk);
   outbox.flush();
   document.documentElement.dataset.ready = "label";

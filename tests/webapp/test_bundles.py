@@ -102,6 +102,11 @@ def test_the_page_finds_its_bundles_without_collecting(name, client):
     assert b"".join(page) == Path(found).read_bytes()
 
 
+def test_a_file_that_nobody_has_is_not_found():
+    assert finders.find("bundles/other.js") is None
+    assert finders.find("bundles/other.js", find_all=True) == []
+
+
 def test_collected_bundles_have_names_of_their_own(tmp_path, settings):
     settings.STATIC_ROOT = str(tmp_path)
     settings.STORAGES = settings.STORAGES | {
