@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from labeling.search.indexing import index_behind
 from labeling.services.allocation import release_expired
 from labeling.services.deletion import leftovers_remove
 
@@ -18,3 +19,9 @@ def release_leases() -> int:
 def remove_leftovers() -> int:
     """Collect what deleted projects have left. Sent by beat; running it twice does no harm."""
     return leftovers_remove()
+
+
+@shared_task(name="labeling.search_tick", ignore_result=True)
+def search_tick() -> int:
+    """Make new items searchable. Sent by beat; running it twice does no harm."""
+    return index_behind()

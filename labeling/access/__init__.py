@@ -16,6 +16,7 @@ from labeling.access.core import (
     within,
 )
 from labeling.access.imports import import_for
+from labeling.access.items import saved_filter_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
 from labeling.access.snapshots import snapshot_for
@@ -37,6 +38,7 @@ __all__ = [
     "reveal_to",
     "reveals_record",
     "role_of",
+    "saved_filter_for",
     "snapshot_for",
     "within",
 ]

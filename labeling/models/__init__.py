@@ -5,6 +5,7 @@ from labeling.models.filters import SavedFilter
 from labeling.models.imports import Import, ImportSource, ImportState
 from labeling.models.items import (
     IN_QUEUE,
+    PRIORITY_BY_HAND,
     LABEL_OUTCOMES,
     Comparison,
     ComparisonState,
@@ -45,11 +46,13 @@ from labeling.models.review import (
     VoiceKind,
     VoiceOutcome,
 )
-from labeling.models.search import ItemModel, SearchText
+from labeling.models.search import FacetKind, ItemFacet, SearchText
 from labeling.models.snapshots import Snapshot, SnapshotDiff, SnapshotState
 
 __all__ = [
+    "FacetKind",
     "IN_QUEUE",
+    "PRIORITY_BY_HAND",
     "LABEL_OUTCOMES",
     "AdjudicatedOutcome",
     "Adjudication",
@@ -69,7 +72,7 @@ __all__ = [
     "ImportSource",
     "ImportState",
     "Invitation",
-    "ItemModel",
+    "ItemFacet",
     "Labeler",
     "LabelerKind",
     "Membership",
