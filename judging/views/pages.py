@@ -56,7 +56,9 @@ def judge_list(request: HttpRequest, slug: str) -> HttpResponse:
             "train_form": TrainForm(project=project) if context["may_manage"] else None,
             "training_jobs": list(training.order_by("-pk")[:5]),
             "engines": EngineKind.choices,
-            "filter_query": urlencode({"filter": filter_asked_for(request)}) if filter_asked_for(request) else "",
+            "filter_query": urlencode({"filter": filter_asked_for(request)})
+            if filter_asked_for(request)
+            else "",
         },
     )
 

@@ -23,7 +23,9 @@ from webapp.users.models import User
 
 class SavedFilterSerializer(serializers.ModelSerializer):
     owner = serializers.CharField(source="owner.username", read_only=True)
-    filter = serializers.DictField(source="query", help_text="Names and values as the list of comparisons takes them.")
+    filter = serializers.DictField(
+        source="query", help_text="Names and values as the list of comparisons takes them."
+    )
 
     class Meta:
         model = SavedFilter
@@ -50,7 +52,9 @@ class SavedFiltersView(generics.ListAPIView[SavedFilter]):
         return saved_filters_seen(cast(User, self.request.user), project)
 
     @extend_schema(
-        operation_id="saved_filters_create", request=SavedFilterSerializer, responses={201: SavedFilterSerializer}
+        operation_id="saved_filters_create",
+        request=SavedFilterSerializer,
+        responses={201: SavedFilterSerializer},
     )
     def post(self, request: Request, slug: str) -> Response:
         project = project_for(request.user, slug, Capability.VIEW)
@@ -84,9 +88,13 @@ class SavedFilterView(APIView):
 
 
 class BulkRequest(serializers.Serializer):
-    filter = serializers.DictField(help_text="As the list takes it; {} means every comparison of the project.")
+    filter = serializers.DictField(
+        help_text="As the list takes it; {} means every comparison of the project."
+    )
     action = serializers.ChoiceField(choices=BulkAction.choices)
-    value = serializers.FloatField(required=False, default=0.0, help_text="The priority, or how many more people.")
+    value = serializers.FloatField(
+        required=False, default=0.0, help_text="The priority, or how many more people."
+    )
     preview = serializers.BooleanField(required=False, default=False, help_text="Count only.")
 
 

@@ -37,7 +37,9 @@ def filter_choices(project: Project) -> Choices:
 
 def _choices(project: Project) -> Choices:
     facets = {
-        kind: tuple(row.value for row in different(ItemFacet.objects.filter(project=project, kind=kind), "value"))
+        kind: tuple(
+            row.value for row in different(ItemFacet.objects.filter(project=project, kind=kind), "value")
+        )
         for kind in FacetKind
     }
     voices = Voice.objects.filter(project=project)

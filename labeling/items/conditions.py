@@ -106,7 +106,8 @@ def _text(project: Project, wanted: ItemFilter) -> Condition | None:
     if not query.words:
         return Condition(tuple(holds))
     return Condition(
-        (holds_words(query.words), *holds), prompts=lambda most: prompts_matching(project, query.words, most=most)
+        (holds_words(query.words), *holds),
+        prompts=lambda most: prompts_matching(project, query.words, most=most),
     )
 
 
@@ -144,17 +145,25 @@ def _score(project: Project, wanted: ItemFilter) -> Condition | None:
         return None
     rows = Voice.objects.filter(project=project, kind="model")
     holds = Exists(rows.filter(of_a | of_b, comparison_id=OuterRef("pk")))
-    return Condition((holds,), (Ids(rows.filter(of_a), order="value_a"), Ids(rows.filter(of_b), order="value_b")))
+    return Condition(
+        (holds,), (Ids(rows.filter(of_a), order="value_a"), Ids(rows.filter(of_b), order="value_b"))
+    )
 
 
 def _resolved(project: Project, wanted: ItemFilter) -> Condition | None:
     if wanted.outcome == "none":
         return Condition((~Exists(Resolution.objects.filter(comparison_id=OuterRef("pk"))),))
-    return _met_by(Resolution.objects.filter(project=project, outcome=wanted.outcome)) if wanted.outcome else None
+    return (
+        _met_by(Resolution.objects.filter(project=project, outcome=wanted.outcome))
+        if wanted.outcome
+        else None
+    )
 
 
 def _disputed(project: Project, wanted: ItemFilter) -> Condition | None:
-    return _met_by(Resolution.objects.filter(project=project, is_disputed=True)) if wanted.disputed else None
+    # Not "= True", which Django writes as the bare column: SQLite takes no index for that.
+    rows = Resolution.objects.filter(project=project, is_disputed__in=[True])
+    return _met_by(rows) if wanted.disputed else None
 
 
 def _agreement(project: Project, wanted: ItemFilter) -> Condition | None:
@@ -172,7 +181,9 @@ def _labeled(project: Project, wanted: ItemFilter) -> Condition | None:
     if wanted.labeler is None:
         given = given.filter(project=project)
     else:
-        person = Labeler.objects.filter(project=project, uid=wanted.labeler).values_list("pk", flat=True).first()
+        person = (
+            Labeler.objects.filter(project=project, uid=wanted.labeler).values_list("pk", flat=True).first()
+        )
         given = given.filter(labeler_id=person or 0)
     answers = given.filter(comparison_id=OuterRef("pk"), outcome__in=LABEL_OUTCOMES)
     return Condition((Exists(latest_revisions(answers)),), (Ids(given, order="created_at"),))

@@ -35,10 +35,10 @@ class ItemFilterError(ValueError):
 class ItemFilter:
     """What to keep; an empty field keeps everything, and all that are given must hold.
 
-    `outcome` "none" keeps what nobody has settled yet. `judge` is the source of a voice: a judge's uid, or "champion" for
-    the reward model; `verdict` alone asks for a judge, whichever, that says so. `p_min` and `p_max` bound the reward
-    model's P(A better), `score_min` and `score_max` the score of either response. `labeled_from` and `labeled_to` are
-    days, both included, on which an answer that stands was given, by `labeler` if that is given, too.
+    `outcome` "none" keeps what nobody has settled yet. `judge` is the source of a voice: a judge's uid, or "champion"
+    for the reward model; `verdict` alone asks for a judge, whichever, that says so. `p_min` and `p_max` bound the
+    reward model's P(A better), `score_min` and `score_max` the score of either response. `labeled_from` and
+    `labeled_to` are days, both included, on which an answer that stands was given, by `labeler` if that is given, too.
     """
 
     q: str = ""
@@ -69,14 +69,14 @@ class ItemFilter:
     @property
     def tells(self) -> bool:
         """Whether that a row is found tells what others say of it."""
-        texts = ItemFilter(
-            q=self.q, state=self.state, language=self.language, topic=self.topic, ids=self.ids
-        )
+        texts = ItemFilter(q=self.q, state=self.state, language=self.language, topic=self.topic, ids=self.ids)
         return self != texts
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are given, as JSON values; `filter_from_json` reads them."""
-        return {name: _plain(value) for name, value in asdict(self).items() if value not in ("", None, False, ())}
+        return {
+            name: _plain(value) for name, value in asdict(self).items() if value not in ("", None, False, ())
+        }
 
     def to_text(self) -> str:
         """`to_json` as text; `filter_from_text` reads it."""
@@ -113,7 +113,12 @@ class IdsField(forms.CharField):
 class FilterForm(forms.Form):
     """Filters of the list, for the page and for REST; nothing else can be filtered by."""
 
-    q = forms.CharField(label=_("Text"), required=False, max_length=200)
+    q = forms.CharField(
+        label=_("Text"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"placeholder": _("words, or “a passage” in quotes")}),
+    )
     state = forms.ChoiceField(
         label=_("State"), required=False, choices=[("", _("any state")), *ComparisonState.choices]
     )
@@ -145,7 +150,9 @@ class FilterForm(forms.Form):
     labeler = forms.UUIDField(label=_("Labeler"), required=False)
     labeled_from = forms.DateField(label=_("Labeled from"), required=False)
     labeled_to = forms.DateField(label=_("Labeled to"), required=False)
-    use = forms.ChoiceField(label=_("Use"), required=False, choices=[("", _("any use")), *ComparisonUse.choices])
+    use = forms.ChoiceField(
+        label=_("Use"), required=False, choices=[("", _("any use")), *ComparisonUse.choices]
+    )
     ids = IdsField(label=_("Comparisons"), required=False, max_length=4000)
 
     def clean(self) -> dict[str, Any]:

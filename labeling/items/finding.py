@@ -1,9 +1,9 @@
 """Finding items: pages by key that cost about the same wherever they are, and all ids of a filter.
 
 At a million comparisons the planner's choice between "walk the newest and check" and "look the condition up and sort"
-is a guess, and a wrong one costs seconds. So each condition's own index is asked first whether it leaves few: then those
-few are checked and sorted. Where every one leaves many, the first index that is in order is walked, in windows, each of
-its rows checked for the rest; after 22,000 rows the page ends, full or not, and says where to go on.
+is a guess, and a wrong one costs seconds. So each condition's own index is asked first whether it leaves few: then
+those few are checked and sorted. Where every one leaves many, the first index that is in order is walked, in windows,
+each of its rows checked for the rest; after 22,000 rows the page ends, full or not, and says where to go on.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SHOWN = ("prompt", "response_a", "response_b", "resolution")
 class ItemPage:
     """One page, newest first. `older` and `newer` are the ids to continue from, or None at the ends.
 
-    `is_partial`: the page ended before it was full, and there may be more behind `older` (or `newer`). `total` is how many
-    the filter finds, where that is known.
+    `is_partial`: the page ended before it was full, and there may be more behind `older` (or `newer`). `total` is how
+    many the filter finds, where that is known.
     """
 
     rows: list[Comparison]
@@ -61,7 +61,9 @@ def items_page(
     return _walk(rows, driver or Ids(Comparison.objects.filter(project=project), "pk"), before, after, size)
 
 
-def items_chunks(project: Project, wanted: ItemFilter, *, above: int = 0, up_to: int | None = None) -> Iterator[list[int]]:
+def items_chunks(
+    project: Project, wanted: ItemFilter, *, above: int = 0, up_to: int | None = None
+) -> Iterator[list[int]]:
     """Ids of all that the filter finds, ascending, 1,000 at a time, each chunk read when it is asked for."""
     conditions = conditions_of(project, wanted)
     rows = _found(project, conditions)
@@ -91,8 +93,8 @@ def _found(project: Project, conditions: list[Condition]) -> QuerySet[Comparison
 
 
 def _few(conditions: list[Condition]) -> Q | None:
-    """The candidates of the first condition that leaves few. None where none does, or where the only one there is can be
-    read page by page in any case."""
+    """The candidates of the first condition that leaves few. None where none does, or where the only one there is can
+    be read page by page in any case."""
     if len(conditions) == 1 and conditions[0].is_ordered:
         return None
     return next((few for condition in conditions if (few := condition.narrow(FEW)) is not None), None)
@@ -137,7 +139,9 @@ def _walk(
         if place is None:
             has_ended = True
             break
-    return _page_along(found, place, is_up=is_up, size=size, has_ended=has_ended, start=after if is_up else before)
+    return _page_along(
+        found, place, is_up=is_up, size=size, has_ended=has_ended, start=after if is_up else before
+    )
 
 
 def _window(driver: Ids, place: int | None, is_up: bool) -> QuerySet[int]:

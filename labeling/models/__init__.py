@@ -5,8 +5,8 @@ from labeling.models.filters import SavedFilter
 from labeling.models.imports import Import, ImportSource, ImportState
 from labeling.models.items import (
     IN_QUEUE,
-    PRIORITY_BY_HAND,
     LABEL_OUTCOMES,
+    PRIORITY_BY_HAND,
     Comparison,
     ComparisonState,
     ComparisonUse,
@@ -50,10 +50,9 @@ from labeling.models.search import FacetKind, ItemFacet, SearchText
 from labeling.models.snapshots import Snapshot, SnapshotDiff, SnapshotState
 
 __all__ = [
-    "FacetKind",
     "IN_QUEUE",
-    "PRIORITY_BY_HAND",
     "LABEL_OUTCOMES",
+    "PRIORITY_BY_HAND",
     "AdjudicatedOutcome",
     "Adjudication",
     "Assignment",
@@ -68,6 +67,7 @@ __all__ = [
     "Disagreement",
     "DisagreementKind",
     "DrawnBy",
+    "FacetKind",
     "Import",
     "ImportSource",
     "ImportState",

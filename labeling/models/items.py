@@ -192,9 +192,7 @@ class Comparison(models.Model):
                 name="comparison_check",
                 condition=~Q(use="work") & Q(state="open"),
             ),
-            models.Index(
-                fields=["project", "use", "id"], name="comparison_use", condition=~Q(use="work")
-            ),
+            models.Index(fields=["project", "use", "id"], name="comparison_use", condition=~Q(use="work")),
             models.Index(fields=["project", "state", "id"], name="comparison_state"),
             models.Index(fields=["project", "-id"], name="comparison_project_id"),
         ]

@@ -58,7 +58,9 @@ class ItemFacet(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=FacetKind.values), name="item_facet_known"),
             # Read backwards, its index gives a value's newest comparisons first.
-            models.UniqueConstraint(fields=["project", "kind", "value", "comparison"], name="item_facet_once"),
+            models.UniqueConstraint(
+                fields=["project", "kind", "value", "comparison"], name="item_facet_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -63,7 +63,9 @@ def index_chunk(project: Project, *, before: datetime | None = None) -> int:
 
 def _store(texts: list[SearchText], facets: list[ItemFacet], chunk: list[Comparison]) -> None:
     """What was deleted since it was read is left out."""
-    prompts = set(Prompt.objects.filter(pk__in=[text.prompt_id for text in texts]).values_list("pk", flat=True))
+    prompts = set(
+        Prompt.objects.filter(pk__in=[text.prompt_id for text in texts]).values_list("pk", flat=True)
+    )
     alive = set(Comparison.objects.filter(pk__in=[row.pk for row in chunk]).values_list("pk", flat=True))
     SearchText.objects.bulk_create(
         [text for text in texts if text.prompt_id in prompts],
@@ -79,7 +81,8 @@ def _store(texts: list[SearchText], facets: list[ItemFacet], chunk: list[Compari
 def _texts(project: Project, prompt_ids: Iterable[int]) -> list[SearchText]:
     prompts = Prompt.objects.filter(pk__in=prompt_ids).prefetch_related("responses").order_by("pk")
     return [
-        SearchText(prompt_id=prompt.pk, project_id=project.pk, words=words_of(_passages(prompt))) for prompt in prompts
+        SearchText(prompt_id=prompt.pk, project_id=project.pk, words=words_of(_passages(prompt)))
+        for prompt in prompts
     ]
 
 

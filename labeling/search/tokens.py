@@ -15,14 +15,14 @@ from dataclasses import dataclass
 MAX_CHARACTERS = 20_000  # of one text
 MAX_BYTES = 400_000  # of all words of one prompt: PostgreSQL holds a megabyte
 MAX_WORD = 64  # characters
-ACCENTS = {code: None for code in range(0x300, 0x370)}
+ACCENTS = dict.fromkeys(range(768, 880))
 # Han with its extensions, kana, Thai, Lao, Khmer, Burmese.
 UNSPACED = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
 WORD = re.compile(rf"([{UNSPACED}]+)|(?:(?![{UNSPACED}])[^\W_])+")
-QUOTED = re.compile(r'"([^"]+)"')
+QUOTED = re.compile(r'["“”„«»]([^"“”„«»]+)["“”„«»]')
 
 
 def folded(text: str) -> str:

@@ -158,7 +158,9 @@ RULES = {
 
 def bulk_preview(*, project: Project, wanted: ItemFilter, deed: Deed) -> BulkPreview:
     """Two counts, each of at most COUNTED + 1 rows."""
-    newest = Comparison.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True).first() or 0
+    newest = (
+        Comparison.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True).first() or 0
+    )
     found = items_found(project, wanted)
     rule = RULES[deed.action]
     total = found[: COUNTED + 1].count()
@@ -211,7 +213,10 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     params, so_far = context.params, context.job.metrics
     wanted, deed = filter_from_json(params["filter"]), Deed(BulkAction(params["action"]), params["value"])
     seen, treated = so_far.get("seen", 0), so_far.get("treated", 0)
-    total = items_found(project, wanted).filter(pk__lte=params["up_to"], pk__gt=so_far.get("last", 0)).count() + seen
+    total = (
+        items_found(project, wanted).filter(pk__lte=params["up_to"], pk__gt=so_far.get("last", 0)).count()
+        + seen
+    )
     words = message(gettext_noop("comparisons looked at"))
     for ids in items_chunks(project, wanted, above=so_far.get("last", 0), up_to=params["up_to"]):
         with context.guarded():

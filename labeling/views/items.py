@@ -73,7 +73,12 @@ def _list_context(
         "filter_json": wanted.to_text(),
         "filter_is_bad": not form.is_valid(),
         "saved": [
-            {"row": row, "query": query_of_json(row.query), "is_on": row.query == kept, "is_own": row.owner_id == user.pk}
+            {
+                "row": row,
+                "query": query_of_json(row.query),
+                "is_on": row.query == kept,
+                "is_own": row.owner_id == user.pk,
+            }
             for row in saved_filters_seen(user, project)
         ],
         "actions": BulkAction.choices,

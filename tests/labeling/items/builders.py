@@ -16,9 +16,29 @@ from labeling.services.resolution import resolve_comparisons
 from tests.factories import make_comparison, make_labeler, make_project, make_prompt
 from tests.labeling.resolution.builders import vote
 
-WORDS = (
-    "solubility pressure café naïve v1.2 a-b 溶解度 压力 高压 化学 物理 反应堆 テスト がく ﬁne ＡＢＣ straße 한국어 x 42 don't"
-).split()
+WORDS = [
+    "solubility",
+    "pressure",
+    "café",
+    "naïve",
+    "v1.2",
+    "a-b",
+    "溶解度",
+    "压力",
+    "高压",
+    "化学",
+    "物理",
+    "反应堆",
+    "テスト",
+    "がく",
+    "ﬁne",
+    "ＡＢＣ",
+    "straße",
+    "한국어",
+    "x",
+    "42",
+    "don't",
+]
 JUDGES = ("a" * 32, "b" * 32)
 
 
@@ -102,7 +122,11 @@ def found(project: Project, wanted: ItemFilter) -> list[int]:
 
 def slowly(project: Project, wanted: ItemFilter) -> list[int]:
     """The same in Python, row by row."""
-    rows = Comparison.objects.filter(project=project).order_by("pk").prefetch_related("voices", "preferences__labeler")
+    rows = (
+        Comparison.objects.filter(project=project)
+        .order_by("pk")
+        .prefetch_related("voices", "preferences__labeler")
+    )
     return [row.pk for row in rows.select_related("prompt", "response_a", "response_b") if keeps(row, wanted)]
 
 
@@ -139,7 +163,9 @@ def has_voice(row: Comparison, wanted: ItemFilter) -> bool:
     models = [voice for voice in voices if voice.kind == "model"]
     said = "" if wanted.verdict == "unread" else wanted.verdict
     asked = [v for v in (models if wanted.judge == CHAMPION else judges) if wanted.judge in ("", v.source)]
-    spoke = not (wanted.judge or wanted.verdict) or any(not wanted.verdict or v.outcome == said for v in asked)
+    spoke = not (wanted.judge or wanted.verdict) or any(
+        not wanted.verdict or v.outcome == said for v in asked
+    )
     no_share = wanted.p_min is None and wanted.p_max is None
     no_score = wanted.score_min is None and wanted.score_max is None
     return (
@@ -147,7 +173,9 @@ def has_voice(row: Comparison, wanted: ItemFilter) -> bool:
         and (no_share or any(within(v.p_a, wanted.p_min, wanted.p_max) for v in models))
         and (
             no_score
-            or any(within(x, wanted.score_min, wanted.score_max) for v in models for x in (v.value_a, v.value_b))
+            or any(
+                within(x, wanted.score_min, wanted.score_max) for v in models for x in (v.value_a, v.value_b)
+            )
         )
     )
 

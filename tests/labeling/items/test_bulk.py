@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db.models import F
+from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
 from labeling.models import Comparison, Resolution
@@ -25,6 +28,7 @@ from webapp.jobs.context import Interruptions, JobContext
 from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
+ALL = ItemFilter()
 DEEDS = [
     Deed(BulkAction.PRIORITY, 7.0),
     Deed(BulkAction.PEOPLE, 2),
@@ -39,7 +43,7 @@ def rows_of(project, *fields):
     return {row[0]: row[1:] for row in project.comparisons.order_by("pk").values_list("pk", *fields)}
 
 
-def everything(project, deed, wanted=ItemFilter()):
+def everything(project, deed, wanted=ALL):
     preview = bulk_preview(project=project, wanted=wanted, deed=deed)
     count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=None)
     assert job is None
@@ -138,7 +142,7 @@ def test_a_value_that_means_nothing_is_refused(action, value):
         Deed(BulkAction(action), value)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -149,11 +153,13 @@ def many(monkeypatch):
     return mixed_project(60)
 
 
-def begun(project, deed, wanted=ItemFilter()):
+def begun(project, deed, wanted=ALL):
     preview = bulk_preview(project=project, wanted=wanted, deed=deed)
     count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=None)
     assert count == 0
-    Job.objects.filter(pk=job.pk).update(state="running", fence=1)
+    Job.objects.filter(pk=job.pk).update(
+        state="running", fence=1, lease_expires_at=timezone.now() + timedelta(hours=1)
+    )
     return preview, Job.objects.get(pk=job.pk)
 
 
@@ -172,12 +178,13 @@ def test_a_killed_job_goes_on_and_does_nothing_twice(many, monkeypatch, killed_a
     def dies(self, *args, **options):
         calls.append(1)
         if len(calls) > killed_after:
-            raise Killed
+            raise KilledError
         return plain(self, *args, **options)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(JobContext, name, dies)
-        run(job)
+        with pytest.raises(KilledError):
+            run(job)
     assert many.comparisons.filter(needed__gt=F("project__overlap")).count() < preview.fitting
     late = make_comparison(many)
     result = run(job)

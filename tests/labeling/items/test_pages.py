@@ -13,11 +13,11 @@ from judging.selectors.selection import SelectionError, selected_ids, selection_
 from labeling.items.filters import ItemFilter
 from labeling.models import Comparison, Voice
 from labeling.services.allocation import lease_next
+from labeling.services.resolution import resolve_comparisons
 from tests.factories import make_comparison, make_labeler, make_team
 from tests.judging.factories import make_version
 from tests.labeling.items.builders import JUDGES, found, index_all, mixed_project, slowly
 from tests.labeling.resolution.builders import vote
-from labeling.services.resolution import resolve_comparisons
 from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_a_filter_tells_nobody_what_others_say_of_what_is_in_their_hand(client, 
 
 
 def test_rest_pages_through_a_filter_and_back(client, team):
-    project = mixed_project(40)
+    project = mixed_project(80)
     team.project.memberships.filter(user=team.viewer).update(project=project)
     client.force_login(team.viewer)
     address, ids, steps = f"/api/v1/projects/{project.slug}/comparisons?outcome=a&page_size=4", [], 0
@@ -194,7 +194,9 @@ def test_a_judges_selection_by_a_filter_that_cannot_be_read_is_refused(known):
 def test_a_judge_is_not_asked_about_retired_items_unless_they_are_asked_for(team):
     project = mixed_project(30)
     chosen = selection_from_json({"kind": "filter", "filter": {"judge": JUDGES[0]}})
-    states = set(Comparison.objects.filter(pk__in=selected_ids(project, chosen)).values_list("state", flat=True))
+    states = set(
+        Comparison.objects.filter(pk__in=selected_ids(project, chosen)).values_list("state", flat=True)
+    )
     assert "retired" not in states
     retired = selection_from_json({"kind": "filter", "filter": {"state": "retired"}})
     assert selected_ids(project, retired) == slowly(project, ItemFilter(state="retired"))
@@ -205,7 +207,9 @@ def test_a_judge_is_not_asked_about_retired_items_unless_they_are_asked_for(team
 def test_the_page_says_what_is_not_searchable_yet(manager, team):
     make_comparison(team.project)
     make_comparison(team.project)
-    assert "newest 2 comparisons are not searchable yet" in manager.get(url(team), {"q": "x"}).content.decode()
+    assert (
+        "newest 2 comparisons are not searchable yet" in manager.get(url(team), {"q": "x"}).content.decode()
+    )
     assert "not searchable yet" not in manager.get(url(team)).content.decode()
     index_all(team.project)
     assert "not searchable yet" not in manager.get(url(team), {"q": "x"}).content.decode()

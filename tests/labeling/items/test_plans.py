@@ -69,7 +69,9 @@ def fill(project):
         for kind in ("model", "language", "topic")
     )
     SearchText.objects.bulk_create(
-        SearchText(project=project, prompt_id=row.prompt_id, words=f" {of(i, 'often', 'seldom')} w{i} 溶 溶解 ")
+        SearchText(
+            project=project, prompt_id=row.prompt_id, words=f" {of(i, 'often', 'seldom')} w{i} 溶 溶解 "
+        )
         for i, row in enumerate(rows)
     )
     Preference.objects.bulk_create(
@@ -81,7 +83,9 @@ def fill(project):
         if i % 2 or i % 1000 == 0
     )  # fmt: skip
     Comparison.objects.filter(pk__in=[row.pk for row in rows[::2]]).update(state="done")
-    Comparison.objects.filter(pk__in=[row.pk for row in rows[::1000]]).update(gold_outcome="a", use="gold", state="review")
+    Comparison.objects.filter(pk__in=[row.pk for row in rows[::1000]]).update(
+        gold_outcome="a", use="gold", state="review"
+    )
     return project
 
 

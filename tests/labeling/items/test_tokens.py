@@ -41,6 +41,7 @@ def test_words(text, words):
         ("salt 溶解 Salt", ("salt", "溶解"), ()),
         ('"Dissolved salt" water', ("dissolved", "salt", "water"), ("Dissolved salt",)),
         ('half"', ("half",), ()),
+        ("“溶解 salt”", ("溶解", "salt"), ("溶解 salt",)),
         ("!!!", (), ()),
         ('a" OR b*', ("a", "or", "b"), ()),
     ],
@@ -58,6 +59,6 @@ def test_a_text_holds_every_word_that_a_search_for_it_asks_for(text):
 def test_words_are_bounded_in_length_and_number():
     assert words_of(["x" * 500]) == f" {'x' * MAX_WORD} "
     assert query_of("x" * 500).words == ("x" * MAX_WORD,)
-    # 20,000 different characters of three bytes each, and their pairs.
-    texts = ["".join(chr(0x4E00 + (start + index) % 20_000) for index in range(20_000)) for start in (0, 7)]
+    # 20,000 different characters of three bytes each; each text has other pairs of them.
+    texts = ["".join(chr(0x4E00 + step * index % 20_000) for index in range(20_000)) for step in (1, 3, 7)]
     assert MAX_BYTES - 10 < len(words_of(texts).encode()) <= MAX_BYTES + 1
