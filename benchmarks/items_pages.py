@@ -280,14 +280,25 @@ def run(count: int) -> list[dict[str, Any]]:
         stopped = " (stopped)" if found["alone"] >= GIVEN_UP_MS else ""
         figures = f"{found['p50']:>9.0f}{found['p95']:>9.0f}{found['rows']:>7.0f}{found['alone']:>20.0f}"
         print(f"{name:<42}{figures}{stopped}", flush=True)
-        rows.append(_row(name, "page p95 ms", found["p95"], found["alone"], "one query, planned by PostgreSQL"))
+        rows.append(
+            _row(name, "page p95 ms", found["p95"], found["alone"], "one query, planned by PostgreSQL")
+        )
     print(f"wanted: p95 at most {WANTED_MS} ms")
     return rows
 
 
-def _row(case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = "") -> dict[str, Any]:
+def _row(
+    case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = ""
+) -> dict[str, Any]:
     ratio = rival / ours if rival else None
-    return {"case": case, "metric": metric, "ours": ours, "rival": rival, "rival_name": rival_name, "ratio": ratio}
+    return {
+        "case": case,
+        "metric": metric,
+        "ours": ours,
+        "rival": rival,
+        "rival_name": rival_name,
+        "ratio": ratio,
+    }
 
 
 def main() -> None:

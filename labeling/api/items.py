@@ -23,8 +23,8 @@ from labeling.items.finding import PAGE_SIZE, items_page
 from labeling.models import Comparison, ResolvedOutcome
 from webapp.api.pagination import IdCursorPagination
 
+# "o" goes on to older ones, "n" to newer ones.
 CURSOR = re.compile(r"([on])([0-9]{1,18})", re.ASCII)
-DIRECTIONS = {"o": "before", "n": "after"}
 
 
 class ResolutionSerializer(serializers.Serializer):
@@ -93,15 +93,20 @@ def read_filter(data: Mapping[str, Any]) -> ItemFilter:
 class ItemPagination(IdCursorPagination):
     """A page may hold fewer rows than asked for and still have a next one: a search goes only so far at a time."""
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Comparison]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         project, wanted = queryset
-        self.base_url = request.build_absolute_uri()
+        self.address = request.build_absolute_uri()
         cursor = request.query_params.get(self.cursor_query_param, "")
         place = CURSOR.fullmatch(cursor)
         if cursor and place is None:
             raise NotFound(self.invalid_cursor_message)
-        where = {DIRECTIONS[place[1]]: int(place[2])} if place else {}
-        self.found = items_page(project, wanted, size=self.get_page_size(request) or PAGE_SIZE, **where)
+        self.found = items_page(
+            project,
+            wanted,
+            before=int(place[2]) if place and place[1] == "o" else None,
+            after=int(place[2]) if place and place[1] == "n" else None,
+            size=self.get_page_size(request) or PAGE_SIZE,
+        )
         return self.found.rows
 
     def get_next_link(self) -> str | None:
@@ -113,7 +118,7 @@ class ItemPagination(IdCursorPagination):
     def _link(self, letter: str, place: int | None) -> str | None:
         if place is None:
             return None
-        link: str = replace_query_param(self.base_url, self.cursor_query_param, f"{letter}{place}")
+        link: str = replace_query_param(self.address, self.cursor_query_param, f"{letter}{place}")
         return link
 
 

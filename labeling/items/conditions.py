@@ -152,7 +152,7 @@ def _score(project: Project, wanted: ItemFilter) -> Condition | None:
 
 def _resolved(project: Project, wanted: ItemFilter) -> Condition | None:
     if wanted.outcome == "none":
-        return Condition((~Exists(Resolution.objects.filter(comparison_id=OuterRef("pk"))),))
+        return Condition((~Q(Exists(Resolution.objects.filter(comparison_id=OuterRef("pk")))),))
     return (
         _met_by(Resolution.objects.filter(project=project, outcome=wanted.outcome))
         if wanted.outcome

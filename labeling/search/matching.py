@@ -31,7 +31,7 @@ def prompts_matching(project: Project | None, words: Sequence[str], *, most: int
     else:
         sql, query = POSTGRES, " & ".join("'" + word.replace("'", "''") + "'" for word in words)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [query, project and project.pk, project is None, most + 1])
+        cursor.execute(sql, [query, None if project is None else project.pk, project is None, most + 1])
         found = [pk for (pk,) in cursor.fetchall()]
     return found if len(found) <= most else None
 

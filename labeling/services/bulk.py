@@ -207,7 +207,7 @@ def items_bulk(
 
 def bulk_execute(context: JobContext) -> dict[str, Any]:
     """Handler of `items.bulk`. The place it has come to is written in the transaction of the chunk before it."""
-    project = Project.objects.filter(pk=context.job.project_id).first()
+    project = Project.objects.filter(pk=context.job.project_id or 0).first()
     if project is None:
         raise PermanentJobError(message(gettext_noop("The project was deleted.")))
     params, so_far = context.params, context.job.metrics

@@ -39,8 +39,10 @@ class PlaceForm(forms.Form):
     before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     after = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
 
-    def place(self) -> dict[str, int | None]:
-        return {"before": None, "after": None} | self.cleaned_data if self.is_valid() else {}
+    def place(self) -> tuple[int | None, int | None]:
+        if not self.is_valid():
+            return None, None
+        return self.cleaned_data["before"], self.cleaned_data["after"]
 
 
 @login_required
@@ -51,8 +53,9 @@ def comparison_list(request: HttpRequest, slug: str) -> HttpResponse:
     form = FilterForm(request.GET)
     wanted = form.wanted() if form.is_valid() else ItemFilter()
     closed = responses_in_hand(user, project)
+    before, after = PlaceForm(request.GET).place()
     page = items_page(
-        project, wanted, **PlaceForm(request.GET).place(), hidden=closed if wanted.tells else ()
+        project, wanted, before=before, after=after, hidden=closed if wanted.tells else frozenset()
     )
     context = _list_context(project, user, form, wanted, page) | {"closed": closed}
     template = "labeling/comparisons/_rows.html" if request.htmx else "labeling/comparisons/list.html"  # type: ignore[attr-defined]
