@@ -25,6 +25,7 @@ class Tab:
 TABS: tuple[tuple[str, str | Promise, str, Capability], ...] = (
     ("overview", _("Overview"), "labeling:project", Capability.VIEW),
     ("items", _("Comparisons"), "labeling:comparison-list", Capability.VIEW),
+    ("review", _("Review"), "labeling:review", Capability.VIEW),
     ("agreement", _("Agreement"), "labeling:agreement", Capability.VIEW),
     ("judges", _("Judges"), "judging:judge-list", Capability.VIEW),
     ("models", _("Reward models"), "workers:model-list", Capability.VIEW),

@@ -19,12 +19,15 @@ from labeling.access.imports import import_for
 from labeling.access.items import saved_filter_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
+from labeling.access.review import again_for, comment_for, review_comparison_for
 from labeling.access.snapshots import snapshot_for
 
 __all__ = [
     "AnyUser",
     "Capability",
+    "again_for",
     "assignment_for",
+    "comment_for",
     "comparison_for",
     "comparison_reveal_for",
     "import_for",
@@ -37,6 +40,7 @@ __all__ = [
     "projects_viewed",
     "reveal_to",
     "reveals_record",
+    "review_comparison_for",
     "role_of",
     "saved_filter_for",
     "snapshot_for",

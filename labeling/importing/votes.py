@@ -24,6 +24,7 @@ from labeling.models import (
     Resolution,
 )
 from labeling.services.resolution import Tally, resolve_comparisons
+from labeling.services.review import disagreements_refresh
 
 
 def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: float) -> int:
@@ -56,6 +57,10 @@ def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: flo
     added = Counter(placed.comparison_ids[vote.pair] for vote in new if vote.pair not in placed.new_pairs)
     _count_labels(added)
     resolve_comparisons(added)
+    # One vote on a new comparison disagrees with nobody.
+    votes = Counter(vote.pair for vote in new)
+    several = [pair for pair, count in votes.items() if count > 1 or pair not in placed.new_pairs]
+    disagreements_refresh(placed.comparison_ids[pair] for pair in several)
     return len(new)
 
 

@@ -27,6 +27,7 @@ from labeling.models import (
     Resolution,
 )
 from labeling.services.allocation import slots_recount
+from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
 from webapp.jobs.messages import message
@@ -240,6 +241,7 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
     rows = Comparison.objects.filter(pk__in=fitting)
     rule.apply(rows, project, deed.value)
     slots_recount(rows)
+    disagreements_refresh(fitting)
     return len(fitting)
 
 

@@ -22,6 +22,7 @@ from labeling.models import (
     Role,
 )
 from labeling.services.allocation import slots_recount
+from labeling.services.resolution import ADJUDICATED
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -75,7 +76,8 @@ def _overlap_apply(project: Project, old: int) -> None:
     full = Q(label_count__gte=F("needed"))
     followers = Comparison.objects.filter(project=project, needed=project.overlap)
     followers.filter(full, state=ComparisonState.OPEN).update(state=ComparisonState.DONE)
-    followers.filter(~full, state=ComparisonState.DONE).update(state=ComparisonState.OPEN)
+    reopened = followers.filter(~full, state=ComparisonState.DONE).exclude(resolution__method=ADJUDICATED)
+    reopened.update(state=ComparisonState.OPEN)
 
 
 def _hash(token: str) -> str:
