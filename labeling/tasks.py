@@ -6,6 +6,7 @@ from celery import shared_task
 
 from labeling.search.indexing import index_behind
 from labeling.services.allocation import release_expired
+from labeling.services.batches import batches_tick
 from labeling.services.deletion import leftovers_remove
 
 
@@ -25,3 +26,9 @@ def remove_leftovers() -> int:
 def search_tick() -> int:
     """Make new items searchable. Sent by beat; running it twice does no harm."""
     return index_behind()
+
+
+@shared_task(name="labeling.batches_tick", ignore_result=True)
+def tell_of_deadlines() -> int:
+    """Notices of batches that are due or over. Sent by beat; running it twice does no harm."""
+    return batches_tick()

@@ -24,6 +24,8 @@ from labeling.services.sending_back import NEEDED_MAX, NOTE_MAX, send_back
 from labeling.views.review_forms import QueueForm
 from webapp.users.models import User
 
+PAGE_SIZE = 100
+
 
 def person(request: Request) -> User:
     return cast(User, request.user)
@@ -100,14 +102,14 @@ class ReviewView(APIView):
         ],
     )
     def get(self, request: Request, slug: str) -> Response:
-        """What waits in one queue of disagreement, the largest first, 25 at a time."""
+        """What waits in one queue of disagreement, the largest first, 100 at a time."""
         project = project_for(request.user, slug, Capability.VIEW)
         form = QueueForm(request.query_params)
         if not form.is_valid():
             raise serializers.ValidationError(
                 {name: [str(text) for text in texts] for name, texts in form.errors.items()}
             )
-        page = queue_page(queue(project, form.wanted()), form.cleaned_data["after"])
+        page = queue_page(queue(project, form.wanted()), form.cleaned_data["after"], size=PAGE_SIZE)
         closed = responses_in_hand(person(request), project)
         rows = [queue_row(row, closed) for row in page.rows]
         reveals_record(person(request), [row.comparison for row in rows if row.is_open])

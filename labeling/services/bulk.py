@@ -26,7 +26,8 @@ from labeling.models import (
     Project,
     Resolution,
 )
-from labeling.services.allocation import slots_recount
+from labeling.services.allocation import CHECK_NEEDED, slots_recount
+from labeling.services.bookmark import bookmarks_void
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200
 COUNTED = 100_000
-CHECK_NEEDED = 30_000  # labels needed of what checks on people: nobody ever finds it full
 MOST_NEEDED = 50
 
 
@@ -179,7 +179,7 @@ def items_bulk(
     count, job = 0, None
     if len(ids) <= AT_ONCE:
         count = _treat(project, deed, ids)
-        _queue_changed(project)
+        bookmarks_void(project.pk)
     else:
         job = job_enqueue(
             kind="items.bulk",
@@ -228,7 +228,7 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
         context.checkpointed()
         context.progress(seen, max(total, seen), words)
     with context.guarded():
-        _queue_changed(project)
+        bookmarks_void(project.pk)
     return {"treated": treated, "left_out": seen - treated}
 
 
@@ -243,8 +243,3 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
     slots_recount(rows)
     disagreements_refresh(fitting)
     return len(fitting)
-
-
-def _queue_changed(project: Project) -> None:
-    """What labelers' bookmarks know of the queue is void."""
-    Project.objects.filter(pk=project.pk).update(work_epoch=F("work_epoch") + 1)

@@ -16,11 +16,13 @@ from labeling.access import Capability, may, project_for, reveals_record, review
 from labeling.items.choices import filter_choices
 from labeling.models import Comparison, DisagreementKind
 from labeling.pages import project_context
+from labeling.scheme import STEPS
 from labeling.selectors.history import comments_of, history_of
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import QueueFilter, kinds_of, neighbours, queue, queue_counts, queue_page
 from labeling.selectors.review_rows import comparison_voices, queue_row
-from labeling.views.review_forms import DESK_STEPS, LEAST, QUEUES, read_queue
+from labeling.views.label_bars import bar
+from labeling.views.review_forms import LEAST, QUEUES, read_queue
 from webapp.users.models import User
 
 
@@ -83,7 +85,7 @@ def desk_response(
         "kept": urlencode(wanted.kept),
         "previous": desk_url(project.slug, near.previous, wanted),
         "next": desk_url(project.slug, near.next, wanted),
-        "steps": DESK_STEPS,
+        "steps": bar(STEPS),
         "back": "desk",
         "draft": draft,
         "resolution": getattr(comparison, "resolution", None),

@@ -8,21 +8,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import DisagreementKind, Project
+from labeling.scheme import STEPS
 from labeling.selectors.review import Place, QueueFilter, queue_choices, read_place
 
 BIGGEST = 2**63 - 1
-STEPS = 8
-# The steps of the desk's bar, the same in every project: value, word, side and weight of the colour, name.
-DESK_STEPS = [
-    ("1", _("much"), "a4", _("A much better")),
-    ("2", _("better"), "a3", _("A better")),
-    ("3", _("slightly"), "a2", _("A slightly better")),
-    ("4", _("barely"), "a1", _("A barely better")),
-    ("5", _("barely"), "b1", _("B barely better")),
-    ("6", _("slightly"), "b2", _("B slightly better")),
-    ("7", _("better"), "b3", _("B better")),
-    ("8", _("much"), "b4", _("B much better")),
-]
 # What the page offers as the smallest size.
 LEAST = [("", _("any size")), ("0.25", "25"), ("0.5", "50"), ("0.75", "75")]
 # The queues by their marks: whose word stands against whose.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from judging.models import Verdict
+from judging.selectors.selection import Selection
 from judging.services.judges import VersionSpec, judge_delete, judge_version_create
 from judging.services.runs import run_start
 from judging.services.voices import judge_voices_publish
-from judging.selectors.selection import Selection
 from labeling.models import Comparison, Disagreement, Voice
 from tests.judging.factories import (
     add_pair,

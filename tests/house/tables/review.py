@@ -30,11 +30,11 @@ api/v1/projects/<slug:slug>/comments/<uuid:uid>             DELETE review
 api/v1/projects/<slug:slug>/comparisons/<int:pk>/history    GET view
 """
 LISTS = {
-    "projects/<slug:slug>/review/": 11,
+    "projects/<slug:slug>/review/": 10,
     "projects/<slug:slug>/review/<int:pk>/": 25,
     "projects/<slug:slug>/comparisons/<int:pk>/": 20,
     "api/v1/projects/<slug:slug>/review": 9,
-    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 9,
+    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 10,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 13,
 }
 QUEUE = ("kind", "language", "topic", "labeler", "judge", "least", "since", "after")

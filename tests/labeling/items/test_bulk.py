@@ -10,9 +10,8 @@ from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
 from labeling.models import Comparison, Resolution
-from labeling.services.allocation import lease_next
+from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.bulk import (
-    CHECK_NEEDED,
     BulkAction,
     BulkError,
     Deed,

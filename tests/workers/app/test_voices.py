@@ -7,9 +7,9 @@ import pytest
 from django.db import transaction
 
 from labeling.models import Comparison, Disagreement, Project, Voice
-from tests.factories import make_comparison, make_labeler, make_member, make_preference, make_project
 from labeling.services.resolution import resolve_comparisons
 from labeling.services.review import disagreements_refresh
+from tests.factories import make_comparison, make_labeler, make_member, make_preference, make_project
 from tests.workers.app.test_gate import make_model
 from workers.models import ModelState, RewardModel, Score
 from workers.services.voices import model_voices_publish
