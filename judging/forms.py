@@ -13,6 +13,7 @@ from judging.selectors.selection import Selection, SelectionError, selection_fro
 from judging.services.endpoints import MAX_CONCURRENCY, MAX_DEADLINE_S
 from judging.services.engines import scorer_names
 from judging.services.judges import VersionSpec
+from labeling.items.filters import ItemFilterError, filter_from_text
 from labeling.models import Project, Snapshot, SnapshotState
 from labeling.snapshots.config import SPLITS
 from webapp.outbound import Secret
@@ -161,11 +162,12 @@ def version_initial(version: JudgeVersion) -> dict[str, Any]:
 
 
 class RunForm(forms.Form):
-    """Which comparisons a run is about."""
+    """Which comparisons a run is about. `filter_json`: a filter of the list of comparisons that may be chosen, too."""
 
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, filter_json: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices: list[tuple[str, Any]] = [
+        choices: list[tuple[str, Any]] = [("filter", _("those of the filter"))] if filter_json else []
+        choices += [
             ("labeled", _("labeled comparisons")),
             ("all", _("all comparisons")),
             ("unlabeled", _("comparisons without labels")),
@@ -183,17 +185,22 @@ class RunForm(forms.Form):
             min_value=0,
             max_value=10_000_000,
             required=False,
-            initial=100,
+            initial=None if filter_json else 100,
+        )
+        self.fields["filter"] = forms.CharField(
+            required=False, max_length=8000, initial=filter_json, widget=forms.HiddenInput
         )
 
     def selection(self) -> Selection:
         kind, _colon, rest = self.cleaned_data["what"].partition(":")
         snapshot, _colon, split = rest.partition(":")
         limit = self.cleaned_data["limit"] or 0
-        data = {"kind": kind, "snapshot": snapshot or 0, "split": split, "limit": limit}
+        data: dict[str, Any] = {"kind": kind, "snapshot": snapshot or 0, "split": split, "limit": limit}
         try:
+            if kind == "filter":
+                data["filter"] = filter_from_text(self.cleaned_data["filter"]).to_json()
             return selection_from_json(data)
-        except SelectionError as error:
+        except (SelectionError, ItemFilterError) as error:
             raise ValidationError(str(error)) from error
 
 

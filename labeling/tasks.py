@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from labeling.search.indexing import index_behind
 from labeling.services.allocation import release_expired
 from labeling.services.batches import batches_tick
 from labeling.services.deletion import leftovers_remove
@@ -22,6 +23,12 @@ def release_leases() -> int:
 def remove_leftovers() -> int:
     """Collect what deleted projects have left. Sent by beat; running it twice does no harm."""
     return leftovers_remove()
+
+
+@shared_task(name="labeling.search_tick", ignore_result=True)
+def search_tick() -> int:
+    """Make new items searchable. Sent by beat; running it twice does no harm."""
+    return index_behind()
 
 
 @shared_task(name="labeling.batches_tick", ignore_result=True)

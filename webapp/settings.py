@@ -74,6 +74,7 @@ JOB_KINDS = {
         "queue": "default",
         "on_ended": "labeling.snapshots.tasks.snapshot_ended",
     },
+    "items.bulk": {"handler": "labeling.services.bulk.bulk_execute", "queue": "default"},
     "quality.fit": {"handler": "labeling.quality_tasks.fit_reliability", "queue": "default"},
     "judge.run": {"handler": "judging.tasks.run_judge", "queue": "judge", "isolated": True},
     "judge.train_local": {"handler": "judging.tasks.train_local_judge", "queue": "gpu", "isolated": True},
@@ -260,6 +261,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
     },
     "labeling.release_leases": {"task": "labeling.release_leases", "schedule": timedelta(seconds=30)},
+    # It works for twenty seconds at most: what comes while it does is dropped.
+    "labeling.search_tick": {
+        "task": "labeling.search_tick",
+        "schedule": timedelta(seconds=30),
+        "options": {"expire_seconds": 30},
+    },
     "labeling.batches_tick": {"task": "labeling.batches_tick", "schedule": timedelta(minutes=5)},
     "workers.retrain_tick": {"task": "workers.retrain_tick", "schedule": timedelta(seconds=60)},
     # What no worker could take within its five seconds is sent again: no pile of messages behind a long job.

@@ -106,6 +106,9 @@ class SelectionSerializer(serializers.Serializer):
     seed = serializers.IntegerField(required=False, min_value=0)
     snapshot = serializers.IntegerField(required=False, min_value=1)
     split = serializers.ChoiceField(required=False, choices=SPLITS)
+    filter = serializers.DictField(
+        required=False, help_text="Of kind filter: names and values as the list of comparisons takes them."
+    )
 
 
 class RunWriteSerializer(serializers.Serializer):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext_noop
 
+from labeling.items.filters import ItemFilter, ItemFilterError, filter_from_json
+from labeling.items.finding import items_chunks
 from labeling.models import Comparison, ComparisonState, Project, Resolution, Snapshot
 from labeling.snapshots.config import SPLITS
 from labeling.snapshots.reading import read_snapshot
 from webapp.jobs.messages import message
 
-KINDS = ("all", "labeled", "unlabeled", "disputed", "split")
+KINDS = ("all", "labeled", "unlabeled", "disputed", "split", "filter")
 
 
 class SelectionError(ValueError):
@@ -26,20 +28,23 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class Selection:
-    """`limit` above 0 draws that many at random, the same ones again for the same `seed`."""
+    """`limit` above 0 draws that many at random, the same ones again for the same `seed`. `wanted` is the filter of kind
+    "filter"."""
 
     kind: str = "all"
     limit: int = 0
     seed: int = 0
     snapshot: int = 0
     split: str = ""
+    wanted: ItemFilter | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        plain = {name: value for name, value in vars(self).items() if name != "wanted"}
+        return plain if self.wanted is None else plain | {"filter": self.wanted.to_json()}
 
 
 def selection_from_json(data: Mapping[str, Any]) -> Selection:
-    """Raises SelectionError for an unknown kind or split, or a limit that is not a count."""
+    """Raises SelectionError for an unknown kind, split or filter, or a limit that is not a count."""
     kind, split = str(data.get("kind", "all")), str(data.get("split", ""))
     try:
         limit, seed, snapshot = (int(data.get(name) or 0) for name in ("limit", "seed", "snapshot"))
@@ -62,16 +67,27 @@ def selection_from_json(data: Mapping[str, Any]) -> Selection:
                 splits=", ".join(SPLITS),
             )
         )
-    return Selection(kind, limit, seed, snapshot, split)
+    return Selection(kind, limit, seed, snapshot, split, _wanted(data) if kind == "filter" else None)
+
+
+def _wanted(data: Mapping[str, Any]) -> ItemFilter:
+    known = data.get("filter")
+    try:
+        if isinstance(known, Mapping):
+            return filter_from_json(known)
+    except ItemFilterError as error:
+        raise SelectionError(str(error)) from error
+    raise SelectionError(message(gettext_noop("a filter selection names a filter")))
 
 
 def selected_ids(project: Project, selection: Selection) -> list[int]:
     """Ids of the selected comparisons, ascending. Raises SelectionError for a snapshot that is not there."""
-    ids = (
-        _split_ids(project, selection)
-        if selection.kind == "split"
-        else list(_queryset(project, selection.kind).order_by("pk").values_list("pk", flat=True))
-    )
+    if selection.kind == "split":
+        ids = _split_ids(project, selection)
+    elif selection.wanted is not None:
+        ids = _filtered_ids(project, selection.wanted)
+    else:
+        ids = list(_queryset(project, selection.kind).order_by("pk").values_list("pk", flat=True))
     if selection.limit and selection.limit < len(ids):
         chooser = random.Random(selection.seed)  # noqa: S311 - a repeatable sample, not a secret
         ids = sorted(chooser.sample(ids, selection.limit))
@@ -88,6 +104,16 @@ def _queryset(project: Project, kind: str) -> QuerySet[Comparison]:
     if kind == "disputed":
         return rows.filter(Exists(resolved.filter(is_disputed=True)))
     return rows
+
+
+def _filtered_ids(project: Project, wanted: ItemFilter) -> list[int]:
+    """Retired ones are left out, unless the filter asks for them."""
+    ids = [pk for chunk in items_chunks(project, wanted) for pk in chunk]
+    if wanted.state == ComparisonState.RETIRED:
+        return ids
+    retired = Comparison.objects.filter(project=project, state=ComparisonState.RETIRED)
+    without = set(retired.values_list("pk", flat=True))
+    return [pk for pk in ids if pk not in without]
 
 
 def _split_ids(project: Project, selection: Selection) -> list[int]:

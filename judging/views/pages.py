@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -23,6 +24,7 @@ from judging.services.judges import judge_create, judge_delete, judge_version_cr
 from judging.services.runs import run_start
 from judging.services.training_start import judge_training_start
 from labeling.access import Capability, project_for
+from labeling.items.filters import ItemFilterError, filter_from_text
 from labeling.models import Project
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement
@@ -54,8 +56,20 @@ def judge_list(request: HttpRequest, slug: str) -> HttpResponse:
             "train_form": TrainForm(project=project) if context["may_manage"] else None,
             "training_jobs": list(training.order_by("-pk")[:5]),
             "engines": EngineKind.choices,
+            "filter_query": urlencode({"filter": filter_asked_for(request)})
+            if filter_asked_for(request)
+            else "",
         },
     )
+
+
+def filter_asked_for(request: HttpRequest) -> str:
+    """A filter of comparisons that came along to be judged, as JSON; "" for none, and for one that cannot be read."""
+    text = request.GET.get("filter") or request.POST.get("filter") or ""
+    try:
+        return filter_from_text(text).to_text() if text else ""
+    except ItemFilterError:
+        return ""
 
 
 @login_required
@@ -112,7 +126,7 @@ def _detail(request: HttpRequest, version: JudgeVersion) -> dict[str, Any]:
         "report": judge_report(version),
         "people": project_agreement(project).pairwise,
         "run_rows": run_rows(list(runs)),
-        "run_form": RunForm(project=project),
+        "run_form": RunForm(project=project, filter_json=filter_asked_for(request)),
         "verdicts": Paginator(verdicts, PAGE_SIZE).get_page(request.GET.get("page")),
         "status": status,
     }
@@ -142,7 +156,7 @@ def version_new(request: HttpRequest, slug: str, uid: UUID, number: int) -> Http
 @require_POST
 def run_new(request: HttpRequest, slug: str, uid: UUID, number: int) -> HttpResponse:
     version = version_for(request.user, slug, uid, number, Capability.MANAGE)
-    form = RunForm(request.POST, project=version.judge.project)
+    form = RunForm(request.POST, project=version.judge.project, filter_json=filter_asked_for(request))
     if form.is_valid():
         try:
             run_start(version=version, selection=form.selection(), created_by=person(request))

@@ -17,6 +17,7 @@ from labeling.access.core import (
     within,
 )
 from labeling.access.imports import import_for
+from labeling.access.items import saved_filter_for
 from labeling.access.label import assignment_for, own_labeler
 from labeling.access.members import labeler_for, membership_for
 from labeling.access.quality import labeler_seen, own_labeler_seen
@@ -49,6 +50,7 @@ __all__ = [
     "reveals_record",
     "review_comparison_for",
     "role_of",
+    "saved_filter_for",
     "snapshot_for",
     "within",
 ]

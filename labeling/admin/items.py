@@ -7,7 +7,7 @@ from django.contrib import admin
 from labeling.models import (
     Comparison,
     Import,
-    ItemModel,
+    ItemFacet,
     Prompt,
     Response,
     SearchText,
@@ -53,11 +53,12 @@ class SearchTextAdmin(ReadOnlyAdmin):
     list_select_related = ("project",)
 
 
-@admin.register(ItemModel)
-class ItemModelAdmin(ReadOnlyAdmin):
-    list_display = ("comparison_id", "project", "model_name")
+@admin.register(ItemFacet)
+class ItemFacetAdmin(ReadOnlyAdmin):
+    list_display = ("comparison_id", "project", "kind", "value")
     list_select_related = ("project",)
-    search_fields = ("model_name",)
+    list_filter = ("kind",)
+    search_fields = ("value",)
 
 
 @admin.register(Import)

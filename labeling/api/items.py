@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django import forms
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import generics, serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from labeling.access import Capability, comparison_for, project_for
-from labeling.models import Comparison, ComparisonState, ResolvedOutcome
-from labeling.selectors.comparisons import comparisons_found
-from labeling.views.items import FilterForm
+from labeling.items.filters import FilterForm, ItemFilter, ItemFilterError, filter_from_json
+from labeling.items.finding import PAGE_SIZE, items_page
+from labeling.models import Comparison, ResolvedOutcome
+from webapp.api.pagination import IdCursorPagination
+
+# "o" goes on to older ones, "n" to newer ones.
+CURSOR = re.compile(r"([on])([0-9]{1,18})", re.ASCII)
 
 
 class ResolutionSerializer(serializers.Serializer):
@@ -60,31 +69,74 @@ class ComparisonSerializer(serializers.ModelSerializer):
         return None if resolution is None else dict(ResolutionSerializer(resolution).data)
 
 
-COMPARISON_FILTERS = [
-    OpenApiParameter("q", str, description="Text in prompt or responses."),
-    OpenApiParameter("state", str, enum=ComparisonState.values),
-    OpenApiParameter("outcome", str, enum=[*ResolvedOutcome.values, "none"]),
-    OpenApiParameter("disputed", bool),
-    OpenApiParameter("language", str),
-    OpenApiParameter("topic", str),
-]
+def _parameters() -> list[OpenApiParameter]:
+    """The filters as the form has them."""
+    types = {forms.FloatField: float, forms.BooleanField: bool, forms.UUIDField: UUID, forms.DateField: date}
+    found = []
+    for name, field in FilterForm.base_fields.items():
+        choices = [value for value, _name in getattr(field, "choices", []) if value]
+        found.append(
+            OpenApiParameter(
+                name, types.get(type(field), str), enum=choices or None, description=str(field.label)
+            )
+        )
+    return found
 
 
-@extend_schema_view(get=extend_schema(operation_id="comparisons_list", parameters=COMPARISON_FILTERS))
+def read_filter(data: Mapping[str, Any]) -> ItemFilter:
+    try:
+        return filter_from_json(data)
+    except ItemFilterError as error:
+        raise ValidationError(error.problems) from error
+
+
+class ItemPagination(IdCursorPagination):
+    """A page may hold fewer rows than asked for and still have a next one: a search goes only so far at a time."""
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        project, wanted = queryset
+        self.address = request.build_absolute_uri()
+        cursor = request.query_params.get(self.cursor_query_param, "")
+        place = CURSOR.fullmatch(cursor)
+        if cursor and place is None:
+            raise NotFound(self.invalid_cursor_message)
+        self.found = items_page(
+            project,
+            wanted,
+            before=int(place[2]) if place and place[1] == "o" else None,
+            after=int(place[2]) if place and place[1] == "n" else None,
+            size=self.get_page_size(request) or PAGE_SIZE,
+        )
+        return self.found.rows
+
+    def get_next_link(self) -> str | None:
+        return self._link("o", self.found.older)
+
+    def get_previous_link(self) -> str | None:
+        return self._link("n", self.found.newer)
+
+    def _link(self, letter: str, place: int | None) -> str | None:
+        if place is None:
+            return None
+        link: str = replace_query_param(self.address, self.cursor_query_param, f"{letter}{place}")
+        return link
+
+
+@extend_schema_view(get=extend_schema(operation_id="comparisons_list", parameters=_parameters()))
 class ComparisonsView(generics.ListAPIView[Comparison]):
     """Comparisons with models and outcomes, newest first."""
 
     serializer_class = ComparisonSerializer
+    pagination_class = ItemPagination
     queryset = Comparison.objects.none()
 
-    def get_queryset(self) -> QuerySet[Comparison]:
+    def get_queryset(self) -> Any:
+        """What the pagination finds them by."""
         project = project_for(self.request.user, self.kwargs["slug"], Capability.VIEW)
         form = FilterForm(self.request.query_params)
         if not form.is_valid():
-            raise ValidationError(
-                {name: [str(text) for text in texts] for name, texts in form.errors.items()}
-            )
-        return comparisons_found(project, form.wanted())
+            raise ValidationError(form.problems())
+        return project, form.wanted()
 
 
 class ComparisonView(APIView):

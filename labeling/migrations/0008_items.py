@@ -11,7 +11,7 @@ SQLITE = (
     """
 CREATE VIRTUAL TABLE search_fts USING fts5(
     words, content='labeling_searchtext', content_rowid='prompt_id',
-    tokenize='unicode61 remove_diacritics 0', detail=none, columnsize=0
+    tokenize="unicode61 remove_diacritics 0 categories 'L* M* N* P* S* C*'", detail=none, columnsize=0
 );
 """,
     """
@@ -34,11 +34,17 @@ BEGIN
 END;
 """,
 )
-# Past the parser of texts, which would read "v1.2" or "a-b" its own way.
+# Past the parser of texts, which would read "v1.2" or "a-b" its own way. The function is no SQL one, which would be
+# put in place and lose its cost: a plan that made the vectors of many rows, instead of reading the index, looks as
+# dear to the planner as it is.
 POSTGRES = (
     """
-CREATE INDEX search_text_words ON labeling_searchtext
-USING gin (array_to_tsvector(string_to_array(words, ' ')));
+CREATE FUNCTION labeling_search_words(words text) RETURNS tsvector
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000
+AS $$ BEGIN RETURN array_to_tsvector(string_to_array(btrim(words), ' ')); END $$;
+""",
+    """
+CREATE INDEX search_text_words ON labeling_searchtext USING gin (labeling_search_words(words));
 """,
 )
 SQLITE_DROP = (
@@ -47,7 +53,7 @@ SQLITE_DROP = (
     "DROP TRIGGER search_text_added;",
     "DROP TABLE search_fts;",
 )
-POSTGRES_DROP = ("DROP INDEX search_text_words;",)
+POSTGRES_DROP = ("DROP INDEX search_text_words;", "DROP FUNCTION labeling_search_words(text);")
 
 
 def create(apps, schema_editor):
@@ -74,16 +80,17 @@ class Migration(migrations.Migration):
             field=models.PositiveBigIntegerField(default=0, editable=False),
         ),
         migrations.CreateModel(
-            name='ItemModel',
+            name='ItemFacet',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('model_name', models.CharField(max_length=160, verbose_name='model')),
-                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='item_models', to='labeling.comparison')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='item_models', to='labeling.project')),
+                ('kind', models.CharField(choices=[('model', 'model'), ('language', 'language'), ('topic', 'topic')], max_length=8, verbose_name='kind')),
+                ('value', models.CharField(max_length=160, verbose_name='value')),
+                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='facets', to='labeling.comparison')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='item_facets', to='labeling.project')),
             ],
             options={
-                'verbose_name': 'model of an item',
-                'verbose_name_plural': 'models of items',
+                'verbose_name': 'facet of an item',
+                'verbose_name_plural': 'facets of items',
                 'ordering': ['id'],
             },
         ),
@@ -134,17 +141,21 @@ class Migration(migrations.Migration):
             model_name='comparison',
             index=models.Index(fields=['project', '-id'], name='comparison_project_id'),
         ),
+        migrations.AddIndex(
+            model_name='comparison',
+            index=models.Index(condition=models.Q(('use', 'work'), _negated=True), fields=['project', 'use', 'id'], name='comparison_use'),
+        ),
         migrations.AddConstraint(
-            model_name='itemmodel',
-            constraint=models.UniqueConstraint(fields=('project', 'model_name', 'comparison'), name='item_model_once'),
+            model_name='itemfacet',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['model', 'language', 'topic'])), name='item_facet_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='itemfacet',
+            constraint=models.UniqueConstraint(fields=('project', 'kind', 'value', 'comparison'), name='item_facet_once'),
         ),
         migrations.AddConstraint(
             model_name='savedfilter',
             constraint=models.UniqueConstraint(fields=('project', 'owner', 'name'), name='saved_filter_name_once'),
-        ),
-        migrations.AddIndex(
-            model_name='searchtext',
-            index=models.Index(condition=models.Q(('words', '')), fields=['project', 'prompt'], name='search_text_todo'),
         ),
         migrations.RunPython(create, drop),
     ]

@@ -6,6 +6,7 @@ from labeling.models.imports import Import, ImportSource, ImportState
 from labeling.models.items import (
     IN_QUEUE,
     LABEL_OUTCOMES,
+    PRIORITY_BY_HAND,
     Comparison,
     ComparisonState,
     ComparisonUse,
@@ -47,12 +48,13 @@ from labeling.models.review import (
     VoiceKind,
     VoiceOutcome,
 )
-from labeling.models.search import ItemModel, SearchText
+from labeling.models.search import FacetKind, ItemFacet, SearchText
 from labeling.models.snapshots import Snapshot, SnapshotDiff, SnapshotState
 
 __all__ = [
     "IN_QUEUE",
     "LABEL_OUTCOMES",
+    "PRIORITY_BY_HAND",
     "AdjudicatedOutcome",
     "Adjudication",
     "Assignment",
@@ -67,11 +69,12 @@ __all__ = [
     "Disagreement",
     "DisagreementKind",
     "DrawnBy",
+    "FacetKind",
     "Import",
     "ImportSource",
     "ImportState",
     "Invitation",
-    "ItemModel",
+    "ItemFacet",
     "Labeler",
     "LabelerKind",
     "Membership",

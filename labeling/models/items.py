@@ -102,6 +102,9 @@ class ComparisonUse(models.TextChoices):
     QUALIFICATION = "qualification", _("qualification")
 
 
+# The reason of a priority that a manager set: the loop leaves it as it is.
+PRIORITY_BY_HAND = "by hand"
+
 # What everybody's queue holds. Queries repeat it word for word, else the partial indexes do not serve them.
 IN_QUEUE = Q(state="open", open_slots__gt=0, use="work", batch__isnull=True)
 
@@ -189,6 +192,7 @@ class Comparison(models.Model):
                 name="comparison_check",
                 condition=~Q(use="work") & Q(state="open"),
             ),
+            models.Index(fields=["project", "use", "id"], name="comparison_use", condition=~Q(use="work")),
             models.Index(fields=["project", "state", "id"], name="comparison_state"),
             models.Index(fields=["project", "-id"], name="comparison_project_id"),
         ]

@@ -66,7 +66,7 @@ class Project(models.Model):
     is_paused = models.BooleanField(_("labeling paused"), default=False)
     # Goes up with each change of the queue: what a labeler's bookmark (`Labeler.passed_id`) knew is void then.
     work_epoch = models.PositiveBigIntegerField(default=0, editable=False)
-    # Prompts up to this one are in the search index.
+    # Comparisons up to this one are in the search index.
     search_cursor = models.PositiveBigIntegerField(default=0, editable=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -1,9 +1,11 @@
-"""What items are found by: the words of their texts, and the models that wrote their responses."""
+"""What items are found by: the words of their texts, and facts of theirs that many items share.
+
+Both are written behind the import, by `labeling.search.indexing`.
+"""
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.items import Comparison, Prompt
@@ -11,7 +13,7 @@ from labeling.models.projects import Project
 
 
 class SearchText(models.Model):
-    """The words of a prompt and its responses, with a space between them. "" means: still to be read.
+    """The words of a prompt and its responses, each with a space before and behind it (see `labeling.search.tokens`).
 
     The full-text index over `words` is the database's own: the FTS5 table `search_fts`, which triggers keep, on
     SQLite; a GIN index on PostgreSQL.
@@ -27,27 +29,39 @@ class SearchText(models.Model):
         ordering = ["prompt"]
         verbose_name = _("search text")
         verbose_name_plural = _("search texts")
-        indexes = [models.Index(fields=["project", "prompt"], name="search_text_todo", condition=Q(words=""))]
 
     def __str__(self) -> str:
         return self.words[:80]
 
 
-class ItemModel(models.Model):
-    """A model wrote a response of this comparison."""
+class FacetKind(models.TextChoices):
+    MODEL = "model", _("model")
+    LANGUAGE = "language", _("language")
+    TOPIC = "topic", _("topic")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="item_models", db_index=False)
-    model_name = models.CharField(_("model"), max_length=160)
-    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="item_models")
+
+class ItemFacet(models.Model):
+    """A comparison's language, topic, or one of the models that wrote its responses.
+
+    Its index gives all comparisons of a value in their order, which no index on prompts or responses could.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="item_facets", db_index=False)
+    kind = models.CharField(_("kind"), max_length=8, choices=FacetKind)
+    value = models.CharField(_("value"), max_length=160)
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="facets")
 
     class Meta:
         ordering = ["id"]
-        verbose_name = _("model of an item")
-        verbose_name_plural = _("models of items")
-        # Read backwards, its index gives a model's newest comparisons first.
+        verbose_name = _("facet of an item")
+        verbose_name_plural = _("facets of items")
         constraints = [
-            models.UniqueConstraint(fields=["project", "model_name", "comparison"], name="item_model_once")
+            models.CheckConstraint(condition=models.Q(kind__in=FacetKind.values), name="item_facet_known"),
+            # Read backwards, its index gives a value's newest comparisons first.
+            models.UniqueConstraint(
+                fields=["project", "kind", "value", "comparison"], name="item_facet_once"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.model_name}: {self.comparison_id}"
+        return f"{self.value}: {self.comparison_id}"

@@ -13,10 +13,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from labeling.access import Capability, may, project_for, reveals_record, review_comparison_for
+from labeling.items.choices import filter_choices
 from labeling.models import Comparison, DisagreementKind
 from labeling.pages import project_context
 from labeling.scheme import STEPS
-from labeling.selectors.comparisons import filter_choices
 from labeling.selectors.history import comments_of, history_of
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import QueueFilter, kinds_of, neighbours, queue, queue_counts, queue_page

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
-from labeling.models import Comparison, ComparisonState
+from labeling.models import PRIORITY_BY_HAND, Comparison, ComparisonState
 from labeling.services.bookmark import bookmarks_void
 from workers.models import RewardModel
 from workers.reward.acquisition import covering
@@ -48,15 +48,17 @@ def worths(views: dict[int, PairOpinion], judged: dict[int, float]) -> dict[int,
 
 
 def reorder_queue(model: RewardModel, *, guard: Guard, progress: Progress) -> int:
-    """Give every open comparison with both scores its priority. Returns how many; safe to repeat.
+    """Give every open comparison with both scores its priority, but for those to which a manager gave one. Returns how
+    many; safe to repeat.
 
     All are read in chunks first, since the priority of each depends on the others; 33 bytes of each are kept. Then
     they are written in chunks, each in one transaction.
     """
     ours = Comparison.objects.filter(project_id=model.project_id)
-    total = ours.filter(state=ComparisonState.OPEN).count()
+    waiting = ours.filter(state=ComparisonState.OPEN).exclude(priority_reason=PRIORITY_BY_HAND)
+    total = waiting.count()
     parts = [np.zeros(0, QUEUE)]
-    for read, part in _read(model, ours.filter(state=ComparisonState.OPEN).order_by("pk")):
+    for read, part in _read(model, waiting.order_by("pk")):
         parts.append(part)
         progress(read, 2 * max(total, read), "reorder")
     queue = np.concatenate(parts)

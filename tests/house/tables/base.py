@@ -48,7 +48,6 @@ projects/<slug:slug>/label/<uuid:uid>/change            POST own
 projects/<slug:slug>/label/<uuid:uid>/undo              POST own
 projects/<slug:slug>/label/<uuid:uid>/draft             POST own
 
-projects/<slug:slug>/comparisons/                       GET view
 projects/<slug:slug>/comparisons/<int:pk>/              GET view
 projects/<slug:slug>/comparisons/<int:pk>/judges/       GET reveal
 projects/<slug:slug>/panels/comparisons/<int:pk>/       GET reveal
@@ -117,7 +116,6 @@ api/v1/jobs/<uuid:uid>/cancel                           POST jobs!
 api/v1/jobs/<uuid:uid>/retry                            POST jobs!
 api/v1/projects                                         GET login   POST starter
 api/v1/projects/<slug:slug>                             GET enter
-api/v1/projects/<slug:slug>/comparisons                 GET view
 api/v1/projects/<slug:slug>/comparisons/next            POST label
 api/v1/projects/<slug:slug>/comparisons/<int:pk>        GET view
 api/v1/projects/<slug:slug>/comparisons/<int:pk>/score  GET view
@@ -171,7 +169,6 @@ LISTS = {
     "projects/<slug:slug>/": 13,
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 7,
-    "projects/<slug:slug>/comparisons/": 7,
     "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
     "projects/<slug:slug>/snapshots/": 10,
@@ -185,7 +182,6 @@ LISTS = {
     "projects/<slug:slug>/panels/accuracy/": 9,
     "api/v1/jobs": 3,
     "api/v1/projects": 3,
-    "api/v1/projects/<slug:slug>/comparisons": 5,
     "api/v1/projects/<slug:slug>/preferences": 5,
     "api/v1/projects/<slug:slug>/imports": 5,
     "api/v1/projects/<slug:slug>/snapshots": 8,
@@ -201,7 +197,6 @@ LISTS = {
 PARAMETERS = {
     "": (),
     "jobs/": ("project", "state", "before"),
-    "projects/<slug:slug>/comparisons/": ("q", "state", "outcome", "disputed", "language", "topic"),
     "projects/<slug:slug>/comparisons/<int:pk>/judges/": ("left",),
     "projects/<slug:slug>/panels/comparisons/<int:pk>/": ("left",),
     "projects/<slug:slug>/agreement/": ("snapshot",),
@@ -211,11 +206,11 @@ PARAMETERS = {
     ),
     "projects/<slug:slug>/snapshots/<int:number>/export/data": ("layout", "format", "splits", "min_agreement"),
     "projects/<slug:slug>/imports/": (),
-    "projects/<slug:slug>/judges/<uuid:uid>/": ("status",),
+    "projects/<slug:slug>/judges/": ("filter",),
+    "projects/<slug:slug>/judges/<uuid:uid>/": ("status", "filter"),
     "projects/<slug:slug>/models/": (),
     "api/v1/jobs": ("project", "state", "kind"),
     "api/v1/projects": (),
-    "api/v1/projects/<slug:slug>/comparisons": ("q", "state", "outcome", "disputed", "language", "topic"),
     "api/v1/projects/<slug:slug>/preferences": ("latest", "comparison", "labeler", "above"),
     "api/v1/projects/<slug:slug>/imports": (),
     "api/v1/projects/<slug:slug>/snapshots": (),
@@ -238,7 +233,6 @@ MAIN_PAGES = (
     "jobs/",
     "projects/<slug:slug>/",
     "projects/<slug:slug>/label/",
-    "projects/<slug:slug>/comparisons/",
     "projects/<slug:slug>/comparisons/<int:pk>/",
     "projects/<slug:slug>/agreement/",
     "projects/<slug:slug>/judges/",

@@ -14,7 +14,7 @@ from labeling.models import (
     Disagreement,
     Import,
     Invitation,
-    ItemModel,
+    ItemFacet,
     Ranking,
     RankingTask,
     ReliabilityFit,
@@ -65,8 +65,8 @@ def fill_every_table() -> Team:
     CommentMention.objects.create(comment=comment, user=team.viewer)
     older, newer = (Snapshot.objects.create(project=project, number=number) for number in (1, 2))
     SnapshotDiff.objects.create(project=project, older=older, newer=newer)
-    SearchText.objects.create(prompt=prompt, project=project, words="one two")
-    ItemModel.objects.create(**by, model_name="alpha-7b")
+    SearchText.objects.create(prompt=prompt, project=project, words=" one two ")
+    ItemFacet.objects.create(**by, kind="model", value="alpha-7b")
     SavedFilter.objects.create(project=project, owner=manager, name="hard", query={"state": "review"})
     ReliabilityFit.objects.create(project=project, log_likelihood=-1.5)
     return team

@@ -11,12 +11,11 @@ from labeling.models import (
     IN_QUEUE,
     Comparison,
     Disagreement,
-    ItemModel,
+    ItemFacet,
     Preference,
     RankingTask,
     Resolution,
     Response,
-    SearchText,
     Voice,
 )
 
@@ -52,8 +51,10 @@ QUERIES = {
     "voice_outcome": VOICES.filter(outcome="a").order_by("-comparison_id"),
     "voice_share": VOICES.filter(p_a__lt=0.4).order_by("p_a"),
     "voice_value_a": Voice.objects.filter(project_id=1, kind="model", value_a__gt=3.0).order_by("value_a"),
-    "item_model_once": ItemModel.objects.filter(project_id=1, model_name="m").order_by("-comparison_id"),
-    "search_text_todo": SearchText.objects.filter(project_id=1, words="").order_by("prompt_id"),
+    "item_facet_once": ItemFacet.objects.filter(project_id=1, kind="model", value="m").order_by(
+        "-comparison_id"
+    ),
+    "comparison_use": Comparison.objects.filter(~Q(use="work"), project_id=1, use="gold").order_by("-id"),
 }
 
 
@@ -68,7 +69,7 @@ def test_a_query_finds_its_index_and_needs_no_sort(index):
                 cursor.execute("SET LOCAL enable_sort = off")
         plan = query[:1].explain()
     if connection.vendor == "sqlite":  # gives the index of a unique constraint a name of its own
-        index = {"item_model_once": "autoindex_labeling_itemmodel"}.get(index, index)
+        index = {"item_facet_once": "autoindex_labeling_itemfacet"}.get(index, index)
     assert index in plan, plan
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan

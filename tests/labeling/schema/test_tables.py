@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.apps import apps
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -24,6 +24,7 @@ from labeling.models import (
     SearchText,
     Voice,
 )
+from labeling.search.matching import prompts_matching
 from tests.factories import make_comparison, make_project, make_prompt, make_user
 from tests.labeling.schema.rows import fill_every_table
 from webapp.users.models import User
@@ -142,28 +143,18 @@ def test_an_adjudication_has_a_reason_and_an_outcome_with_a_strength_that_fits(w
 
 def found(word: str) -> list[int]:
     """Prompts by the database's own index."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            sql = "SELECT rowid FROM search_fts WHERE search_fts MATCH %s ORDER BY rowid"
-            cursor.execute(sql, [f'"{word}"'])
-        else:
-            sql = (
-                "SELECT prompt_id FROM labeling_searchtext"
-                " WHERE array_to_tsvector(string_to_array(words, ' ')) @@ %s::tsquery ORDER BY prompt_id"
-            )
-            cursor.execute(sql, [f"'{word}'"])
-        return [pk for (pk,) in cursor.fetchall()]
+    return sorted(prompts_matching(None, (word,), most=100) or [])
 
 
 def test_the_search_index_follows_the_words():
     project = make_project()
     first, second = make_prompt(project), make_prompt(project)
-    SearchText.objects.create(prompt=first, project=project, words="solubility 溶 解 度 溶解 解度")
-    todo = SearchText.objects.create(prompt=second, project=project)
+    SearchText.objects.create(prompt=first, project=project, words=" solubility 溶 解 度 溶解 解度 ")
+    empty = SearchText.objects.create(prompt=second, project=project)
     assert (found("溶解"), found("溶"), found("解溶")) == ([first.pk], [first.pk], [])
-    SearchText.objects.filter(pk=todo.pk).update(words="溶 解 溶解")
+    SearchText.objects.filter(pk=empty.pk).update(words=" 溶 解 溶解 ")
     assert found("溶解") == [first.pk, second.pk]
-    SearchText.objects.filter(pk=first.pk).update(words="other")
+    SearchText.objects.filter(pk=first.pk).update(words=" other ")
     assert (found("溶解"), found("solubility"), found("other")) == ([second.pk], [], [first.pk])
     second.delete()
     assert found("溶解") == []

@@ -1,0 +1,141 @@
+"""Saved filters and bulk actions over REST. Filters: members who may VIEW; bulk: managers."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import generics, serializers, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from labeling.access import Capability, project_for, saved_filter_for
+from labeling.api.items import read_filter
+from labeling.models import SavedFilter
+from labeling.selectors.saved_filters import saved_filters_seen
+from labeling.services.bulk import BulkAction, BulkError, Deed, bulk_preview, items_bulk
+from labeling.services.saved_filters import saved_filter_create, saved_filter_delete, saved_filter_update
+from webapp.users.models import User
+
+
+class SavedFilterSerializer(serializers.ModelSerializer):
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    filter = serializers.DictField(
+        source="query", help_text="Names and values as the list of comparisons takes them."
+    )
+
+    class Meta:
+        model = SavedFilter
+        fields = ("id", "name", "filter", "is_shared", "owner", "created_at")
+        read_only_fields = ("id", "created_at")
+
+
+class SavedFilterChange(serializers.ModelSerializer):
+    class Meta:
+        model = SavedFilter
+        fields = ("name", "is_shared")
+        extra_kwargs = {"name": {"required": False}}
+
+
+@extend_schema_view(get=extend_schema(operation_id="saved_filters_list"))
+class SavedFiltersView(generics.ListAPIView[SavedFilter]):
+    """The person's own filters, and those that others share."""
+
+    serializer_class = SavedFilterSerializer
+    queryset = SavedFilter.objects.none()
+
+    def get_queryset(self) -> QuerySet[SavedFilter]:
+        project = project_for(self.request.user, self.kwargs["slug"], Capability.VIEW)
+        return saved_filters_seen(cast(User, self.request.user), project)
+
+    @extend_schema(
+        operation_id="saved_filters_create",
+        request=SavedFilterSerializer,
+        responses={201: SavedFilterSerializer},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        project = project_for(request.user, slug, Capability.VIEW)
+        body = SavedFilterSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        saved = saved_filter_create(
+            project=project,
+            owner=cast(User, request.user),
+            name=body.validated_data["name"],
+            wanted=read_filter(body.validated_data["query"]),
+            is_shared=body.validated_data.get("is_shared", False),
+        )
+        return Response(SavedFilterSerializer(saved).data, status=status.HTTP_201_CREATED)
+
+
+class SavedFilterView(APIView):
+    @extend_schema(
+        operation_id="saved_filters_update", request=SavedFilterChange, responses=SavedFilterSerializer
+    )
+    def patch(self, request: Request, slug: str, pk: int) -> Response:
+        """Another name, or shared or not."""
+        saved = saved_filter_for(request.user, slug, pk)
+        body = SavedFilterChange(saved, data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        return Response(SavedFilterSerializer(saved_filter_update(saved=saved, **body.validated_data)).data)
+
+    @extend_schema(operation_id="saved_filters_delete", responses={204: None})
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        saved_filter_delete(saved=saved_filter_for(request.user, slug, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BulkRequest(serializers.Serializer):
+    filter = serializers.DictField(
+        help_text="As the list takes it; {} means every comparison of the project."
+    )
+    action = serializers.ChoiceField(choices=BulkAction.choices)
+    value = serializers.FloatField(
+        required=False, default=0.0, help_text="The priority, or how many more people."
+    )
+    preview = serializers.BooleanField(required=False, default=False, help_text="Count only.")
+
+
+class BulkResult(serializers.Serializer):
+    total = serializers.IntegerField(help_text="Found; counted up to 100,001.")
+    fitting = serializers.IntegerField(help_text="Of these, the ones that the action fits.")
+    why_left_out = serializers.CharField()
+    treated = serializers.IntegerField(allow_null=True)
+    job = serializers.UUIDField(allow_null=True)
+
+
+class BulkView(APIView):
+    @extend_schema(
+        operation_id="comparisons_bulk",
+        request=BulkRequest,
+        responses={200: BulkResult, 202: OpenApiResponse(BulkResult, description="A job does it.")},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """One deed on all comparisons that a filter finds: at once up to 200, else by a job."""
+        project = project_for(request.user, slug, Capability.MANAGE)
+        body = BulkRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked: dict[str, Any] = body.validated_data
+        wanted = read_filter(asked["filter"])
+        try:
+            deed = Deed(BulkAction(asked["action"]), asked["value"])
+        except BulkError as error:
+            raise ValidationError({"value": [str(error)]}) from error
+        preview = bulk_preview(project=project, wanted=wanted, deed=deed)
+        result = {
+            "total": preview.total,
+            "fitting": preview.fitting,
+            "why_left_out": preview.why_left_out if preview.left_out else "",
+            "treated": None,
+            "job": None,
+        }
+        if asked["preview"]:
+            return Response(result)
+        count, job = items_bulk(
+            project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=cast(User, request.user)
+        )
+        if job is not None:
+            return Response(result | {"job": str(job.uid)}, status=status.HTTP_202_ACCEPTED)
+        return Response(result | {"treated": count})

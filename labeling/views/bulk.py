@@ -1,0 +1,99 @@
+"""One deed on many items: asked for on the list, shown beforehand, then done."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from labeling.access import Capability, project_for
+from labeling.items.filters import ItemFilter, ItemFilterError, filter_from_json, filter_from_text
+from labeling.models import Project
+from labeling.pages import project_context
+from labeling.services.bulk import BulkAction, BulkError, Deed, bulk_preview, items_bulk
+from webapp.users.models import User
+
+JUDGE = "judge"  # no deed of ours: the judges' pages ask which judge
+
+
+class BulkForm(forms.Form):
+    """What to do, with which: `scope` "chosen" takes the numbers in `id`, "all" everything that the filter finds."""
+
+    action = forms.ChoiceField(choices=[*BulkAction.choices, (JUDGE, gettext_lazy("Send to a judge"))])
+    scope = forms.ChoiceField(choices=[("chosen", ""), ("all", "")], required=False)
+    priority = forms.FloatField(required=False)
+    more = forms.IntegerField(required=False)
+    up_to = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
+
+    def deed(self) -> Deed:
+        """Raises BulkError."""
+        action = BulkAction(self.cleaned_data["action"])
+        values = {BulkAction.PRIORITY: "priority", BulkAction.PEOPLE: "more"}
+        value = self.cleaned_data[values[action]] if action in values else 0.0
+        if value is None:
+            raise BulkError(_("Enter a number."))
+        return Deed(action, value)
+
+
+@login_required
+@require_POST
+def bulk(request: HttpRequest, slug: str) -> HttpResponse:
+    """First what it would do; with `confirm`, it is done."""
+    project = project_for(request.user, slug, Capability.MANAGE)
+    form, wanted = BulkForm(request.POST), ItemFilter()
+    try:
+        wanted = filter_from_text(request.POST.get("filter", ""))
+        if not form.is_valid():
+            raise BulkError(_("Choose what to do."))
+        if form.cleaned_data["scope"] == "chosen":
+            wanted = _chosen(request)
+        if form.cleaned_data["action"] == JUDGE:
+            query = urlencode({"filter": wanted.to_text()})
+            return HttpResponseRedirect(f"{reverse('judging:judge-list', args=[slug])}?{query}")
+        return _carried_out(request, project, wanted, form)
+    except (BulkError, ItemFilterError) as problem:
+        messages.error(request, str(problem))
+        return HttpResponseRedirect(f"{reverse('labeling:comparison-list', args=[slug])}?{wanted.to_query()}")
+
+
+def _chosen(request: HttpRequest) -> ItemFilter:
+    numbers = request.POST.getlist("id")
+    if not numbers:
+        raise BulkError(_("Tick the comparisons first, or take all that the filter finds."))
+    return filter_from_json({"ids": ",".join(numbers)})
+
+
+def _carried_out(request: HttpRequest, project: Project, wanted: ItemFilter, form: BulkForm) -> HttpResponse:
+    deed, up_to = form.deed(), form.cleaned_data["up_to"]
+    if "confirm" not in request.POST or up_to is None:
+        context: dict[str, Any] = {
+            "preview": bulk_preview(project=project, wanted=wanted, deed=deed),
+            "deed": deed,
+            "field": {BulkAction.PRIORITY: "priority", BulkAction.PEOPLE: "more"}.get(deed.action, ""),
+            "filter_json": wanted.to_text(),
+            "back": wanted.to_query() if not wanted.ids else "",
+        }
+        return render(
+            request, "labeling/comparisons/bulk.html", project_context(request, project, "items") | context
+        )
+    actor = cast(User, request.user)
+    count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
+    if job is not None:
+        messages.success(request, _("The work has begun. This page follows it."))
+        return redirect("jobs:detail", job.uid)
+    messages.success(
+        request,
+        ngettext("%(count)d comparison was changed.", "%(count)d comparisons were changed.", count)
+        % {"count": count},
+    )
+    query = "" if wanted.ids else wanted.to_query()
+    return HttpResponseRedirect(f"{reverse('labeling:comparison-list', args=[project.slug])}?{query}")

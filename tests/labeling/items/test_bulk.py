@@ -1,0 +1,203 @@
+"""Bulk actions: the preview says what happens, they fit what they fit, and a killed job goes on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from labeling.items.filters import ItemFilter
+from labeling.models import Comparison, Resolution
+from labeling.services.allocation import CHECK_NEEDED, lease_next
+from labeling.services.bulk import (
+    BulkAction,
+    BulkError,
+    Deed,
+    bulk_execute,
+    bulk_preview,
+    items_bulk,
+)
+from labeling.services.preferences import preference_submit
+from tests.factories import make_comparison, make_labeler, make_team
+from tests.labeling.items.builders import mixed_project
+from webapp.audit.models import AuditEvent
+from webapp.jobs.context import Interruptions, JobContext
+from webapp.jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+ALL = ItemFilter()
+DEEDS = [
+    Deed(BulkAction.PRIORITY, 7.0),
+    Deed(BulkAction.PEOPLE, 2),
+    Deed(BulkAction.GOLD),
+    Deed(BulkAction.WORK),
+    Deed(BulkAction.RETIRE),
+    Deed(BulkAction.RESTORE),
+]
+
+
+def rows_of(project, *fields):
+    return {row[0]: row[1:] for row in project.comparisons.order_by("pk").values_list("pk", *fields)}
+
+
+def everything(project, deed, wanted=ALL):
+    preview = bulk_preview(project=project, wanted=wanted, deed=deed)
+    count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=None)
+    assert job is None
+    assert count == preview.fitting
+    return preview
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.action.value)
+def test_the_preview_is_what_happens_and_nothing_else_changes(deed):
+    project = mixed_project(60)
+    Resolution.objects.filter(outcome="b").update(method="adjudicated")
+    fields = ("state", "needed", "priority", "use", "gold_outcome")
+    before, epoch = rows_of(project, *fields), project.work_epoch
+    wanted = ItemFilter(language="zh")
+    preview = everything(project, deed, wanted)
+    after = rows_of(project, *fields)
+    changed = {pk for pk in before if before[pk] != after[pk]}
+    assert 0 < preview.fitting <= preview.total
+    assert preview.left_out == 0 or preview.why_left_out
+    assert len(changed) == preview.fitting
+    assert all(project.comparisons.get(pk=pk).prompt.language == "zh" for pk in changed)
+    # What is done is done: nothing is left that it fits, but for the two that may be repeated.
+    if deed.action not in (BulkAction.PRIORITY, BulkAction.PEOPLE):
+        assert bulk_preview(project=project, wanted=wanted, deed=deed).fitting == 0
+    project.refresh_from_db()
+    assert project.work_epoch == epoch + 1
+    event = AuditEvent.objects.get(action="items.bulk")
+    assert (event.subject, event.detail["filter"], event.detail["count"]) == (
+        deed.action.value,
+        {"language": "zh"},
+        preview.fitting,
+    )
+
+
+def test_gold_needs_a_known_outcome_and_takes_an_adjudicated_one():
+    team = make_team(overlap=2)
+    known, voted, settled, retired = (make_comparison(team.project) for _ in range(4))
+    Comparison.objects.filter(pk__in=[known.pk, retired.pk]).update(gold_outcome="tie")
+    Comparison.objects.filter(pk=retired.pk).update(state="retired")
+    for row, method in ((voted, "majority"), (settled, "adjudicated")):
+        Comparison.objects.filter(pk=row.pk).update(state="done", label_count=2, open_slots=0)
+        Resolution.objects.create(comparison=row, project=team.project, outcome="b", p_a=0, method=method)
+    everything(team.project, Deed(BulkAction.GOLD))
+    use = rows_of(team.project, "use", "gold_outcome", "state", "open_slots")
+    assert use[known.pk] == ("gold", "tie", "open", CHECK_NEEDED)
+    assert use[settled.pk] == ("gold", "b", "open", CHECK_NEEDED - 2)
+    assert use[voted.pk] == ("work", "", "done", 0)
+    assert use[retired.pk][0] == "work"
+    everything(team.project, Deed(BulkAction.WORK))
+    back = rows_of(team.project, "use", "gold_outcome", "state", "open_slots")
+    assert back[known.pk] == ("work", "tie", "open", 2)
+    assert back[settled.pk] == ("work", "b", "done", 0)
+
+
+def test_more_people_open_what_was_done_for_those_who_have_not_had_it():
+    team = make_team(overlap=1)
+    comparison = make_comparison(team.project)
+    first = make_labeler(team.project, user=team.labeler)
+    second = make_labeler(team.project, user=team.reviewer)
+    [lease] = lease_next(first, count=1)
+    submit(lease)
+    assert lease_next(second) == []
+    everything(team.project, Deed(BulkAction.PEOPLE, 1))
+    comparison.refresh_from_db()
+    assert (comparison.state, comparison.needed, comparison.open_slots) == ("open", 2, 1)
+    assert lease_next(first) == []
+    [lease] = lease_next(second)
+    submit(lease)
+    comparison.refresh_from_db()
+    assert (comparison.state, comparison.label_count, comparison.open_slots) == ("done", 2, 0)
+
+
+def submit(lease):
+    return preference_submit(assignment=lease, data={"choice": "1"}, idempotency_key=f"k{lease.pk}")
+
+
+def test_retired_while_somebody_has_it_in_hand_it_leaves_the_hand_and_comes_back():
+    team = make_team(overlap=1)
+    make_comparison(team.project)
+    person = make_labeler(team.project, user=team.labeler)
+    assert len(lease_next(person)) == 1
+    everything(team.project, Deed(BulkAction.RETIRE))
+    assert lease_next(person) == []
+    everything(team.project, Deed(BulkAction.RESTORE))
+    comparison = team.project.comparisons.get()
+    assert (comparison.state, comparison.open_slots) == ("open", 1)
+    assert len(lease_next(person)) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "value"),
+    [("priority", float("nan")), ("priority", 1e9), ("people", 0), ("people", 21), ("people", 1.5)],
+)
+def test_a_value_that_means_nothing_is_refused(action, value):
+    with pytest.raises(BulkError):
+        Deed(BulkAction(action), value)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture
+def many(monkeypatch):
+    monkeypatch.setattr("labeling.services.bulk.AT_ONCE", 5)
+    monkeypatch.setattr("labeling.items.finding.CHUNK", 8)
+    return mixed_project(60)
+
+
+def begun(project, deed, wanted=ALL):
+    preview = bulk_preview(project=project, wanted=wanted, deed=deed)
+    count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=None)
+    assert count == 0
+    Job.objects.filter(pk=job.pk).update(
+        state="running", fence=1, lease_expires_at=timezone.now() + timedelta(hours=1)
+    )
+    return preview, Job.objects.get(pk=job.pk)
+
+
+def run(job):
+    return bulk_execute(JobContext(Job.objects.get(pk=job.pk), Interruptions()))
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("where", ["in the transaction", "behind it"])
+def test_a_killed_job_goes_on_and_does_nothing_twice(many, monkeypatch, killed_after, where):
+    before = rows_of(many, "needed")
+    preview, job = begun(many, Deed(BulkAction.PEOPLE, 1), ItemFilter(use="work"))
+    name, calls = ("write" if where == "in the transaction" else "checkpointed"), []
+    plain = getattr(JobContext, name)
+
+    def dies(self, *args, **options):
+        calls.append(1)
+        if len(calls) > killed_after:
+            raise KilledError
+        return plain(self, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JobContext, name, dies)
+        with pytest.raises(KilledError):
+            run(job)
+    assert many.comparisons.filter(needed__gt=F("project__overlap")).count() < preview.fitting
+    late = make_comparison(many)
+    result = run(job)
+    assert result == {"treated": preview.fitting, "left_out": preview.left_out}
+    after = rows_of(many, "needed")
+    assert after.pop(late.pk) == (2,)  # newer than what the preview saw
+    grown = [after[pk][0] - before[pk][0] for pk in before]
+    assert (set(grown), sum(grown)) == ({0, 1}, preview.fitting)
+    many.refresh_from_db()
+    assert many.work_epoch == 1
+
+
+def test_a_job_whose_deed_takes_rows_out_of_its_filter_still_treats_all(many):
+    total = many.comparisons.exclude(state="retired").count()
+    preview, job = begun(many, Deed(BulkAction.RETIRE))
+    assert run(job) == {"treated": total, "left_out": preview.left_out}
+    assert not many.comparisons.exclude(state="retired").exists()
