@@ -90,18 +90,18 @@ def _likeness(wanted: str, found: str) -> float:
     return SequenceMatcher(None, wanted, found.lower()).ratio()
 
 
-def parse_row(layout: Layout, row: Mapping[str, Any], line: int, first_line: int = 1) -> Record:
+def parse_row(layout: Layout, row: Mapping[str, Any], line: int, first_place: int | str = 1) -> Record:
     """The record of a row of a file whose layout is known.
 
     Raises ProblemError: "wrong_keys" (with the keys found and expected), "mixed_layouts" when the row has
-    another layout than the file (`first_line` is where the file's layout was seen), or what the layout's
+    another layout than the file (`first_place` is where the file's layout was seen), or what the layout's
     parser found.
     """
     if layout.matches(row):
         return layout.parse(row, line)
     other = layout_of(row)
     if other:
-        raise ProblemError("mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_line)
+        raise ProblemError("mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_place)
     raise wrong_keys(row, layout)
 
 

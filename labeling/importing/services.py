@@ -225,6 +225,7 @@ def import_check(
 def _findings(report: CheckReport) -> dict[str, Any]:
     return {
         "layout": report.layout,
+        "members": report.members,
         "row_count": report.rows,
         "counts": report.counts(),
         "problems": [problem.as_json() for problem in report.problems],

@@ -18,7 +18,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 # First bytes of files that people bring by mistake, with the name to show.
 FOREIGN_MAGICS = (
-    (b"PK\x03\x04", "ZIP"),
+    (b"PK\x03\x04", "gzipped or nested ZIP"),
     (b"PAR1", "gzipped Parquet"),
     (b"ARROW1", "Arrow"),
     (b"\x28\xb5\x2f\xfd", "Zstandard"),

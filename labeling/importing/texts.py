@@ -29,6 +29,10 @@ MESSAGES: dict[str, str] = {
     "quote_open": _("A quote that begins in this row is never closed."),
     "column_twice": _("The column “%(found)s” stands twice in the header."),
     "parquet_damaged": _("The Parquet file is cut off or damaged (%(reason)s)."),
+    "zip_damaged": _("The ZIP archive is cut off or damaged (%(reason)s)."),
+    "zip_encrypted": _("“%(found)s” in the archive is encrypted."),
+    "zip_no_data": _("The archive holds no data file; it holds: %(found)s."),
+    "zip_too_many": _("The archive holds more than %(limit)s files."),
     "not_an_object": _("A row must be a JSON object, not: %(found)s."),
     "too_deep": _("The row nests deeper than %(limit)s levels."),
     "nul_character": _("The text at “%(path)s” holds a NUL character (\\u0000)."),
@@ -78,6 +82,10 @@ HINTS: dict[str, str] = {
     "quote_open": _("Close it, and write each quote inside a quoted text twice."),
     "column_twice": _("Rename one of the two."),
     "parquet_damaged": _("Copy or download the file again, or write it again, and upload it anew."),
+    "zip_damaged": _("Pack the files again, and upload the archive anew."),
+    "zip_encrypted": _("Pack the files without a password."),
+    "zip_no_data": _("Data files end in .jsonl, .json, .csv, .tsv or .parquet, with or without .gz."),
+    "zip_too_many": _("Put the rows into fewer files."),
     "nul_character": _("Remove the character: databases cannot keep it in a text."),
     "mixed_layouts": _("Put rows of different layouts in different files."),
     "not_one_answer": _("Put all earlier turns in the prompt."),
@@ -117,6 +125,8 @@ def problem_places(group: ProblemGroup) -> str:
             "line": lines[0],
             "rows": ", ".join(map(str, rows)),
         }
+    if group.first.member:
+        shown = f"{group.first.member}: {shown}"
     more = group.count - len(lines)
     if not more:
         return shown
