@@ -36,7 +36,7 @@ def app_on_postgres() -> Iterator[Path]:
             return
         start_postgres(folder / "pg", SETTINGS)
         try:
-            _set_up(f"postgresql://chosen@/postgres?host={folder / 'pg'}", folder)
+            _set_up(f"postgresql://chosen@/{folder / 'pg'}/postgres", folder)
             yield folder
             _close()
         finally:

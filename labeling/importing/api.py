@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import Capability, import_for, project_for
+from labeling.importing.mapping import MappingError
 from labeling.importing.options import MAX_GROUP, MAX_LABELER, MAX_LANGUAGE, ImportOptions
 from labeling.importing.pages import problems_of
 from labeling.importing.problems import ProblemGroup
@@ -31,6 +32,7 @@ from labeling.importing.services import (
     import_discard,
     import_recheck,
 )
+from labeling.importing.texts import mapping_message
 from labeling.importing.uploads import StoredFile, UploadTooLargeError, read_chunks, upload_store
 from labeling.models import Import
 from webapp.api.errors import Conflict
@@ -72,8 +74,19 @@ class OptionsSerializer(serializers.Serializer):
         return ImportOptions.from_json(dict(self.validated_data))
 
 
+class CheckSerializer(OptionsSerializer):
+    mapping = serializers.JSONField(
+        required=False,
+        help_text=(
+            "Which key of the file is what: {“columns”: {target: key}, “winner_values”: {outcome: [values]}}. "
+            "An empty object lets the layout be found."
+        ),
+    )
+
+
 class ProblemSerializer(serializers.Serializer):
     line = serializers.IntegerField(help_text="Of the first one.")
+    member = serializers.CharField(help_text="The file in an archive.")
     column = serializers.IntegerField(help_text="From 1; 0 when the whole line is meant.")
     row = serializers.IntegerField(help_text="Number of the record from 1; 0 when none is meant.")
     code = serializers.CharField()
@@ -98,6 +111,8 @@ class ImportSerializer(serializers.ModelSerializer):
             "size_bytes",
             "sha256",
             "layout",
+            "mapping",
+            "members",
             "options",
             "state",
             "counts",
@@ -221,13 +236,17 @@ class ImportPreviewView(APIView):
 class ImportCheckView(APIView):
     parser_classes = [JSONParser, FormParser]
 
-    @extend_schema(request=OptionsSerializer, responses={202: ImportSerializer}, operation_id="imports_check")
+    @extend_schema(request=CheckSerializer, responses={202: ImportSerializer}, operation_id="imports_check")
     def post(self, request: Request, slug: str, uid: UUID) -> Response:
-        """Check again; options that are not named stay as they are."""
+        """Check again; options that are not named stay as they are, and so does the mapping."""
         import_ = import_for(_person(request), slug, uid)
-        options = _options(import_.options | _values(request))
-        with _conflicts():
-            import_recheck(import_, options=options, actor=_person(request))
+        values = _values(request)
+        options = _options(import_.options | values)
+        try:
+            with _conflicts():
+                import_recheck(import_, options=options, mapping=values.get("mapping"), actor=_person(request))
+        except MappingError as error:
+            raise ValidationError({"mapping": [mapping_message(error)]}) from error
         return Response(ImportSerializer(import_).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -262,6 +281,7 @@ def _problem(group: ProblemGroup) -> dict[str, Any]:
     problem = group.first
     return {
         "line": problem.line,
+        "member": problem.member,
         "column": problem.column,
         "row": problem.row,
         "code": problem.code,

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from labeling.importing.containers import member_names
+from labeling.importing.layout import Layout
 from labeling.importing.options import ImportOptions, record_group
 from labeling.importing.problems import ImportProblem, ProblemError, ProblemGroup
 from labeling.importing.reader import Position
 from labeling.importing.records import Record, record_pairs
+from labeling.importing.sample import sample_rows
 from labeling.importing.scan import ScannedRecord, placed, scan
 from labeling.importing.sources import Limits
 
@@ -29,7 +31,7 @@ Progress = Callable[[int, int], None]
 class CheckReport:
     """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
     `unpaired` are responses of records that make no comparison. `members` are the files of an archive that were
-    read, `passed_over` the first of those that were not.
+    read, `passed_over` the first of those that were not. `sample` are the first rows as they stand in the file, cut.
     """
 
     layout: str = ""
@@ -47,6 +49,7 @@ class CheckReport:
     keys: list[str] = field(default_factory=list)
     members: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    sample: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[tuple[str, bytes], ProblemGroup] = field(default_factory=dict)
 
     @property
@@ -97,12 +100,12 @@ def checked_records(
     options: ImportOptions,
     *,
     limits: Limits | None = None,
-    layout: str | None = None,
+    layout: Layout | None = None,
     start: Position | None = None,
     check_ids: bool = True,
 ) -> Iterator[ScannedRecord | ImportProblem]:
     """The scan, with what the options ask of each record. Both passes read through it, so they agree."""
-    events = scan(handle, limits=limits, layout_name=layout, start=start, check_ids=check_ids)
+    events = scan(handle, limits=limits, layout=layout, start=start, check_ids=check_ids)
     for event in events:
         if isinstance(event, ScannedRecord):
             try:
@@ -117,6 +120,7 @@ def check_file(
     handle: BinaryIO,
     options: ImportOptions,
     *,
+    layout: Layout | None = None,
     size_bytes: int = 0,
     progress: Progress | None = None,
     limits: Limits | None = None,
@@ -124,7 +128,9 @@ def check_file(
     """Reads the whole file. `progress` is called with bytes read and bytes in all, now and then."""
     members, spare = member_names(handle)
     report = CheckReport(members=members, passed_over=spare[:MAX_PASSED_OVER])
-    for number, event in enumerate(checked_records(handle, options, limits=limits), start=1):
+    report.sample = sample_rows(handle)
+    events = checked_records(handle, options, limits=limits, layout=layout)
+    for number, event in enumerate(events, start=1):
         if isinstance(event, ImportProblem):
             report.add_problem(event)
         else:

@@ -23,6 +23,7 @@ from labeling.importing import (
     layout_votes,
 )
 from labeling.importing.layout import Layout
+from labeling.importing.mapping import Mapping as KeyMapping
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import Record
 
@@ -48,6 +49,11 @@ LAYOUTS: tuple[Layout, ...] = (
 LAYOUTS_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 DETECTION_ROWS = 100
 SAME_WORD = 0.6  # likeness from which a key counts as another one misspelt
+
+
+def layout_for(name: str, mapping: object = None) -> Layout | None:
+    """The layout that a mapping describes, else that of this name; None when it is still to be found."""
+    return KeyMapping.from_json(mapping).layout() if mapping else LAYOUTS_BY_NAME.get(name)
 
 
 def layout_of(row: Mapping[str, Any]) -> Layout | None:

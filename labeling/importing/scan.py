@@ -22,7 +22,6 @@ from labeling.importing.layout import Layout
 from labeling.importing.layout_kto import join, joins
 from labeling.importing.layouts import (
     DETECTION_ROWS,
-    LAYOUTS_BY_NAME,
     detect_layout,
     layout_of,
     parse_row,
@@ -98,15 +97,14 @@ def scan(
     handle: BinaryIO,
     *,
     limits: Limits | None = None,
-    layout_name: str | None = None,
+    layout: Layout | None = None,
     start: Position | None = None,
     check_ids: bool = True,
 ) -> Iterator[ScannedRecord | ImportProblem]:
     """Yields what each row means, or what is wrong with it; a fatal problem comes last.
 
-    Where none of the first rows has a layout, the first row that has one tells it. `layout_name` fixes the
-    layout instead of finding it. `start` goes on from an earlier record's `after`; give the layout's name and
-    leave ids unchecked then. A file without rows yields the problem "empty_file".
+    Where none of the first rows has a layout, the first row that has one tells it. `layout` fixes it instead of
+    finding it. `start` goes on from an earlier record's `after`; give the layout and leave ids unchecked then. A file without rows yields the problem "empty_file".
     """
     events = read_rows(handle, limits=limits, start=start)
     head = _take_head(events)
@@ -114,7 +112,7 @@ def scan(
     if not head and start is None:
         yield ImportProblem(1, 0, "empty_file", fatal=True)
         return
-    layout = LAYOUTS_BY_NAME[layout_name] if layout_name else detect_layout(row.data for row in rows)
+    layout = layout or detect_layout(row.data for row in rows)
     first_place = next((row.place for row in rows if layout and layout.matches(row.data)), 1)
     with SeenIds() as seen:
         yield from _joined(_meanings(chain(head, events), layout, first_place, seen if check_ids else None))

@@ -16,8 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.importing.checking import CheckReport, Progress, check_file
+from labeling.importing.layouts import layout_for
+from labeling.importing.mapping import Mapping
 from labeling.importing.options import ImportOptions, default_labeler
 from labeling.importing.problems import ImportProblem
+from labeling.importing.sample import sample_keys
 from labeling.importing.texts import problem_words
 from labeling.importing.uploads import StoredFile, upload_digest, upload_path, upload_remove, uploads_sweep
 from labeling.importing.writing import Guard, ImportWriteError, WriteCounts, write_file
@@ -48,6 +51,7 @@ def import_create(
     file_name: str,
     stored: StoredFile,
     options: ImportOptions | None = None,
+    mapping: Mapping | None = None,
     created_by: User | None = None,
     enqueue: bool = True,
 ) -> Import:
@@ -62,6 +66,7 @@ def import_create(
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
         options=options.as_json(),
+        mapping=mapping.as_json() if mapping else {},
         created_by=created_by,
     )
     record(
@@ -114,8 +119,16 @@ def _take(import_: Import, allowed: tuple[ImportState, ...], message: str, **cha
 
 
 @transaction.atomic
-def import_recheck(import_: Import, *, options: ImportOptions, actor: User | None = None) -> None:
-    """Checks the file anew with other options. Raises ImportStateError once writing has begun."""
+def import_recheck(
+    import_: Import, *, options: ImportOptions, mapping: dict[str, Any] | None = None, actor: User | None = None
+) -> None:
+    """Checks the file anew with other options, or another mapping: an empty one lets its layout be found, None keeps
+    what there is. Raises ImportStateError once writing has begun, MappingError.
+    """
+    if mapping is None:
+        mapping = import_.mapping
+    elif mapping != {}:  # with the file's keys, by which the next file like it is known
+        mapping = Mapping.from_json(mapping).as_json() | {"keys": sample_keys(import_.sample)}
     if not options.labeler:
         options = replace(
             options, labeler=import_.options.get("labeler") or default_labeler(import_.file_name)
@@ -130,6 +143,7 @@ def import_recheck(import_: Import, *, options: ImportOptions, actor: User | Non
         _("This import is being written or is done; it cannot be checked again."),
         state=ImportState.UPLOADED,
         options=options.as_json(),
+        mapping=mapping,
     )
     _enqueue(import_, "import.check", actor)
 
@@ -207,11 +221,15 @@ def import_check(
         _take(import_, CHECKABLE, _("This import cannot be checked any more."), state=ImportState.CHECKING)
     options = ImportOptions.from_json(import_.options)
     with upload_path(import_.path).open("rb") as handle:
-        report = check_file(handle, options, size_bytes=import_.size_bytes, progress=progress)
+        layout = layout_for("", import_.mapping)
+        report = check_file(
+            handle, options, layout=layout, size_bytes=import_.size_bytes, progress=progress
+        )
     is_good = report.is_usable and (options.skip_bad or not report.problem_count)
     changed = _("This import was changed while it was checked.")
     with guard():
-        if Import.objects.select_for_update().get(pk=import_.pk).options != import_.options:
+        now = Import.objects.select_for_update().get(pk=import_.pk)
+        if (now.options, now.mapping) != (import_.options, import_.mapping):
             raise ImportStateError(changed)
         _take(
             import_,
@@ -226,6 +244,7 @@ def _findings(report: CheckReport) -> dict[str, Any]:
     return {
         "layout": report.layout,
         "members": report.members,
+        "sample": report.sample,
         "row_count": report.rows,
         "counts": report.counts(),
         "problems": [problem.as_json() for problem in report.problems],

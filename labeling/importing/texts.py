@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from labeling.importing.mapping import MappingError
 from labeling.importing.problems import ImportProblem, ProblemGroup
 from webapp.jobs.messages import Message, message
 
@@ -95,6 +96,26 @@ HINTS: dict[str, str] = {
     "label_too_long": _("Shorten it, or put it in “metadata”."),
     "file_changed": _("Upload the file again."),
 }
+
+
+MAPPING_MESSAGES: dict[str, str] = {
+    "not_a_mapping": _("A mapping is an object with “columns” and, if one is better, “winner_values”."),
+    "unknown_target": _("“%(target)s” is nothing that a key can be mapped to. Known: %(expected)s."),
+    "unknown_outcome": _("“%(target)s” is no outcome. Known: %(expected)s."),
+    "bad_key": _("A key is a text of at most %(limit)s characters."),
+    "no_responses": _("Choose the keys of both responses: chosen and rejected, or A and B."),
+    "two_pairs": _("Choose either chosen and rejected, or responses A and B; not both."),
+    "one_response": _("Choose the key of this response too."),
+    "winner_of_chosen": _("Chosen and rejected say already which one is better."),
+    "key_twice": _("This key is chosen for another text already."),
+    "value_twice": _("“%(found)s” cannot stand for two outcomes."),
+}
+
+
+def mapping_message(error: MappingError) -> str:
+    """What is wrong with a mapping."""
+    values = {name: _shown(value) for name, value in error.params.items()}
+    return gettext(MAPPING_MESSAGES[error.code]) % (values | {"target": error.target})
 
 
 def problem_message(problem: ImportProblem) -> str:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
 from labeling.importing.checking import Progress, checked_records
+from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
@@ -117,7 +118,7 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
         events = checked_records(
             handle,
             options,
-            layout=import_.layout,
+            layout=layout_for(import_.layout, import_.mapping),
             start=None if reread else position,
             check_ids=reread,
         )

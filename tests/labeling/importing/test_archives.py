@@ -131,8 +131,8 @@ BAD = {
     "empty members": (lambda: packed({"a.jsonl": b"", "b.jsonl": b"\n"}), "empty_file", "", 1),
     "too many members": (many, "zip_too_many", "", 1),
     "a directory of gigabytes": (huge_directory, "zip_too_many", "", 1),
-    "a truncated gzip": (lambda: two(gz(jsonl(rows_of("votes", 99)))[:-9]), "gzip_truncated", "b.jsonl", 1),
-    "a truncated Parquet": (lambda: two(parquet(rows_of("votes", 9))[:-9]), "parquet_damaged", "b.jsonl", 1),
+    "a truncated gzip": (lambda: two(gz(jsonl(rows_of("trl_explicit", 99)))[:-9]), "gzip_truncated", "b.jsonl", 1),
+    "a truncated Parquet": (lambda: two(parquet(rows_of("trl_explicit", 9))[:-9]), "parquet_damaged", "b.jsonl", 1),
     "a 100 MB line": (lambda: two(b'{"prompt": "' + b"x" * 100_000_000), "line_too_long", "b.jsonl", 1),
     "a quote not closed": (
         lambda: two(table([explicit_row(7)]) + b'x,"y,c,r,d\r\n', table([explicit_row(1)])),
