@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import Capability, import_for, project_for
+from labeling.importing.hub import HubError, HubName
 from labeling.importing.mapping import MappingError
 from labeling.importing.options import MAX_GROUP, MAX_LABELER, MAX_LANGUAGE, ImportOptions
 from labeling.importing.pages import problems_of
@@ -30,6 +31,7 @@ from labeling.importing.services import (
     import_confirm,
     import_create,
     import_discard,
+    import_from_hub,
     import_recheck,
 )
 from labeling.importing.texts import mapping_message
@@ -110,6 +112,7 @@ class ImportSerializer(serializers.ModelSerializer):
             "file_name",
             "size_bytes",
             "sha256",
+            "source",
             "layout",
             "mapping",
             "members",
@@ -200,6 +203,34 @@ class ImportsView(APIView):
         except UploadTooLargeError as error:
             raise TooLarge from error
         raise ValidationError({"file": [_("Send the file as “file”, or as the body of the request.")]})
+
+
+class HubSerializer(OptionsSerializer):
+    dataset = serializers.CharField(max_length=200, help_text="org/name, org/name@revision or org/name:config.")
+
+    def validate_dataset(self, value: str) -> HubName:
+        try:
+            return HubName.read(value)
+        except HubError as error:
+            raise ValidationError(str(error)) from error
+
+
+class ImportHubView(APIView):
+    parser_classes = [JSONParser, FormParser]
+
+    @extend_schema(request=HubSerializer, responses={201: ImportSerializer}, operation_id="imports_fetch")
+    def post(self, request: Request, slug: str) -> Response:
+        """Fetch a public data set of the hub; its check starts when it is here. Follow `state`."""
+        project = project_for(_person(request), slug, Capability.MANAGE)
+        serializer = HubSerializer(data=_values(request))
+        serializer.is_valid(raise_exception=True)
+        import_ = import_from_hub(
+            project=project,
+            name=serializer.validated_data["dataset"],
+            options=serializer.options(),
+            created_by=_person(request),
+        )
+        return Response(ImportSerializer(import_).data, status=status.HTTP_201_CREATED)
 
 
 class ImportView(APIView):

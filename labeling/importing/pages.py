@@ -65,6 +65,7 @@ def import_context(import_: Import) -> dict[str, Any]:
         "tone": TONES.get(ImportState(import_.state), "warn"),
         "is_active": import_.state in ACTIVE,
         "job": job,
+        "is_fetching": not import_.path,
         "percent": round(100 * (job.share_done or 0)) if job else 0,
         "layout_name": LAYOUT_NAMES.get(import_.layout, import_.layout),
         "problems": problems,

@@ -6,25 +6,39 @@ file outside of transactions and write through the guard of the job that runs th
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.importing.checking import CheckReport, Progress, check_file
+from labeling.importing.folders import packed_folder
+from labeling.importing.hub import FetchProgress, HubError, HubName, fetch_dataset
 from labeling.importing.layouts import layout_for
 from labeling.importing.mapping import Mapping
 from labeling.importing.options import ImportOptions, default_labeler
 from labeling.importing.problems import ImportProblem
 from labeling.importing.sample import sample_keys
 from labeling.importing.texts import problem_words
-from labeling.importing.uploads import StoredFile, upload_digest, upload_path, upload_remove, uploads_sweep
+from labeling.importing.uploads import (
+    StoredFile,
+    UploadTooLargeError,
+    read_chunks,
+    upload_digest,
+    upload_path,
+    upload_remove,
+    upload_store,
+    uploads_sweep,
+)
 from labeling.importing.writing import Guard, ImportWriteError, WriteCounts, write_file
-from labeling.models import Import, ImportState, Project
+from labeling.models import Import, ImportSource, ImportState, Project
 from webapp.audit.services import record
 from webapp.jobs.messages import Text, cut, encode, message
 from webapp.jobs.services import job_enqueue
@@ -52,6 +66,7 @@ def import_create(
     stored: StoredFile,
     options: ImportOptions | None = None,
     mapping: Mapping | None = None,
+    source: ImportSource = ImportSource.UPLOAD,
     created_by: User | None = None,
     enqueue: bool = True,
 ) -> Import:
@@ -67,6 +82,7 @@ def import_create(
         sha256=stored.sha256,
         options=options.as_json(),
         mapping=mapping.as_json() if mapping else {},
+        source=source,
         created_by=created_by,
     )
     record(
@@ -77,9 +93,61 @@ def import_create(
         uid=str(import_.uid),
     )
     if enqueue:
-        _enqueue(import_, "import.check", created_by)
+        _enqueue(import_, _first_job(import_), created_by)
     transaction.on_commit(import_files_sweep)
     return import_
+
+
+@transaction.atomic
+def import_from_hub(
+    *,
+    project: Project,
+    name: HubName,
+    options: ImportOptions | None = None,
+    mapping: Mapping | None = None,
+    created_by: User | None = None,
+    enqueue: bool = True,
+) -> Import:
+    """An import of a hub's data set; fetching it begins at once, as a job, and its check after that."""
+    return import_create(
+        project=project,
+        file_name=str(name),
+        stored=StoredFile("", 0, ""),
+        options=options,
+        mapping=mapping,
+        source=ImportSource.HUB,
+        created_by=created_by,
+        enqueue=enqueue,
+    )
+
+
+def import_fetch(
+    import_: Import, *, guard: Guard = transaction.atomic, progress: FetchProgress | None = None
+) -> None:
+    """Fetches a hub's data set, and keeps it as the import's file. Raises HubError, ImportStateError."""
+    with tempfile.TemporaryDirectory(prefix="chosen-hub-") as folder:
+        name = HubName.read(import_.file_name)
+        fetch_dataset(name, Path(folder), max_bytes=settings.UPLOAD_MAX_BYTES, progress=progress)
+        try:
+            with packed_folder(Path(folder)) as archive:
+                stored = upload_store(read_chunks(archive))
+        except UploadTooLargeError as error:
+            raise HubError(message(gettext_noop("The data set is too large."))) from error
+    with guard():
+        _take(
+            import_,
+            (ImportState.UPLOADED,),
+            _("This import is not to be fetched."),
+            path=stored.name,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+        )
+
+
+@transaction.atomic
+def import_check_begin(import_: Import, *, created_by: User | None = None) -> None:
+    """Lets a file that was just fetched be checked, as a job."""
+    _enqueue(import_, "import.check", created_by)
 
 
 def import_files_sweep() -> int:
@@ -89,15 +157,25 @@ def import_files_sweep() -> int:
 
 
 def _labeler_of(project: Project, stored: StoredFile, file_name: str) -> str:
-    """The labeler's name of an earlier import of the same bytes, so that a renamed file is not a second
+    """The labeler's name of an earlier import of the same bytes (or the same data set), so that a renamed file is not a second
     opinion.
     """
-    earlier = Import.objects.filter(project=project, sha256=stored.sha256).order_by("pk").first()
+    same = {"sha256": stored.sha256} if stored.sha256 else {"file_name": file_name}
+    earlier = Import.objects.filter(project=project, **same).order_by("pk").first()
     return (earlier and earlier.options.get("labeler")) or default_labeler(file_name)
 
 
+def _first_job(import_: Import) -> str:
+    """What comes first: its check, or fetching the file."""
+    return "import.check" if import_.path else "import.fetch"
+
+
 def _enqueue(import_: Import, kind: str, created_by: User | None) -> None:
-    titles = {"import.check": gettext_noop("Check %(file)s"), "import.write": gettext_noop("Import %(file)s")}
+    titles = {
+        "import.fetch": gettext_noop("Fetch %(file)s"),
+        "import.check": gettext_noop("Check %(file)s"),
+        "import.write": gettext_noop("Import %(file)s"),
+    }
     job = job_enqueue(
         kind=kind,
         params={"import": str(import_.uid)},
@@ -145,7 +223,7 @@ def import_recheck(
         options=options.as_json(),
         mapping=mapping,
     )
-    _enqueue(import_, "import.check", actor)
+    _enqueue(import_, _first_job(import_), actor)
 
 
 @transaction.atomic
@@ -190,7 +268,7 @@ def import_retry(import_: Import, *, actor: User | None = None) -> None:
     checked = bool(import_.counts.get("records"))
     state = ImportState.WRITING if checked else ImportState.UPLOADED
     _take(import_, (ImportState.FAILED,), _("Only a failed import can be tried again."), state=state)
-    _enqueue(import_, "import.write" if checked else "import.check", actor)
+    _enqueue(import_, "import.write" if checked else _first_job(import_), actor)
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from labeling.importing import mapping_views, views
 urlpatterns = [
     path("projects/<slug:slug>/imports/", views.import_list, name="import-list"),
     path("projects/<slug:slug>/imports/new/", views.import_new, name="import-new"),
+    path("projects/<slug:slug>/imports/hub/", views.import_hub, name="import-hub"),
     path("projects/<slug:slug>/imports/<uuid:uid>/", views.import_detail, name="import-detail"),
     path(
         "projects/<slug:slug>/imports/<uuid:uid>/confirm/", views.import_confirm_view, name="import-confirm"

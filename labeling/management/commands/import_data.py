@@ -11,11 +11,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from labeling.importing.folders import packed_folder
+from labeling.importing.hub import HubError, HubName
 from labeling.importing.mapping import Mapping, MappingError
 from labeling.importing.options import ImportOptions
 from labeling.importing.pages import problems_of
 from labeling.importing.records import PAIR_POLICIES
-from labeling.importing.services import ImportStateError, import_create, import_discard, import_run
+from labeling.importing.services import ImportStateError, import_create, import_discard, import_fetch, import_from_hub, import_run
 from labeling.importing.texts import mapping_message
 from labeling.importing.uploads import UploadTooLargeError, read_chunks, upload_store
 from labeling.importing.writing import ImportWriteError, WriteCounts
@@ -27,11 +28,12 @@ SHOWN_PROBLEMS = 20
 class Command(BaseCommand):
     help = (
         "Import prompts, responses and labels from a JSONL, JSON, CSV, TSV (gzipped or not) or Parquet file, a zip of "
-        "such files, or a folder of them such as a Hugging Face data set's."
+        "such files, a folder of them such as a Hugging Face data set's, or a data set of the hub."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", help="a file, a folder, or with --hub a data set: org/name[@revision][:config]")
+        parser.add_argument("--hub", action="store_true", help="fetch a public data set of the Hugging Face hub")
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--group-key", default="", help="row key whose equal values stay in one split")
         parser.add_argument("--labeler", default="", help="whose choices “chosen” and ranks are")
@@ -53,15 +55,17 @@ class Command(BaseCommand):
             raise CommandError(_("There is no project “%(slug)s”.") % {"slug": options["project"]})
         try:
             import_ = self._create(project, options)
+            if options["hub"]:
+                import_fetch(import_)
             counts = import_run(
                 import_, skip_bad=options["skip_bad"], dry_run=options["dry_run"], say=self.stdout.write
             )
-        except (ImportStateError, ImportWriteError, ValueError, OSError) as error:
+        except (HubError, ImportStateError, ImportWriteError, ValueError, OSError) as error:
             raise CommandError(str(error)) from error
         self._report(import_, counts, dry_run=options["dry_run"])
 
     def _create(self, project: Project, options: dict[str, Any]) -> Import:
-        path: Path = options["file"]
+        path = Path(options["file"])
         chosen = ImportOptions(
             group_key=options["group_key"],
             labeler=options["labeler"],
@@ -69,6 +73,9 @@ class Command(BaseCommand):
             pairs=options["pairs"],
         )
         mapping = _mapping(options["map"]) if options["map"] else None
+        if options["hub"]:
+            name = HubName.read(options["file"])
+            return import_from_hub(project=project, name=name, options=chosen, mapping=mapping, enqueue=False)
         try:
             with packed_folder(path) if path.is_dir() else path.open("rb") as handle:
                 stored = upload_store(read_chunks(handle))
