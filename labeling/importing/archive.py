@@ -46,8 +46,8 @@ def archive_rows(
             members = _members(archive, limits)
             for index in range(at.member, len(members)):
                 name = members[index].filename[:NAME_SHOWN]
-                inner = Position(at.offset, at.line, at.rows - at.before) if at.offset or at.rows else None
-                at = Position(rows=at.before, member=index, before=at.before)
+                inner = Position(at.offset, at.line, at.rows - at.before) if at.rows > at.before else None
+                at = Position(rows=at.rows, member=index, before=at.before)
                 for event in _member_rows(archive, members[index], limits, inner, read):
                     found = _placed(event, at, name)
                     yield found

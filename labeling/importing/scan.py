@@ -59,7 +59,7 @@ class SeenIds:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chosen-import-")
-        self._db = sqlite3.connect(Path(self._folder.name) / "seen.sqlite3", isolation_level=None)
+        self._db = sqlite3.connect(Path(self._folder.name) / "seen.sqlite3", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("PRAGMA cache_size = -8000")

@@ -1,7 +1,8 @@
 """The write pass: records in batches, each in one transaction with the cursor that says how far it got.
 
 Killed at any point, it goes on behind the last batch that was committed. Run twice, or twice at once, it
-makes no second row, because everything is found by content. Memory: one batch.
+makes no second row, because everything is found by content. Memory: two batches, since the next one is read while one
+is written.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
+from labeling.importing.ahead import ahead
 from labeling.importing.checking import Progress, checked_records
 from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
@@ -99,7 +101,7 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
     largest_margin = float(import_.counts.get("largest_margin", 0.0))
     counts = WriteCounts(**import_.counts.get("written", {}))
     cursor = import_.cursor
-    for batch in _batches(import_, options):
+    for batch in ahead(_batches(import_, options)):
         with guard():
             counts += _write_batch(import_, batch, options, largest_margin)
             _move_cursor(import_, cursor, batch, counts)

@@ -42,7 +42,7 @@ class Command(BaseCommand):
             "--pairs", choices=PAIR_POLICIES, default="all", help="pairs made of longer lists"
         )
         parser.add_argument(
-            "--map", type=Path, metavar="FILE", help="JSON that says which key of the file is what"
+            "--map", metavar="FILE", help="JSON that says which key of the file is what"
         )
         parser.add_argument(
             "--skip-bad", action="store_true", help="import the good lines of a file with bad ones"
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             language=options["language"],
             pairs=options["pairs"],
         )
-        mapping = _mapping(options["map"]) if options["map"] else None
+        mapping = _mapping(Path(options["map"])) if options["map"] else None
         if options["hub"]:
             name = HubName.read(options["file"])
             return import_from_hub(project=project, name=name, options=chosen, mapping=mapping, enqueue=False)
