@@ -31,6 +31,7 @@ from benchmarks.data.database import app_on_postgres  # noqa: E402
 
 SIZES = {"prompt": 400, "chosen": 800, "rejected": 800}
 TABLES = ("prompt", "response", "comparison", "preference", "resolution")
+SERVER: dict[str, Path] = {}
 WANTED = {"pairs/s": 5_000, "last tenth": 0.8, "MB": 100}
 
 
@@ -74,6 +75,7 @@ class Result:
     write_s: float
     tenths: list[float]  # pairs a second of the write pass
     memory_mb: float
+    cpu_s: tuple[float, float]  # of this process and of PostgreSQL
 
     @property
     def rate(self) -> float:
@@ -90,6 +92,7 @@ def import_pairs(project: Any, count: int, seed: int) -> Result:
     stored = upload_store(lines(count, seed))
     import_ = import_create(project=project, file_name=f"{seed}.jsonl", stored=stored, enqueue=False)
     marks: list[tuple[int, float]] = []
+    cpu = _cpu_seconds()
     with Memory() as memory:
         started = time.perf_counter()
         import_check(import_)
@@ -102,7 +105,21 @@ def import_pairs(project: Any, count: int, seed: int) -> Result:
         )
         ended = time.perf_counter()
     assert written.comparisons == written.preferences == count, written
-    return Result(count, checked - started, ended - checked, _tenths(marks, count), memory.most)
+    ours, theirs = (after - before for after, before in zip(_cpu_seconds(), cpu, strict=True))
+    return Result(
+        count, checked - started, ended - checked, _tenths(marks, count), memory.most, (ours, theirs)
+    )
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """What this process and its PostgreSQL (0 for one of somebody else's) have used so far."""
+    server = [one for one in psutil.process_iter(["name", "cmdline"]) if _is_server(one.info)]
+    children = [child for one in server for child in one.children()]
+    return time.process_time(), sum(sum(one.cpu_times()[:4]) for one in [*server, *children])
+
+
+def _is_server(info: dict[str, Any]) -> bool:
+    return info["name"] == "postgres" and any(str(SERVER.get("folder")) in part for part in info["cmdline"] or [])
 
 
 def _tenths(marks: list[tuple[int, float]], count: int) -> list[float]:
@@ -170,6 +187,8 @@ def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
         *(_row("import", "pairs/s, write", result.pairs / result.write_s, rate, case) for case, rate in copies.items()),
     ]
     print(f"\n{result.pairs:,} pairs of {sum(SIZES.values())} bytes on PostgreSQL, {os.cpu_count()} cores")
+    ours, theirs = (1e6 * seconds / result.pairs for seconds in result.cpu_s)
+    print(f"CPU for each pair, both passes: {ours:,.0f} µs here, {theirs:,.0f} µs in PostgreSQL")
     print("write pass by tenths, pairs/s: " + " ".join(f"{rate:,.0f}" for rate in result.tenths))
     for row in rows:
         rival = f"   {row['rival_name']}: {row['rival']:,.1f}" if row["rival"] is not None else ""
@@ -193,6 +212,7 @@ def main() -> None:
     with app_on_postgres() as folder:
         from labeling.models import Project
 
+        SERVER["folder"] = folder
         project = Project.objects.create(name="Bench", slug="bench")
         import_pairs(project, 2_000, seed=1)  # what is loaded once is loaded before the memory is looked at
         result = _profiled(options.profile, lambda: import_pairs(project, count, seed=2))

@@ -161,7 +161,7 @@ class ImportsView(APIView):
     @extend_schema(responses=ImportSerializer(many=True), operation_id="imports_list")
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(_person(request), slug, Capability.MANAGE)
-        rows = Import.objects.filter(project=project).select_related("project").defer("preview", "problems")
+        rows = Import.objects.filter(project=project).select_related("project").defer("preview", "problems", "sample")
         paginator = self.pagination_class()
         page = paginator.paginate_queryset(rows, request, view=self)
         return paginator.get_paginated_response(ImportSerializer(page, many=True).data)

@@ -1,7 +1,7 @@
 """A zip of files, or of a Hugging Face data set's folder: its members one after another, each read as a stream.
 
-Nothing is unpacked under a name of the archive's; a Parquet member, which must be read from its end, is copied to a
-nameless temporary file. Members must all have one layout. Which of them are read is told by `dataset_card`.
+Nothing is unpacked under a name of the archive's; a Parquet or Arrow member, which must be read from its end,
+is copied to a nameless temporary file. Members must all have one layout. Which of them are read is told by `dataset_card`.
 """
 
 import io
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from labeling.importing.dataset_card import data_names
-from labeling.importing.parquet import PARQUET_MAGIC
+from labeling.importing.parquet import COLUMN_MAGICS
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row
 from labeling.importing.sources import GZIP_MAGIC, Limits
@@ -135,9 +135,9 @@ def _member_rows(
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[tuple[BinaryIO, bool]]:
     """The member as a file to be read, and whether it is packed once more."""
     with archive.open(info) as stream:
-        head = stream.read(len(PARQUET_MAGIC))
+        head = stream.read(8)
         stream.seek(0)
-        if head != PARQUET_MAGIC:
+        if not head.startswith(COLUMN_MAGICS):
             yield cast(BinaryIO, stream), head.startswith(GZIP_MAGIC)
             return
         with tempfile.TemporaryFile() as copy:

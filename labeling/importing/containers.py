@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes and never by its name: JSON, a table of cells, Parquet, or a zip of those."""
+"""What a file is, told by its first bytes and never by its name: JSON, a table, Parquet, Arrow, or a zip of those."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -6,7 +6,7 @@ from typing import BinaryIO
 from labeling.importing import reader
 from labeling.importing.archive import ZIP_MAGICS, archive_names, archive_rows
 from labeling.importing.delimited import TRIAL_BYTES, csv_rows, find_dialect
-from labeling.importing.parquet import PARQUET_MAGIC, parquet_rows
+from labeling.importing.parquet import COLUMN_MAGICS, parquet_rows
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row
 from labeling.importing.sources import ByteSource, Limits
@@ -37,7 +37,7 @@ def _is_archive(handle: BinaryIO) -> bool:
 
 def _file_rows(handle: BinaryIO, limits: Limits, start: Position | None) -> Iterator[Row | ImportProblem]:
     handle.seek(0)
-    if handle.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC:
+    if handle.read(8).startswith(COLUMN_MAGICS):
         return parquet_rows(handle, limits, start)
     source = ByteSource(handle, limits)
     try:

@@ -117,7 +117,7 @@ def _chosen(name: HubName, sizes: dict[str, int], card: str) -> list[str]:
         msgid = _("%(name)s has no configuration “%(config)s”.")
         raise HubError(message(msgid, name=name.dataset, config=name.config)) from None
     if not found:
-        msgid = _("%(name)s holds no data file that can be imported: .jsonl, .json, .csv, .tsv or .parquet.")
+        msgid = _("%(name)s holds no data file that can be imported: .jsonl, .json, .csv, .tsv, .parquet or .arrow.")
         raise HubError(message(msgid, name=name.dataset))
     return found
 

@@ -21,6 +21,7 @@ from labeling.importing.records import ImportedVote, Record, record_pairs
 from labeling.models import Comparison, ComparisonState, Labeler, LabelerKind, Project, Prompt, Response
 
 FLIPPED = {"a": "b", "b": "a"}
+PROMPT_KEY = ("project_id", "content_hash")
 RESPONSE_KEY = ("prompt_id", "content_hash")
 PAIR_KEY = ("response_a_id", "response_b_id")
 
@@ -114,8 +115,8 @@ def _place_prompts(project: Project, items: Sequence[_Item], options: ImportOpti
         firsts.setdefault(item.prompt_hash, item)
 
     def find(hashes: Iterable[str]) -> dict[str, int]:
-        rows = Prompt.objects.filter(project=project, content_hash__in=list(hashes)).order_by()
-        return dict(rows.values_list("content_hash", "pk"))
+        found = find_pairs(Prompt, PROMPT_KEY, [(project.pk, digest) for digest in hashes])
+        return {digest: pk for (_project, digest), pk in found.items()}
 
     ids = find(firsts)
     missing = sorted(firsts.keys() - ids.keys())

@@ -5,10 +5,12 @@ import struct
 import tracemalloc
 import zipfile
 
+import pyarrow as pa
 import pytest
 
 from labeling.importing.containers import member_names, read_rows
 from labeling.importing.dataset_card import card_patterns, data_names
+from labeling.importing.folders import packed_folder
 from labeling.importing.problems import ProblemGroup
 from labeling.importing.reader import Row
 from labeling.importing.services import import_check, import_confirm, import_run, import_write
@@ -31,13 +33,22 @@ def read(data, **options):
     return list(read_rows(io.BytesIO(data), **options))
 
 
+def arrow(rows, *, indexed=False):
+    """Rows as `datasets` saves them to disk, or as the kind of Arrow file that has an index."""
+    sink, values = io.BytesIO(), pa.Table.from_pylist(rows)
+    make = pa.ipc.new_file if indexed else pa.ipc.new_stream
+    with make(sink, values.schema) as writer:
+        writer.write_table(values, max_chunksize=2)
+    return sink.getvalue()
+
+
 def halves(layout, write):
     rows = plain_rows(layout, 6)
     return {"data/b.part": b"", "data/a.jsonl": write(rows[:4]), "data/c.jsonl": write(rows[4:])}
 
 
 @pytest.mark.parametrize("layout", FAMILIES)
-@pytest.mark.parametrize("write", [jsonl, lambda rows: gz(jsonl(rows)), table, parquet])
+@pytest.mark.parametrize("write", [jsonl, lambda rows: gz(jsonl(rows)), table, parquet, arrow])
 def test_every_layout_means_the_same_in_an_archive(layout, write):
     files = halves(layout, write)
     expected = [scan_bytes(files[name])[0] for name in ("data/a.jsonl", "data/c.jsonl")]
@@ -46,7 +57,7 @@ def test_every_layout_means_the_same_in_an_archive(layout, write):
     assert records == expected[0] + expected[1]
 
 
-@pytest.mark.parametrize("write", [jsonl, lambda rows: gz(jsonl(rows)), table, parquet])
+@pytest.mark.parametrize("write", [jsonl, lambda rows: gz(jsonl(rows)), table, parquet, arrow])
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_reading_goes_on_from_any_row_of_any_member(write, compression):
     rows = rows_of("votes", 9)
@@ -138,6 +149,7 @@ BAD = {
     "a directory of gigabytes": (huge_directory, "zip_too_many", "", 1),
     "a truncated gzip": (lambda: two(gz(jsonl(rows_of("trl_explicit", 99)))[:-9]), "gzip_truncated", "b.jsonl", 100),
     "a truncated Parquet": (lambda: two(parquet(rows_of("trl_explicit", 9))[:-9]), "parquet_damaged", "b.jsonl", 1),
+    "a truncated Arrow": (lambda: two(arrow(rows_of("trl_explicit", 9))[:-3]), "arrow_damaged", "b.jsonl", 1),
     "a 100 MB line": (long_line, "line_too_long", "b.jsonl", 1),
     "a quote not closed": (
         lambda: two(table([explicit_row(7)]) + b'x,"y,c,r,d\r\n', table([explicit_row(1)])),
@@ -160,6 +172,33 @@ def test_a_bad_archive_is_refused_by_file_and_line_and_nothing_is_imported(bring
     assert group.where.startswith(member)
     assert "%(" not in group.first.message + group.first.hint
     assert not Prompt.objects.exists()
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_arrow_file_is_read_and_resumed_and_a_cut_one_refused(indexed):
+    data = arrow(rows_of("trl_explicit", 7), indexed=indexed)
+    events = read(data)
+    assert [event.data for event in events] == rows_of("trl_explicit", 7)
+    for event in events:
+        assert read(data, start=event.after) == events[event.number :]
+    for cut in (9, len(data) // 2, len(data) - 1):
+        assert (read(data[:cut])[-1].code, read(data[:cut])[-1].fatal) == ("arrow_damaged", True)
+
+
+@pytest.mark.django_db
+def test_an_arrow_file_is_imported(bring):
+    assert import_run(bring(arrow(rows_of("trl_explicit", 7)), "data.arrow")).comparisons == 7
+
+
+def test_what_datasets_saves_to_disk_is_read(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = rows_of("trl_explicit", 30)
+    parts = {"train": datasets.Dataset.from_list(rows[:20]), "test": datasets.Dataset.from_list(rows[20:])}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    with packed_folder(tmp_path / "saved") as handle:
+        records, problems = scan_bytes(handle.read())
+    assert problems == []
+    assert {record.external_id for record in records} == {f"e{number}" for number in range(30)}
 
 
 def test_a_bomb_is_stopped_before_it_is_unpacked():

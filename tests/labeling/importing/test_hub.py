@@ -150,7 +150,7 @@ def test_the_command_fetches_too(hub, project, capsys):
         (f"{SET}@v9", {}, "with the revision v9"),
         (f"{SET}:huge", {"README.md": CARD.encode()}, "no configuration “huge”"),
         (f"{SET}:huge", {"a.jsonl": b"{}"}, "no configuration “huge”"),
-        (SET, {"README.md": b"# nothing", "a.arrow": b"x"}, "no data file that can be imported"),
+        (SET, {"README.md": b"# nothing", "a.bin": b"x"}, "no data file that can be imported"),
         (SET, {"../../out.jsonl": b"{}", "/etc/out.jsonl": b"{}"}, "no data file that can be imported"),
         (SET, {"a.jsonl": b"x" * 3_000_000}, "at most 2 MB"),
     ],
