@@ -101,7 +101,10 @@ def fetch_dataset(name: HubName, folder: Path, *, max_bytes: int, progress: Fetc
                 progress(done, total)
         (folder / "README.md").unlink(missing_ok=True)  # it has said what it had to
     except HfHubHTTPError as error:
-        raise _refusal(name, error) from error
+        if error.response.status_code not in (400, 401, 403, 404):
+            raise  # it may be well later
+        msgid = _("The hub has no public data set %(name)s with the revision %(revision)s.")
+        raise HubError(message(msgid, name=name.dataset, revision=name.revision)) from error
 
 
 def _is_inside(path: str) -> bool:
@@ -125,13 +128,5 @@ def _chosen(name: HubName, sizes: dict[str, int], card: str) -> list[str]:
 def _check_size(found: int, limit: int) -> None:
     if found > limit:
         msgid = _("The data set has %(found)s MB; at most %(limit)s MB are taken.")
-        raise HubError(message(msgid, found=found // 1024**2, limit=limit // 1024**2))
+        raise HubError(message(msgid, found=-(-found // 1024**2), limit=limit // 1024**2))
 
-
-def _refusal(name: HubName, error: Exception) -> Exception:
-    """What the hub's answer means; answers that may change are left as they are."""
-    code = getattr(getattr(error, "response", None), "status_code", 0)
-    if code not in (400, 401, 403, 404):
-        return error
-    msgid = _("The hub has no public data set %(name)s with the revision %(revision)s.")
-    return HubError(message(msgid, name=name.dataset, revision=name.revision))
