@@ -7,6 +7,7 @@ values that JSON does not have (times, decimals, bytes) become texts.
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -48,8 +49,8 @@ def parquet_rows(
         yield error.problem.at(line=number + 1)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0][:200]
-        code = "parquet_damaged" if is_parquet else "arrow_damaged"
-        yield ImportProblem(number + 1, 0, code, {"reason": reason}, fatal=True)
+        problem = ImportProblem(number + 1, 0, "parquet_damaged", {"reason": reason}, fatal=True)
+        yield problem if is_parquet else replace(problem, code="arrow_damaged")
 
 
 def _values(handle: BinaryIO, limits: Limits, passed: int) -> Iterator[dict[str, Any]]:
