@@ -37,7 +37,7 @@ WANTED = {"pairs/s": 5_000, "last tenth": 0.8, "MB": 100}
 
 def lines(count: int, seed: int) -> Iterator[bytes]:
     """JSONL rows whose texts are random words, so that neither disk nor hash sees the same text twice."""
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(5_000)]
     for number in range(count):
         text = {name: " ".join(draw.choices(words, k=size // 5))[:size] for name, size in SIZES.items()}
@@ -119,7 +119,9 @@ def _cpu_seconds() -> tuple[float, float]:
 
 
 def _is_server(info: dict[str, Any]) -> bool:
-    return info["name"] == "postgres" and any(str(SERVER.get("folder")) in part for part in info["cmdline"] or [])
+    return info["name"] == "postgres" and any(
+        str(SERVER.get("folder")) in part for part in info["cmdline"] or []
+    )
 
 
 def _tenths(marks: list[tuple[int, float]], count: int) -> list[float]:
@@ -184,7 +186,10 @@ def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
         _row("import", "pairs/s, write", result.pairs / result.write_s),
         _row("import", "last tenth / first tenth", last, WANTED["last tenth"], "wanted at least"),
         _row("import", "MB above the start", result.memory_mb, WANTED["MB"], "wanted at most"),
-        *(_row("import", "pairs/s, write", result.pairs / result.write_s, rate, case) for case, rate in copies.items()),
+        *(
+            _row("import", "pairs/s, write", result.pairs / result.write_s, rate, case)
+            for case, rate in copies.items()
+        ),
     ]
     print(f"\n{result.pairs:,} pairs of {sum(SIZES.values())} bytes on PostgreSQL, {os.cpu_count()} cores")
     ours, theirs = (1e6 * seconds / result.pairs for seconds in result.cpu_s)
@@ -196,9 +201,18 @@ def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = "") -> dict[str, Any]:
+def _row(
+    case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = ""
+) -> dict[str, Any]:
     ratio = ours / rival if rival else None
-    return {"case": case, "metric": metric, "ours": ours, "rival": rival, "rival_name": rival_name, "ratio": ratio}
+    return {
+        "case": case,
+        "metric": metric,
+        "ours": ours,
+        "rival": rival,
+        "rival_name": rival_name,
+        "ratio": ratio,
+    }
 
 
 def main() -> None:

@@ -161,7 +161,11 @@ class ImportsView(APIView):
     @extend_schema(responses=ImportSerializer(many=True), operation_id="imports_list")
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(_person(request), slug, Capability.MANAGE)
-        rows = Import.objects.filter(project=project).select_related("project").defer("preview", "problems", "sample")
+        rows = (
+            Import.objects.filter(project=project)
+            .select_related("project")
+            .defer("preview", "problems", "sample")
+        )
         paginator = self.pagination_class()
         page = paginator.paginate_queryset(rows, request, view=self)
         return paginator.get_paginated_response(ImportSerializer(page, many=True).data)
@@ -206,7 +210,9 @@ class ImportsView(APIView):
 
 
 class HubSerializer(OptionsSerializer):
-    dataset = serializers.CharField(max_length=200, help_text="org/name, org/name@revision or org/name:config.")
+    dataset = serializers.CharField(
+        max_length=200, help_text="org/name, org/name@revision or org/name:config."
+    )
 
     def validate_dataset(self, value: str) -> HubName:
         try:
@@ -275,7 +281,9 @@ class ImportCheckView(APIView):
         options = _options(import_.options | values)
         try:
             with _conflicts():
-                import_recheck(import_, options=options, mapping=values.get("mapping"), actor=_person(request))
+                import_recheck(
+                    import_, options=options, mapping=values.get("mapping"), actor=_person(request)
+                )
         except MappingError as error:
             raise ValidationError({"mapping": [mapping_message(error)]}) from error
         return Response(ImportSerializer(import_).data, status=status.HTTP_202_ACCEPTED)

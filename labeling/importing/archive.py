@@ -1,7 +1,8 @@
 """A zip of files, or of a Hugging Face data set's folder: its members one after another, each read as a stream.
 
-Nothing is unpacked under a name of the archive's; a Parquet or Arrow member, which must be read from its end,
-is copied to a nameless temporary file. Members must all have one layout. Which of them are read is told by `dataset_card`.
+Nothing is unpacked under a name of the archive's; a Parquet or Arrow member, which must be read from its end, is
+copied to a nameless temporary file. Members must all have one layout. Which of them are read is told by
+`dataset_card`.
 """
 
 import io

@@ -63,7 +63,17 @@ class CheckReport:
 
     def counts(self) -> dict[str, Any]:
         """The figures that are stored with the import."""
-        names = ("records", "passed_over", "pairs", "responses", "unpaired", "votes", "gold", "largest_margin", "keys")
+        names = (
+            "records",
+            "passed_over",
+            "pairs",
+            "responses",
+            "unpaired",
+            "votes",
+            "gold",
+            "largest_margin",
+            "keys",
+        )
         return {name: getattr(self, name) for name in (*names, "is_fatal")}
 
     def add_problem(self, problem: ImportProblem) -> None:

@@ -28,7 +28,7 @@ def data_names(names: Iterable[str], card: tuple[str, str] = ("", ""), config: s
 
 
 def _is_data(name: str) -> bool:
-    folders, _, last = name.rpartition("/")
+    last = name.rpartition("/")[2]
     hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
     return bool(_DATA.search(last)) and last not in _SPARE and not hidden
 

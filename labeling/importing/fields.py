@@ -72,7 +72,9 @@ def flag(value: object, path: str) -> bool:
 
 def label(row: Mapping[str, Any], key: str) -> str:
     """A short fact (id, language, topic …) given as text or number; '' when absent or null."""
-    return short_text(row.get(key), key, MAX_MODEL if "model" in key else MAX_LABEL.get(key, MAX_LABEL_DEFAULT))
+    return short_text(
+        row.get(key), key, MAX_MODEL if "model" in key else MAX_LABEL.get(key, MAX_LABEL_DEFAULT)
+    )
 
 
 def short_text(value: object, path: str, limit: int) -> str:

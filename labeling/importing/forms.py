@@ -57,7 +57,9 @@ class HubForm(forms.Form):
     dataset = forms.CharField(
         label=_("Data set"),
         max_length=200,
-        help_text=_("org/name, org/name@revision or org/name:config. Public data sets only; no code of it is run."),
+        help_text=_(
+            "org/name, org/name@revision or org/name:config. Public data sets only; no code of it is run."
+        ),
     )
 
     def clean_dataset(self) -> HubName:

@@ -58,7 +58,9 @@ class HubName:
         return f"{self.dataset}{revision}{f':{self.config}' if self.config else ''}"
 
 
-def fetch_dataset(name: HubName, folder: Path, *, max_bytes: int, progress: FetchProgress | None = None) -> None:
+def fetch_dataset(
+    name: HubName, folder: Path, *, max_bytes: int, progress: FetchProgress | None = None
+) -> None:
     """Fetches the data files of one configuration into the folder, all of one revision.
 
     Raises HubError where there is no such data set, no data in it, or more than `max_bytes` of it; what may pass (a
@@ -68,7 +70,9 @@ def fetch_dataset(name: HubName, folder: Path, *, max_bytes: int, progress: Fetc
         from huggingface_hub import HfApi, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
-        raise HubError(message(_("This machine cannot fetch from a hub: huggingface_hub is missing."))) from error
+        raise HubError(
+            message(_("This machine cannot fetch from a hub: huggingface_hub is missing."))
+        ) from error
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
         info = HfApi(endpoint=endpoint, token=False).dataset_info(
@@ -120,7 +124,9 @@ def _chosen(name: HubName, sizes: dict[str, int], card: str) -> list[str]:
         msgid = _("%(name)s has no configuration “%(config)s”.")
         raise HubError(message(msgid, name=name.dataset, config=name.config)) from None
     if not found:
-        msgid = _("%(name)s holds no data file that can be imported: .jsonl, .json, .csv, .tsv, .parquet or .arrow.")
+        msgid = _(
+            "%(name)s holds no data file that can be imported: .jsonl, .json, .csv, .tsv, .parquet or .arrow."
+        )
         raise HubError(message(msgid, name=name.dataset))
     return found
 
@@ -129,4 +135,3 @@ def _check_size(found: int, limit: int) -> None:
     if found > limit:
         msgid = _("The data set has %(found)s MB; at most %(limit)s MB are taken.")
         raise HubError(message(msgid, found=-(-found // 1024**2), limit=limit // 1024**2))
-

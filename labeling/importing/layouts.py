@@ -107,7 +107,9 @@ def parse_row(layout: Layout, row: Mapping[str, Any], line: int, first_place: in
         return layout.parse(row, line)
     other = layout_of(row)
     if other:
-        raise ProblemError("mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_place)
+        raise ProblemError(
+            "mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_place
+        )
     raise wrong_keys(row, layout)
 
 

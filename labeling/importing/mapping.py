@@ -112,7 +112,9 @@ class Mapping:
 
     def _fact(self, row: Readable[str, Any], target: str) -> str:
         key = self.columns.get(target, "")
-        limit = fields.MAX_MODEL if target in MODELS else fields.MAX_LABEL.get(target, fields.MAX_LABEL_DEFAULT)
+        limit = (
+            fields.MAX_MODEL if target in MODELS else fields.MAX_LABEL.get(target, fields.MAX_LABEL_DEFAULT)
+        )
         return fields.short_text(row.get(key), key, limit)
 
     def _votes(self, row: Readable[str, Any]) -> tuple[ImportedVote, ...]:

@@ -56,7 +56,13 @@ class MappingForm(forms.Form):
 
     @property
     def votes(self) -> list[forms.BoundField]:
-        names = ("winner", *(f"says_{outcome}" for outcome in VALUE_LABELS), "strength", "annotator", "rationale")
+        names = (
+            "winner",
+            *(f"says_{outcome}" for outcome in VALUE_LABELS),
+            "strength",
+            "annotator",
+            "rationale",
+        )
         return [self[name] for name in names]
 
     @property

@@ -18,12 +18,38 @@ LOOKED_AT = 60
 VALUES_SHOWN = 12
 # What files call the things that a mapping asks for.
 USUAL_KEYS: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "instruction", "query", "input", "context_messages", "问题", "提问", "提示"),
+    "prompt": (
+        "prompt",
+        "question",
+        "instruction",
+        "query",
+        "input",
+        "context_messages",
+        "问题",
+        "提问",
+        "提示",
+    ),
     "system": ("system", "system_prompt"),
     "chosen": ("chosen", "preferred", "better", "accepted", "positive", "good"),
     "rejected": ("rejected", "dispreferred", "worse", "negative", "bad"),
-    "response_a": ("response_a", "answer_a", "output_a", "conversation_a", "response_1", "answer_1", "output_1"),
-    "response_b": ("response_b", "answer_b", "output_b", "conversation_b", "response_2", "answer_2", "output_2"),
+    "response_a": (
+        "response_a",
+        "answer_a",
+        "output_a",
+        "conversation_a",
+        "response_1",
+        "answer_1",
+        "output_1",
+    ),
+    "response_b": (
+        "response_b",
+        "answer_b",
+        "output_b",
+        "conversation_b",
+        "response_2",
+        "answer_2",
+        "output_2",
+    ),
     "winner": ("winner", "preference", "label", "choice", "vote", "verdict"),
     "strength": ("strength", "margin", "degree", "confidence"),
     "annotator": ("annotator", "labeler", "judge", "worker", "worker_id", "annotator_id", "user"),
@@ -75,10 +101,8 @@ def guessed_columns(keys: list[str]) -> dict[str, str]:
         key = next((known[_simple(name)] for name in names if _simple(name) in known), None)
         if key is not None and key not in found.values():
             found[target] = key
-    if {"chosen", "rejected"} <= found.keys():
-        spare = {"response_a", "response_b", "winner"}
-    else:
-        spare = {"chosen", "rejected"}
+    chosen, compared = {"chosen", "rejected"}, {"response_a", "response_b", "winner"}
+    spare = compared if chosen <= found.keys() else chosen
     return {target: key for target, key in found.items() if target not in spare}
 
 

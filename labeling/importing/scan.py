@@ -59,7 +59,9 @@ class SeenIds:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chosen-import-")
-        self._db = sqlite3.connect(Path(self._folder.name) / "seen.sqlite3", isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(
+            Path(self._folder.name) / "seen.sqlite3", isolation_level=None, check_same_thread=False
+        )
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("PRAGMA cache_size = -8000")
@@ -104,7 +106,8 @@ def scan(
     """Yields what each row means, or what is wrong with it; a fatal problem comes last.
 
     Where none of the first rows has a layout, the first row that has one tells it. `layout` fixes it instead of
-    finding it. `start` goes on from an earlier record's `after`; give the layout and leave ids unchecked then. A file without rows yields the problem "empty_file".
+    finding it. `start` goes on from an earlier record's `after`; give the layout and leave ids unchecked then.
+    A file without rows yields the problem "empty_file".
     """
     events = read_rows(handle, limits=limits, start=start)
     head = _take_head(events)

@@ -157,8 +157,8 @@ def import_files_sweep() -> int:
 
 
 def _labeler_of(project: Project, stored: StoredFile, file_name: str) -> str:
-    """The labeler's name of an earlier import of the same bytes (or the same data set), so that a renamed file is not a second
-    opinion.
+    """The labeler's name of an earlier import of the same bytes (or the same data set), so that a renamed file is not a
+    second opinion.
     """
     same = {"sha256": stored.sha256} if stored.sha256 else {"file_name": file_name}
     earlier = Import.objects.filter(project=project, **same).order_by("pk").first()
@@ -198,7 +198,11 @@ def _take(import_: Import, allowed: tuple[ImportState, ...], message: str, **cha
 
 @transaction.atomic
 def import_recheck(
-    import_: Import, *, options: ImportOptions, mapping: dict[str, Any] | None = None, actor: User | None = None
+    import_: Import,
+    *,
+    options: ImportOptions,
+    mapping: dict[str, Any] | None = None,
+    actor: User | None = None,
 ) -> None:
     """Checks the file anew with other options, or another mapping: an empty one lets its layout be found, None keeps
     what there is. Raises ImportStateError once writing has begun, MappingError.
@@ -300,9 +304,7 @@ def import_check(
     options = ImportOptions.from_json(import_.options)
     with upload_path(import_.path).open("rb") as handle:
         layout = layout_for("", import_.mapping)
-        report = check_file(
-            handle, options, layout=layout, size_bytes=import_.size_bytes, progress=progress
-        )
+        report = check_file(handle, options, layout=layout, size_bytes=import_.size_bytes, progress=progress)
     is_good = report.is_usable and (options.skip_bad or not report.problem_count)
     changed = _("This import was changed while it was checked.")
     with guard():

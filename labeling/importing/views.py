@@ -42,7 +42,11 @@ def _person(request: HttpRequest) -> User:
 @require_safe
 def import_list(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.MANAGE)
-    rows = Import.objects.filter(project=project).select_related("created_by").defer("preview", "problems", "sample")
+    rows = (
+        Import.objects.filter(project=project)
+        .select_related("created_by")
+        .defer("preview", "problems", "sample")
+    )
     page = Paginator(rows.order_by("-id"), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(
         request, "labeling/importing/list.html", project_context(request, project, "imports") | {"page": page}

@@ -21,9 +21,14 @@ def brought():
     project, manager = Project.objects.create(slug="sheets", name="Sheets"), make_user("manager")
     project.memberships.create(user=manager, role=Role.MANAGER)
     long = "Ein langer Text ohne Ende, " * 60
-    rows = [row | {"links": f"{row['links']} {long}", "anmerkung_des_labors_zur_zeile": long} for row in sheet_rows(12)]
+    rows = [
+        row | {"links": f"{row['links']} {long}", "anmerkung_des_labors_zur_zeile": long}
+        for row in sheet_rows(12)
+    ]
     stored = upload_store([table(rows)])
-    import_ = import_create(project=project, file_name="sheet.csv", stored=stored, created_by=manager, enqueue=False)
+    import_ = import_create(
+        project=project, file_name="sheet.csv", stored=stored, created_by=manager, enqueue=False
+    )
     import_check(import_)
     return import_, manager
 
@@ -50,4 +55,3 @@ def test_columns_are_chosen_with_a_live_preview(web_process, chromium, brought, 
     assert Import.objects.get().mapping["columns"]["winner"] == "besser"
     assert finish_job(import_).state == ImportState.READY
     context.close()
-

@@ -16,7 +16,14 @@ from labeling.importing.mapping import Mapping, MappingError
 from labeling.importing.options import ImportOptions
 from labeling.importing.pages import problems_of
 from labeling.importing.records import PAIR_POLICIES
-from labeling.importing.services import ImportStateError, import_create, import_discard, import_fetch, import_from_hub, import_run
+from labeling.importing.services import (
+    ImportStateError,
+    import_create,
+    import_discard,
+    import_fetch,
+    import_from_hub,
+    import_run,
+)
 from labeling.importing.texts import mapping_message
 from labeling.importing.uploads import UploadTooLargeError, read_chunks, upload_store
 from labeling.importing.writing import ImportWriteError, WriteCounts
@@ -32,8 +39,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="a file, a folder, or with --hub a data set: org/name[@revision][:config]")
-        parser.add_argument("--hub", action="store_true", help="fetch a public data set of the Hugging Face hub")
+        parser.add_argument(
+            "file", help="a file, a folder, or with --hub a data set: org/name[@revision][:config]"
+        )
+        parser.add_argument(
+            "--hub", action="store_true", help="fetch a public data set of the Hugging Face hub"
+        )
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--group-key", default="", help="row key whose equal values stay in one split")
         parser.add_argument("--labeler", default="", help="whose choices “chosen” and ranks are")
@@ -41,9 +52,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pairs", choices=PAIR_POLICIES, default="all", help="pairs made of longer lists"
         )
-        parser.add_argument(
-            "--map", metavar="FILE", help="JSON that says which key of the file is what"
-        )
+        parser.add_argument("--map", metavar="FILE", help="JSON that says which key of the file is what")
         parser.add_argument(
             "--skip-bad", action="store_true", help="import the good lines of a file with bad ones"
         )

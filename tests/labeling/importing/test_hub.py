@@ -36,9 +36,15 @@ class FakeHub(BaseHTTPRequestHandler):
         server, path = self.server, unquote(urlsplit(self.path).path)
         server.asked.append((path, self.headers.get("Authorization")))
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "datasets"] and "/".join(parts[2:4]) == SET and parts[5] in ("main", "v1", COMMIT):
+        if (
+            parts[:2] == ["api", "datasets"]
+            and "/".join(parts[2:4]) == SET
+            and parts[5] in ("main", "v1", COMMIT)
+        ):
             files = [{"rfilename": name, "size": len(data)} for name, data in server.files.items()]
-            self.send(json.dumps({"id": SET, "sha": COMMIT, "siblings": files}).encode(), "application/json", body)
+            self.send(
+                json.dumps({"id": SET, "sha": COMMIT, "siblings": files}).encode(), "application/json", body
+            )
         elif parts[0] == "datasets" and "/".join(parts[1:3]) == SET and parts[3:5] == ["resolve", COMMIT]:
             name = "/".join(parts[5:])
             if name not in server.files:
@@ -179,7 +185,7 @@ def test_a_hub_that_is_ill_is_asked_again_later(hub, project):
     fill(hub)
     hub.status = 500
     import_ = import_from_hub(project=project, name=HubName.read(SET), enqueue=False)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever the client raises, but not our own
+    with pytest.raises(Exception) as caught:
         import_fetch(import_)
     assert not isinstance(caught.value, HubError)
     assert not getattr(caught.value, "permanent", False)
@@ -198,7 +204,8 @@ def test_a_repeated_job_fetches_once(hub, project):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "name", "a/b/c", "../x", "a/..", "http://x/y", "a/b@", "a/b:", "a b/c", "a/" + "b" * 300, "数据/集"]
+    "text",
+    ["", "name", "a/b/c", "../x", "a/..", "http://x/y", "a/b@", "a/b:", "a b/c", "a/" + "b" * 300, "数据/集"],
 )
 def test_what_is_no_name_of_a_data_set(text):
     with pytest.raises(HubError, match="is no data set"):

@@ -111,8 +111,18 @@ def test_a_sheet_means_the_same_in_every_container(write):
 
 
 def test_chosen_and_rejected_with_a_system_message_and_a_margin():
-    mapping = {"columns": {"prompt": "q", "system": "s", "chosen": "good", "rejected": "bad", "strength": "m"}}
-    row = {"q": "Why?", "s": "Be brief.", "good": "Because.", "bad": "No.", "m": 0.5, "metadata": {"x": 1}, "y": 2}
+    mapping = {
+        "columns": {"prompt": "q", "system": "s", "chosen": "good", "rejected": "bad", "strength": "m"}
+    }
+    row = {
+        "q": "Why?",
+        "s": "Be brief.",
+        "good": "Because.",
+        "bad": "No.",
+        "m": 0.5,
+        "metadata": {"x": 1},
+        "y": 2,
+    }
     (record,), problems = mapped([row], mapping)
     assert problems == []
     assert [message.role for message in record.messages] == ["system", "user"]
@@ -122,7 +132,11 @@ def test_chosen_and_rejected_with_a_system_message_and_a_margin():
 
 def test_messages_written_as_json_in_a_text_are_messages():
     mapping = {"columns": {"prompt": "context", "chosen": "good", "rejected": "bad"}}
-    row = {"context": json.dumps([{"role": "user", "content": "Hi"}]), "good": json.dumps(conversation("A")), "bad": "[B]"}
+    row = {
+        "context": json.dumps([{"role": "user", "content": "Hi"}]),
+        "good": json.dumps(conversation("A")),
+        "bad": "[B]",
+    }
     (record,), problems = mapped([row], mapping)
     assert problems == []
     assert [response.text for response in record.responses] == ["A", "[B]"]
@@ -224,7 +238,11 @@ def unknown(bring):
     """A checked file whose keys no layout knows."""
     import_ = bring(table(sheet_rows()), "sheet.csv")
     import_check(import_)
-    assert (import_.state, import_.layout, import_.problems[0]["code"]) == (ImportState.REFUSED, "", "wrong_keys")
+    assert (import_.state, import_.layout, import_.problems[0]["code"]) == (
+        ImportState.REFUSED,
+        "",
+        "wrong_keys",
+    )
     return import_
 
 
@@ -253,7 +271,12 @@ def test_a_file_of_unknown_keys_leads_to_the_page_and_is_imported_by_it(client, 
     import_ = finish_job(import_)
     assert import_.state == ImportState.DONE
     assert (Comparison.objects.count(), Preference.objects.count()) == (6, 5)
-    assert sorted(Resolution.objects.values_list("strength", flat=True).exclude(strength=None)) == [1, 1, 2, 2]
+    assert sorted(Resolution.objects.values_list("strength", flat=True).exclude(strength=None)) == [
+        1,
+        1,
+        2,
+        2,
+    ]
     assert Labeler.objects.get(kind="imported").name == "Anna"
 
 
@@ -300,7 +323,9 @@ def test_once_written_a_file_is_not_mapped_again(client, bring):
     import_.save()
     import_run(import_)
     answer = client.post(page_of("import-mapping", import_), form_of(SHEET), follow=True)
-    assert "cannot be checked again" in answer.content.decode() or "written already" in answer.content.decode()
+    assert (
+        "cannot be checked again" in answer.content.decode() or "written already" in answer.content.decode()
+    )
     assert Prompt.objects.count() == 6
 
 
@@ -326,10 +351,10 @@ def test_the_command_takes_a_mapping(project, tmp_path, capsys):
     call_command("import_data", str(sheet), project=project.slug, map=str(file))
     assert Comparison.objects.count() == 6
     file.write_text('{"columns": {"prompt": "Frage"}}')
-    with pytest.raises(CommandError, match="map.json: response_a: Choose the keys of both responses"):
+    with pytest.raises(CommandError, match=r"map\.json: response_a: Choose the keys of both responses"):
         call_command("import_data", str(sheet), project=project.slug, map=str(file))
     file.write_text("{oops")
-    with pytest.raises(CommandError, match="map.json"):
+    with pytest.raises(CommandError, match=r"map\.json"):
         call_command("import_data", str(sheet), project=project.slug, map=str(file))
 
 
