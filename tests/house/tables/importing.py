@@ -11,7 +11,7 @@ projects/<slug:slug>/imports/<uuid:uid>/mapping/        GET manage  POST manage
 projects/<slug:slug>/imports/hub/                       POST manage
 api/v1/projects/<slug:slug>/imports/hub                 POST manage
 """
-LISTS = {"projects/<slug:slug>/imports/<uuid:uid>/mapping/": 7}
+LISTS = {"projects/<slug:slug>/imports/<uuid:uid>/mapping/": 8}
 PARAMETERS: dict[str, tuple[str, ...]] = {"projects/<slug:slug>/imports/<uuid:uid>/mapping/": ()}
 MAIN_PAGES = ("projects/<slug:slug>/imports/<uuid:uid>/mapping/",)
 
