@@ -76,6 +76,10 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes; DEVICE=cuda
 	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick) $(if $(DEVICE),--device $(DEVICE))
 
+bench-data: $(VENV)/.dev       ## import and export of a million pairs on PostgreSQL, beside COPY; QUICK=1 for 100,000
+	$(BIN)/python -m benchmarks.data_import $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.data_export $(if $(QUICK),--quick)
+
 bench-accuracy: $(VENV)/.dev   ## accuracy on unseen prompts beside TRL, longest-wins and chance; QUICK=1 for two minutes
 	$(BIN)/python -m benchmarks.reward_accuracy $(if $(QUICK),--quick)
 

@@ -59,9 +59,18 @@ JOB_STOP_GRACE_S = read_int("CHOSEN_JOB_STOP_GRACE_S", default=30, minimum=1)
 
 # Every kind of job by name: the handler as a dotted path, its queue, whether it runs in a process of its own.
 JOB_KINDS = {
+    # huggingface_hub is on the machines of this queue alone.
+    "import.fetch": {
+        "handler": "labeling.importing.tasks.fetch_import",
+        "queue": "gpu",
+        "isolated": True,
+        "on_ended": "labeling.importing.tasks.import_job_ended",
+    },
+    # A damaged Parquet file may end the process that reads it.
     "import.check": {
         "handler": "labeling.importing.tasks.check_import",
         "queue": "default",
+        "isolated": True,
         "on_ended": "labeling.importing.tasks.import_job_ended",
     },
     "import.write": {

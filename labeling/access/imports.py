@@ -10,4 +10,5 @@ from labeling.models import Import
 
 def import_for(user: AnyUser, slug: str, uid: UUID) -> Import:
     project = project_for(user, slug, Capability.MANAGE)
-    return within(Import.objects.filter(project=project).select_related("project"), uid=uid)
+    rows = Import.objects.filter(project=project).select_related("project")
+    return within(rows.defer("sample"), uid=uid)  # large, and for one page alone

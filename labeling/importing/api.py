@@ -20,6 +20,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import Capability, import_for, project_for
+from labeling.importing.hub import HubError, HubName
+from labeling.importing.mapping import MappingError
 from labeling.importing.options import MAX_GROUP, MAX_LABELER, MAX_LANGUAGE, ImportOptions
 from labeling.importing.pages import problems_of
 from labeling.importing.problems import ProblemGroup
@@ -29,8 +31,10 @@ from labeling.importing.services import (
     import_confirm,
     import_create,
     import_discard,
+    import_from_hub,
     import_recheck,
 )
+from labeling.importing.texts import mapping_message
 from labeling.importing.uploads import StoredFile, UploadTooLargeError, read_chunks, upload_store
 from labeling.models import Import
 from webapp.api.errors import Conflict
@@ -72,8 +76,19 @@ class OptionsSerializer(serializers.Serializer):
         return ImportOptions.from_json(dict(self.validated_data))
 
 
+class CheckSerializer(OptionsSerializer):
+    mapping = serializers.JSONField(
+        required=False,
+        help_text=(
+            "Which key of the file is what: {“columns”: {target: key}, “winner_values”: {outcome: [values]}}. "
+            "An empty object lets the layout be found."
+        ),
+    )
+
+
 class ProblemSerializer(serializers.Serializer):
     line = serializers.IntegerField(help_text="Of the first one.")
+    member = serializers.CharField(help_text="The file in an archive.")
     column = serializers.IntegerField(help_text="From 1; 0 when the whole line is meant.")
     row = serializers.IntegerField(help_text="Number of the record from 1; 0 when none is meant.")
     code = serializers.CharField()
@@ -97,7 +112,10 @@ class ImportSerializer(serializers.ModelSerializer):
             "file_name",
             "size_bytes",
             "sha256",
+            "source",
             "layout",
+            "mapping",
+            "members",
             "options",
             "state",
             "counts",
@@ -143,7 +161,11 @@ class ImportsView(APIView):
     @extend_schema(responses=ImportSerializer(many=True), operation_id="imports_list")
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(_person(request), slug, Capability.MANAGE)
-        rows = Import.objects.filter(project=project).select_related("project").defer("preview", "problems")
+        rows = (
+            Import.objects.filter(project=project)
+            .select_related("project")
+            .defer("preview", "problems", "sample")
+        )
         paginator = self.pagination_class()
         page = paginator.paginate_queryset(rows, request, view=self)
         return paginator.get_paginated_response(ImportSerializer(page, many=True).data)
@@ -187,6 +209,36 @@ class ImportsView(APIView):
         raise ValidationError({"file": [_("Send the file as “file”, or as the body of the request.")]})
 
 
+class HubSerializer(OptionsSerializer):
+    dataset = serializers.CharField(
+        max_length=200, help_text="org/name, org/name@revision or org/name:config."
+    )
+
+    def validate_dataset(self, value: str) -> HubName:
+        try:
+            return HubName.read(value)
+        except HubError as error:
+            raise ValidationError(str(error)) from error
+
+
+class ImportHubView(APIView):
+    parser_classes = [JSONParser, FormParser]
+
+    @extend_schema(request=HubSerializer, responses={201: ImportSerializer}, operation_id="imports_fetch")
+    def post(self, request: Request, slug: str) -> Response:
+        """Fetch a public data set of the hub; its check starts when it is here. Follow `state`."""
+        project = project_for(_person(request), slug, Capability.MANAGE)
+        serializer = HubSerializer(data=_values(request))
+        serializer.is_valid(raise_exception=True)
+        import_ = import_from_hub(
+            project=project,
+            name=serializer.validated_data["dataset"],
+            options=serializer.options(),
+            created_by=_person(request),
+        )
+        return Response(ImportSerializer(import_).data, status=status.HTTP_201_CREATED)
+
+
 class ImportView(APIView):
     @extend_schema(responses=ImportSerializer, operation_id="imports_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
@@ -221,13 +273,19 @@ class ImportPreviewView(APIView):
 class ImportCheckView(APIView):
     parser_classes = [JSONParser, FormParser]
 
-    @extend_schema(request=OptionsSerializer, responses={202: ImportSerializer}, operation_id="imports_check")
+    @extend_schema(request=CheckSerializer, responses={202: ImportSerializer}, operation_id="imports_check")
     def post(self, request: Request, slug: str, uid: UUID) -> Response:
-        """Check again; options that are not named stay as they are."""
+        """Check again; options that are not named stay as they are, and so does the mapping."""
         import_ = import_for(_person(request), slug, uid)
-        options = _options(import_.options | _values(request))
-        with _conflicts():
-            import_recheck(import_, options=options, actor=_person(request))
+        values = _values(request)
+        options = _options(import_.options | values)
+        try:
+            with _conflicts():
+                import_recheck(
+                    import_, options=options, mapping=values.get("mapping"), actor=_person(request)
+                )
+        except MappingError as error:
+            raise ValidationError({"mapping": [mapping_message(error)]}) from error
         return Response(ImportSerializer(import_).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -262,6 +320,7 @@ def _problem(group: ProblemGroup) -> dict[str, Any]:
     problem = group.first
     return {
         "line": problem.line,
+        "member": problem.member,
         "column": problem.column,
         "row": problem.row,
         "code": problem.code,

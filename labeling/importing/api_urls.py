@@ -8,6 +8,7 @@ ONE = "projects/<slug:slug>/imports/<uuid:uid>"
 
 urlpatterns = [
     path("projects/<slug:slug>/imports", api.ImportsView.as_view(), name="api-imports"),
+    path("projects/<slug:slug>/imports/hub", api.ImportHubView.as_view(), name="api-import-hub"),
     path(ONE, api.ImportView.as_view(), name="api-import"),
     path(f"{ONE}/problems", api.ImportProblemsView.as_view(), name="api-import-problems"),
     path(f"{ONE}/preview", api.ImportPreviewView.as_view(), name="api-import-preview"),

@@ -33,26 +33,38 @@ def cell_value(name: str, text: str, names: Collection[str]) -> Any:
     if text == "" and (name in NULLABLE or name.startswith("annotator")):
         return None
     if name in NUMBERS:
-        return _number(text)
+        return cell_number(text)
     is_list = name in LISTS or (name in ("chosen", "rejected") and "num_correct" in names)
-    if not (is_list or name in TEXTS_OR_MESSAGES) or text.lstrip()[:1] not in ("[", "{"):
-        return text
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return value if is_list or _is_messages(value) else text
+    if is_list:
+        return _parsed(text)
+    return messages_or_text(text) if name in TEXTS_OR_MESSAGES else text
 
 
-def _number(text: str) -> float | int | str:
+def cell_number(value: Any) -> Any:
+    """The number that a text is; anything else as it is."""
+    found = _loaded(value.strip()) if isinstance(value, str) else None
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else value
+
+
+def messages_or_text(value: Any) -> Any:
+    """The messages that a text holds as JSON; anything else, also a text that happens to be JSON, as it is."""
+    found = _parsed(value) if isinstance(value, str) else value
+    return found if _is_messages(found) else value
+
+
+def _parsed(text: str) -> Any:
+    """The list or object that a text is in JSON, else the text."""
+    found = _loaded(text) if text.lstrip()[:1] in ("[", "{") else None
+    return text if found is None else found
+
+
+def _loaded(text: str) -> Any:
     try:
-        value = orjson.loads(text.strip())
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return text
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
+        return None
 
 
 def _is_messages(value: object) -> bool:
-    """Whether it is messages, and not a text that happens to be JSON."""
     found = value if isinstance(value, list) else [value]
     return bool(found) and all(isinstance(one, dict) and ("role" in one or "from" in one) for one in found)

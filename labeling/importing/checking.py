@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from labeling.importing.containers import member_names
+from labeling.importing.layout import Layout
 from labeling.importing.options import ImportOptions, record_group
 from labeling.importing.problems import ImportProblem, ProblemError, ProblemGroup
 from labeling.importing.reader import Position
 from labeling.importing.records import Record, record_pairs
+from labeling.importing.sample import sample_rows
 from labeling.importing.scan import ScannedRecord, placed, scan
 from labeling.importing.sources import Limits
 
@@ -18,6 +21,7 @@ MAX_PREVIEW = 20
 PREVIEW_CHARACTERS = 1500
 PREVIEW_RESPONSES = 6
 MAX_KEYS = 40
+MAX_PASSED_OVER = 20
 PROGRESS_ROWS = 500
 
 Progress = Callable[[int, int], None]
@@ -26,7 +30,8 @@ Progress = Callable[[int, int], None]
 @dataclass
 class CheckReport:
     """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
-    `unpaired` are responses of records that make no comparison.
+    `unpaired` are responses of records that make no comparison. `members` are the files of an archive that were
+    read, `passed_over` the first of those that were not. `sample` are the first rows as they stand in the file, cut.
     """
 
     layout: str = ""
@@ -42,6 +47,9 @@ class CheckReport:
     is_fatal: bool = False
     preview: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    sample: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[tuple[str, bytes], ProblemGroup] = field(default_factory=dict)
 
     @property
@@ -55,7 +63,17 @@ class CheckReport:
 
     def counts(self) -> dict[str, Any]:
         """The figures that are stored with the import."""
-        names = ("records", "pairs", "responses", "unpaired", "votes", "gold", "largest_margin", "keys")
+        names = (
+            "records",
+            "passed_over",
+            "pairs",
+            "responses",
+            "unpaired",
+            "votes",
+            "gold",
+            "largest_margin",
+            "keys",
+        )
         return {name: getattr(self, name) for name in (*names, "is_fatal")}
 
     def add_problem(self, problem: ImportProblem) -> None:
@@ -83,7 +101,8 @@ class CheckReport:
         if len(self.keys) < MAX_KEYS:
             self.keys += [key for key in group_keys(record) if key not in self.keys]
         if len(self.preview) < MAX_PREVIEW:
-            self.preview.append(record_preview(record, len(pairs), record_group(record, options)))
+            preview = record_preview(record, len(pairs), record_group(record, options))
+            self.preview.append(preview | {"member": found.row.member})
 
 
 def checked_records(
@@ -91,12 +110,12 @@ def checked_records(
     options: ImportOptions,
     *,
     limits: Limits | None = None,
-    layout: str | None = None,
+    layout: Layout | None = None,
     start: Position | None = None,
     check_ids: bool = True,
 ) -> Iterator[ScannedRecord | ImportProblem]:
     """The scan, with what the options ask of each record. Both passes read through it, so they agree."""
-    events = scan(handle, limits=limits, layout_name=layout, start=start, check_ids=check_ids)
+    events = scan(handle, limits=limits, layout=layout, start=start, check_ids=check_ids)
     for event in events:
         if isinstance(event, ScannedRecord):
             try:
@@ -111,13 +130,17 @@ def check_file(
     handle: BinaryIO,
     options: ImportOptions,
     *,
+    layout: Layout | None = None,
     size_bytes: int = 0,
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> CheckReport:
     """Reads the whole file. `progress` is called with bytes read and bytes in all, now and then."""
-    report = CheckReport()
-    for number, event in enumerate(checked_records(handle, options, limits=limits), start=1):
+    members, spare = member_names(handle)
+    report = CheckReport(members=members, passed_over=spare[:MAX_PASSED_OVER])
+    report.sample = sample_rows(handle)
+    events = checked_records(handle, options, limits=limits, layout=layout)
+    for number, event in enumerate(events, start=1):
         if isinstance(event, ImportProblem):
             report.add_problem(event)
         else:

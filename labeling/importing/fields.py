@@ -72,15 +72,20 @@ def flag(value: object, path: str) -> bool:
 
 def label(row: Mapping[str, Any], key: str) -> str:
     """A short fact (id, language, topic …) given as text or number; '' when absent or null."""
-    value = row.get(key)
+    return short_text(
+        row.get(key), key, MAX_MODEL if "model" in key else MAX_LABEL.get(key, MAX_LABEL_DEFAULT)
+    )
+
+
+def short_text(value: object, path: str, limit: int) -> str:
+    """The same of a value that may stand under any key."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        wrong_type(key, "string", value)
+        wrong_type(path, "string", value)
     found = str(value)
-    limit = MAX_MODEL if "model" in key else MAX_LABEL.get(key, MAX_LABEL_DEFAULT)
     if len(found) > limit:
-        raise ProblemError("label_too_long", path=key, limit=limit, found=len(found))
+        raise ProblemError("label_too_long", path=path, limit=limit, found=len(found))
     return found
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
+from labeling.importing.hub import HubError, HubName
 from labeling.importing.options import MAX_GROUP, MAX_LABELER, MAX_LANGUAGE, ImportOptions
 
 PAIR_CHOICES = [
@@ -48,6 +49,24 @@ class OptionsForm(forms.Form):
         """The chosen options; what the form does not ask stays as it was."""
         chosen = {name: self.cleaned_data[name] for name in OptionsForm.base_fields}
         return ImportOptions.from_json((earlier or {}) | chosen)
+
+
+class HubForm(forms.Form):
+    """A data set of a hub. `cleaned_data["dataset"]` is its HubName."""
+
+    dataset = forms.CharField(
+        label=_("Data set"),
+        max_length=200,
+        help_text=_(
+            "org/name, org/name@revision or org/name:config. Public data sets only; no code of it is run."
+        ),
+    )
+
+    def clean_dataset(self) -> HubName:
+        try:
+            return HubName.read(self.cleaned_data["dataset"])
+        except HubError as error:
+            raise forms.ValidationError(str(error)) from error
 
 
 class UploadForm(OptionsForm):

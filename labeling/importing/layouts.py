@@ -23,6 +23,7 @@ from labeling.importing import (
     layout_votes,
 )
 from labeling.importing.layout import Layout
+from labeling.importing.mapping import Mapping as KeyMapping
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import Record
 
@@ -48,6 +49,11 @@ LAYOUTS: tuple[Layout, ...] = (
 LAYOUTS_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 DETECTION_ROWS = 100
 SAME_WORD = 0.6  # likeness from which a key counts as another one misspelt
+
+
+def layout_for(name: str, mapping: object = None) -> Layout | None:
+    """The layout that a mapping describes, else that of this name; None when it is still to be found."""
+    return KeyMapping.from_json(mapping).layout() if mapping else LAYOUTS_BY_NAME.get(name)
 
 
 def layout_of(row: Mapping[str, Any]) -> Layout | None:
@@ -90,18 +96,20 @@ def _likeness(wanted: str, found: str) -> float:
     return SequenceMatcher(None, wanted, found.lower()).ratio()
 
 
-def parse_row(layout: Layout, row: Mapping[str, Any], line: int, first_line: int = 1) -> Record:
+def parse_row(layout: Layout, row: Mapping[str, Any], line: int, first_place: int | str = 1) -> Record:
     """The record of a row of a file whose layout is known.
 
     Raises ProblemError: "wrong_keys" (with the keys found and expected), "mixed_layouts" when the row has
-    another layout than the file (`first_line` is where the file's layout was seen), or what the layout's
+    another layout than the file (`first_place` is where the file's layout was seen), or what the layout's
     parser found.
     """
     if layout.matches(row):
         return layout.parse(row, line)
     other = layout_of(row)
     if other:
-        raise ProblemError("mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_line)
+        raise ProblemError(
+            "mixed_layouts", layout=other.name, file_layout=layout.name, first_line=first_place
+        )
     raise wrong_keys(row, layout)
 
 

@@ -8,10 +8,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from labeling.importing.problems import ProblemGroup
+from labeling.importing.sample import sample_keys
 from labeling.models import Import, ImportState
 from webapp.jobs.models import Job
 
 ACTIVE = (ImportState.UPLOADED, ImportState.CHECKING, ImportState.WRITING)
+RECHECKABLE = (ImportState.READY, ImportState.REFUSED)
+REMEMBERED = 30
 TONES = {
     ImportState.READY: "run",
     ImportState.DONE: "ok",
@@ -35,11 +38,20 @@ LAYOUT_NAMES: dict[str, str | Promise] = {
     "responses": _("prompt with a list of responses"),
     "ranked": _("answers ranked best to worst"),
     "votes": _("two responses with votes"),
+    "mapped": _("columns chosen by hand"),
 }
 
 
 def problems_of(import_: Import) -> list[ProblemGroup]:
     return [ProblemGroup.from_json(value) for value in import_.problems]
+
+
+def remembered_mapping(import_: Import) -> dict[str, Any]:
+    """The mapping of the project's last file with the same keys; empty where there is none."""
+    keys = set(sample_keys(import_.sample))
+    rows = Import.objects.filter(project=import_.project_id).exclude(pk=import_.pk).exclude(mapping={})
+    found = rows.order_by("-pk").values_list("mapping", flat=True)[:REMEMBERED]
+    return next((mapping for mapping in found if set(mapping.get("keys", [])) == keys), {})
 
 
 def import_context(import_: Import) -> dict[str, Any]:
@@ -53,20 +65,23 @@ def import_context(import_: Import) -> dict[str, Any]:
         "tone": TONES.get(ImportState(import_.state), "warn"),
         "is_active": import_.state in ACTIVE,
         "job": job,
+        "is_fetching": not import_.path,
         "percent": round(100 * (job.share_done or 0)) if job else 0,
         "layout_name": LAYOUT_NAMES.get(import_.layout, import_.layout),
         "problems": problems,
         "more_problems": import_.problem_count - sum(group.count for group in problems),
         "can_confirm": import_.state == ImportState.READY,
         "can_skip": is_refused and bool(counts.get("records")) and not counts.get("is_fatal"),
-        "can_recheck": import_.state in (ImportState.READY, ImportState.REFUSED),
+        "can_recheck": import_.state in RECHECKABLE,
+        "can_map": import_.state in RECHECKABLE and bool(import_.sample),
+        "is_unknown": is_refused and not import_.layout and not import_.mapping and bool(import_.sample),
         "can_discard": import_.state in (ImportState.READY, ImportState.REFUSED, ImportState.FAILED)
         and not import_.cursor,
-        "preview": [_preview_row(row) for row in import_.preview],
+        "preview": [preview_row(row) for row in import_.preview],
     }
 
 
-def _preview_row(row: dict[str, Any]) -> dict[str, Any]:
+def preview_row(row: dict[str, Any]) -> dict[str, Any]:
     """A stored preview with each response's mark: how many votes of the file it won."""
     responses = [dict(response, wins=0) for response in row["responses"]]
     for vote in row["votes"]:

@@ -1,11 +1,13 @@
-"""Parquet: rows in batches, one row group after another, in constant memory.
+"""Parquet, and the Arrow files of a data set saved to disk: rows in batches, in constant memory.
 
 A row's line is its number. Text of any encoding, lists and structs become what the same row would be in JSON;
 values that JSON does not have (times, decimals, bytes) become texts.
 """
 
+import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -18,20 +20,28 @@ from labeling.importing.reader import Position, Row, depth_of, nul_path
 from labeling.importing.sources import Limits
 
 PARQUET_MAGIC = b"PAR1"
+# As `datasets` saves them: a stream of record batches. The other kind of Arrow file has an index at its end.
+ARROW_MAGICS = (b"\xff\xff\xff\xff", b"ARROW1")
+ARROW_STREAM_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+# What must be read from its end, too.
+COLUMN_MAGICS = (PARQUET_MAGIC, *ARROW_MAGICS)
 BATCH_ROWS = 200
 
 
 def parquet_rows(
     handle: BinaryIO, limits: Limits, start: Position | None = None
 ) -> Iterator[Row | ImportProblem]:
-    """Rows and problems in order, as `read_rows` gives them. A damaged file is a fatal problem.
+    """Rows and problems of a file of either kind in order, as `read_rows` gives them. A damaged one is a fatal problem.
 
     `Position.offset` is the number of rows passed, as `rows` is: Parquet has no offset of a row.
     """
     passed = start.rows if start else 0
     number = passed
+    handle.seek(0)
+    is_parquet = handle.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    values = _values if is_parquet else _arrow_values
     try:
-        for value in _values(handle, limits, passed):
+        for value in values(handle, limits, passed):
             number += 1
             after = Position(number, number + 1, number)
             yield _row(value, number, after, limits)
@@ -39,7 +49,8 @@ def parquet_rows(
         yield error.problem.at(line=number + 1)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0][:200]
-        yield ImportProblem(number + 1, 0, "parquet_damaged", {"reason": reason}, fatal=True)
+        problem = ImportProblem(number + 1, 0, "parquet_damaged", {"reason": reason}, fatal=True)
+        yield problem if is_parquet else replace(problem, code="arrow_damaged")
 
 
 def _values(handle: BinaryIO, limits: Limits, passed: int) -> Iterator[dict[str, Any]]:
@@ -60,6 +71,31 @@ def _values(handle: BinaryIO, limits: Limits, passed: int) -> Iterator[dict[str,
                 skipped = min(passed, len(batch))
                 passed -= skipped
                 yield from batch.slice(skipped).to_pylist()
+
+
+def _arrow_values(handle: BinaryIO, limits: Limits, passed: int) -> Iterator[dict[str, Any]]:
+    """The rows behind the first `passed`, as dicts. A stream says by its last bytes that it is whole."""
+    compressed = handle.seek(0, io.SEEK_END)
+    handle.seek(max(0, compressed - len(ARROW_STREAM_END)))
+    end = handle.read()
+    handle.seek(0)
+    if handle.read(4) == ARROW_MAGICS[0]:
+        if end != ARROW_STREAM_END:
+            raise pa.ArrowInvalid("the end of the stream is missing")
+        handle.seek(0)
+        stream = pa.ipc.open_stream(pa.PythonFile(handle, mode="r"))
+        schema, batches = stream.schema, iter(stream)
+    else:
+        file = pa.ipc.open_file(pa.PythonFile(handle, mode="r"))
+        schema, batches = file.schema, map(file.get_batch, range(file.num_record_batches))
+    _check_columns(schema)
+    unpacked = 0
+    for batch in batches:
+        unpacked += batch.nbytes
+        _check_size(unpacked, compressed, limits)
+        for first in range(min(passed, len(batch)), len(batch), BATCH_ROWS):
+            yield from batch.slice(first, BATCH_ROWS).to_pylist()
+        passed -= min(passed, len(batch))
 
 
 def _check_columns(schema: pa.Schema) -> None:

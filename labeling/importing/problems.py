@@ -22,6 +22,7 @@ class ImportProblem:
     params: dict[str, Any] = field(default_factory=dict)
     fatal: bool = False
     row: int = 0  # number of the record from 1, where one is known: the way around in a file of one long line
+    member: str = ""  # the file in an archive
 
     def at(self, *, line: int, row: int = 0) -> "ImportProblem":
         """The same problem, placed."""
@@ -29,8 +30,8 @@ class ImportProblem:
 
     @property
     def sentence_key(self) -> tuple[str, bytes]:
-        """Equal for problems that read the same."""
-        return self.code, orjson.dumps(self.params, option=orjson.OPT_SORT_KEYS)
+        """Equal for problems of one file that read the same."""
+        return self.code, orjson.dumps([self.member, self.params], option=orjson.OPT_SORT_KEYS)
 
     @property
     def message(self) -> str:
@@ -55,13 +56,13 @@ class ImportProblem:
             "params": self.params,
             "fatal": self.fatal,
             "row": self.row,
+            "member": self.member,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ImportProblem":
-        return cls(
-            value["line"], value["column"], value["code"], value["params"], value["fatal"], value["row"]
-        )
+        names = ("line", "column", "code", "params", "fatal", "row")
+        return cls(*(value[name] for name in names), member=value.get("member", ""))
 
 
 @dataclass

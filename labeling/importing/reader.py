@@ -18,11 +18,15 @@ from labeling.importing.sources import UTF8_BOM, ByteSource, Limits, refuse_fore
 
 @dataclass(frozen=True)
 class Position:
-    """Where reading goes on: decompressed byte offset, line number there, rows already passed."""
+    """Where reading goes on: decompressed byte offset, line number there, rows already passed; in an archive the
+    number of the member from 0, and how many of the rows lie before it.
+    """
 
     offset: int = 0
     line: int = 1
     rows: int = 0
+    member: int = 0
+    before: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Row:
     after: Position
     column: int = field(default=1, compare=False)  # counted from where reading began, on a resumed line
     raw: bytes = field(default=b"", repr=False)
+    member: str = ""
+
+    @property
+    def place(self) -> int | str:
+        """Its line, behind the name of its file in an archive."""
+        return f"{self.member}:{self.line}" if self.member else self.line
 
 
 @dataclass(frozen=True)

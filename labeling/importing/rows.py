@@ -21,6 +21,7 @@ from labeling.importing.records import ImportedVote, Record, record_pairs
 from labeling.models import Comparison, ComparisonState, Labeler, LabelerKind, Project, Prompt, Response
 
 FLIPPED = {"a": "b", "b": "a"}
+PROMPT_KEY = ("project_id", "content_hash")
 RESPONSE_KEY = ("prompt_id", "content_hash")
 PAIR_KEY = ("response_a_id", "response_b_id")
 
@@ -52,8 +53,8 @@ class PlacedRecords:
 
 
 @dataclass
-class _Item:
-    """A record with its hashes and the pairs it asks for; `pairs` are index pairs."""
+class Item:
+    """A record with its hashes and the pairs it asks for; `pairs` are index pairs. The database's ids come later."""
 
     number: int
     record: Record
@@ -75,13 +76,12 @@ class _Item:
 
 
 def records_place(
-    *, project: Project, records: Sequence[tuple[int, Record]], options: ImportOptions, key: str
+    *, project: Project, items: Sequence[Item], options: ImportOptions, key: str
 ) -> PlacedRecords:
     """Prompts, responses and comparisons of the records, made where they are missing; their votes, placed.
 
-    `records` are (row number, record); `key` begins every vote's idempotency key.
+    `items` are made by `item_of`, and are filled in; `key` begins every vote's idempotency key.
     """
-    items = [_item(number, record, options) for number, record in records]
     placed = PlacedRecords()
     placed.prompts = _place_prompts(project, items, options)
     placed.responses = _place_responses(items)
@@ -94,8 +94,9 @@ def records_place(
     return placed
 
 
-def _item(number: int, record: Record, options: ImportOptions) -> _Item:
-    return _Item(
+def item_of(number: int, record: Record, options: ImportOptions) -> Item:
+    """What can be said of a record without the database. `number` is its row's."""
+    return Item(
         number=number,
         record=record,
         group=record_group(record, options),
@@ -105,17 +106,17 @@ def _item(number: int, record: Record, options: ImportOptions) -> _Item:
     )
 
 
-def _place_prompts(project: Project, items: Sequence[_Item], options: ImportOptions) -> int:
+def _place_prompts(project: Project, items: Sequence[Item], options: ImportOptions) -> int:
     """Gives every item its prompt's id; returns how many are new. The first row of a prompt gives its
     facts.
     """
-    firsts: dict[str, _Item] = {}
+    firsts: dict[str, Item] = {}
     for item in items:
         firsts.setdefault(item.prompt_hash, item)
 
     def find(hashes: Iterable[str]) -> dict[str, int]:
-        rows = Prompt.objects.filter(project=project, content_hash__in=list(hashes)).order_by()
-        return dict(rows.values_list("content_hash", "pk"))
+        found = find_pairs(Prompt, PROMPT_KEY, [(project.pk, digest) for digest in hashes])
+        return {digest: pk for (_project, digest), pk in found.items()}
 
     ids = find(firsts)
     missing = sorted(firsts.keys() - ids.keys())
@@ -142,7 +143,7 @@ def _hold_out(prompt_ids: Sequence[int], split: str) -> None:
     Prompt.objects.bulk_update(unmarked, ["metadata"])
 
 
-def _prompt_row(item: _Item, options: ImportOptions) -> dict[str, Any]:
+def _prompt_row(item: Item, options: ImportOptions) -> dict[str, Any]:
     record = item.record
     return {
         "messages": [message.as_json() for message in record.messages],
@@ -155,7 +156,7 @@ def _prompt_row(item: _Item, options: ImportOptions) -> dict[str, Any]:
     }
 
 
-def _place_responses(items: Sequence[_Item]) -> int:
+def _place_responses(items: Sequence[Item]) -> int:
     """Gives every item its responses' ids; returns how many are new."""
     wanted: dict[ResponseKey, dict[str, Any]] = {}
     for item in items:
@@ -181,7 +182,7 @@ def _place_responses(items: Sequence[_Item]) -> int:
     return len(inserted)
 
 
-def _votes(item: _Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]:
+def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]:
     wanted = set(item.pairs)
     for index, vote in enumerate(item.record.votes):
         if (vote.first, vote.second) in wanted:
@@ -196,7 +197,7 @@ def _votes(item: _Item, options: ImportOptions, key: str) -> Iterable[PlacedVote
 
 
 def _place_comparisons(
-    project: Project, items: Sequence[_Item], options: ImportOptions, placed: PlacedRecords
+    project: Project, items: Sequence[Item], options: ImportOptions, placed: PlacedRecords
 ) -> None:
     """Fills `comparison_ids` and `new_pairs`. A new comparison is inserted with its votes counted."""
     prompts: dict[PairKey, int] = {}

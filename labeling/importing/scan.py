@@ -22,7 +22,6 @@ from labeling.importing.layout import Layout
 from labeling.importing.layout_kto import join, joins
 from labeling.importing.layouts import (
     DETECTION_ROWS,
-    LAYOUTS_BY_NAME,
     detect_layout,
     layout_of,
     parse_row,
@@ -60,12 +59,14 @@ class SeenIds:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chosen-import-")
-        self._db = sqlite3.connect(Path(self._folder.name) / "seen.sqlite3", isolation_level=None)
+        self._db = sqlite3.connect(
+            Path(self._folder.name) / "seen.sqlite3", isolation_level=None, check_same_thread=False
+        )
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("PRAGMA cache_size = -8000")
         self._db.execute(
-            "CREATE TABLE seen (id BLOB PRIMARY KEY, content BLOB NOT NULL, line INT NOT NULL) WITHOUT ROWID"
+            "CREATE TABLE seen (id BLOB PRIMARY KEY, content BLOB NOT NULL, place NOT NULL) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
 
@@ -78,14 +79,15 @@ class SeenIds:
         self._db.close()
         self._folder.cleanup()
 
-    def clash(self, external_id: str, content: bytes, line: int) -> int | None:
-        """Remembers the id; the line that used it before for other content, or None."""
+    def clash(self, external_id: str, content: bytes, place: int | str) -> int | str | None:
+        """Remembers the id; the place that used it before for other content, or None."""
         key = hashlib.blake2b(external_id.encode(), digest_size=16).digest()
-        done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (key, content, line))
+        done = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (key, content, place))
         if done.rowcount:
             return None
-        earlier = self._db.execute("SELECT content, line FROM seen WHERE id = ?", (key,)).fetchone()
-        return None if earlier[0] == content else int(earlier[1])
+        earlier = self._db.execute("SELECT content, place FROM seen WHERE id = ?", (key,)).fetchone()
+        place: int | str = earlier[1]
+        return None if earlier[0] == content else place
 
 
 def row_digest(data: dict[str, Any]) -> bytes:
@@ -97,15 +99,15 @@ def scan(
     handle: BinaryIO,
     *,
     limits: Limits | None = None,
-    layout_name: str | None = None,
+    layout: Layout | None = None,
     start: Position | None = None,
     check_ids: bool = True,
 ) -> Iterator[ScannedRecord | ImportProblem]:
     """Yields what each row means, or what is wrong with it; a fatal problem comes last.
 
-    Where none of the first rows has a layout, the first row that has one tells it. `layout_name` fixes the
-    layout instead of finding it. `start` goes on from an earlier record's `after`; give the layout's name and
-    leave ids unchecked then. A file without rows yields the problem "empty_file".
+    Where none of the first rows has a layout, the first row that has one tells it. `layout` fixes it instead of
+    finding it. `start` goes on from an earlier record's `after`; give the layout and leave ids unchecked then.
+    A file without rows yields the problem "empty_file".
     """
     events = read_rows(handle, limits=limits, start=start)
     head = _take_head(events)
@@ -113,20 +115,20 @@ def scan(
     if not head and start is None:
         yield ImportProblem(1, 0, "empty_file", fatal=True)
         return
-    layout = LAYOUTS_BY_NAME[layout_name] if layout_name else detect_layout(row.data for row in rows)
-    first_line = next((row.line for row in rows if layout and layout.matches(row.data)), 1)
+    layout = layout or detect_layout(row.data for row in rows)
+    first_place = next((row.place for row in rows if layout and layout.matches(row.data)), 1)
     with SeenIds() as seen:
-        yield from _joined(_meanings(chain(head, events), layout, first_line, seen if check_ids else None))
+        yield from _joined(_meanings(chain(head, events), layout, first_place, seen if check_ids else None))
 
 
 def _meanings(
-    events: Iterable[Row | ImportProblem], layout: Layout | None, first_line: int, seen: SeenIds | None
+    events: Iterable[Row | ImportProblem], layout: Layout | None, first_place: int | str, seen: SeenIds | None
 ) -> Iterator[ScannedRecord | ImportProblem]:
     for event in events:
         if layout is None and isinstance(event, Row):
             # none of the first rows had one: the first that has
-            layout, first_line = layout_of(event.data), event.line
-        yield _meaning(event, layout, first_line, seen)
+            layout, first_place = layout_of(event.data), event.place
+        yield _meaning(event, layout, first_place, seen)
 
 
 def _joined(events: Iterable[ScannedRecord | ImportProblem]) -> Iterator[ScannedRecord | ImportProblem]:
@@ -165,16 +167,16 @@ def _take_head(events: Iterable[Row | ImportProblem]) -> list[Row | ImportProble
 
 
 def _meaning(
-    event: Row | ImportProblem, layout: Layout | None, first_line: int, seen: SeenIds | None
+    event: Row | ImportProblem, layout: Layout | None, first_place: int | str, seen: SeenIds | None
 ) -> ScannedRecord | ImportProblem:
     if isinstance(event, ImportProblem):
         return event
     try:
         if layout is None:
             raise wrong_keys(event.data)
-        record = parse_row(layout, event.data, event.line, first_line)
+        record = parse_row(layout, event.data, event.line, first_place)
         if seen and record.external_id:
-            earlier = seen.clash(record.external_id, row_digest(event.data), event.line)
+            earlier = seen.clash(record.external_id, row_digest(event.data), event.place)
             if earlier is not None:
                 raise ProblemError("id_reused", id=record.external_id, first_line=earlier)
     except ProblemError as error:
@@ -185,4 +187,4 @@ def _meaning(
 def placed(problem: ImportProblem, row: Row) -> ImportProblem:
     """A problem of a row's content, at the key that it names."""
     line, column = place_of(row, str(problem.params.get("path", "")))
-    return replace(problem, line=line, column=column, row=row.number)
+    return replace(problem, line=line, column=column, row=row.number, member=row.member)

@@ -6,22 +6,39 @@ file outside of transactions and write through the guard of the job that runs th
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.importing.checking import CheckReport, Progress, check_file
+from labeling.importing.folders import packed_folder
+from labeling.importing.hub import FetchProgress, HubError, HubName, fetch_dataset
+from labeling.importing.layouts import layout_for
+from labeling.importing.mapping import Mapping
 from labeling.importing.options import ImportOptions, default_labeler
 from labeling.importing.problems import ImportProblem
+from labeling.importing.sample import sample_keys
 from labeling.importing.texts import problem_words
-from labeling.importing.uploads import StoredFile, upload_digest, upload_path, upload_remove, uploads_sweep
+from labeling.importing.uploads import (
+    StoredFile,
+    UploadTooLargeError,
+    read_chunks,
+    upload_digest,
+    upload_path,
+    upload_remove,
+    upload_store,
+    uploads_sweep,
+)
 from labeling.importing.writing import Guard, ImportWriteError, WriteCounts, write_file
-from labeling.models import Import, ImportState, Project
+from labeling.models import Import, ImportSource, ImportState, Project
 from webapp.audit.services import record
 from webapp.jobs.messages import Text, cut, encode, message
 from webapp.jobs.services import job_enqueue
@@ -48,6 +65,8 @@ def import_create(
     file_name: str,
     stored: StoredFile,
     options: ImportOptions | None = None,
+    mapping: Mapping | None = None,
+    source: ImportSource = ImportSource.UPLOAD,
     created_by: User | None = None,
     enqueue: bool = True,
 ) -> Import:
@@ -62,6 +81,8 @@ def import_create(
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
         options=options.as_json(),
+        mapping=mapping.as_json() if mapping else {},
+        source=source,
         created_by=created_by,
     )
     record(
@@ -72,9 +93,61 @@ def import_create(
         uid=str(import_.uid),
     )
     if enqueue:
-        _enqueue(import_, "import.check", created_by)
+        _enqueue(import_, _first_job(import_), created_by)
     transaction.on_commit(import_files_sweep)
     return import_
+
+
+@transaction.atomic
+def import_from_hub(
+    *,
+    project: Project,
+    name: HubName,
+    options: ImportOptions | None = None,
+    mapping: Mapping | None = None,
+    created_by: User | None = None,
+    enqueue: bool = True,
+) -> Import:
+    """An import of a hub's data set; fetching it begins at once, as a job, and its check after that."""
+    return import_create(
+        project=project,
+        file_name=str(name),
+        stored=StoredFile("", 0, ""),
+        options=options,
+        mapping=mapping,
+        source=ImportSource.HUB,
+        created_by=created_by,
+        enqueue=enqueue,
+    )
+
+
+def import_fetch(
+    import_: Import, *, guard: Guard = transaction.atomic, progress: FetchProgress | None = None
+) -> None:
+    """Fetches a hub's data set, and keeps it as the import's file. Raises HubError, ImportStateError."""
+    with tempfile.TemporaryDirectory(prefix="chosen-hub-") as folder:
+        name = HubName.read(import_.file_name)
+        fetch_dataset(name, Path(folder), max_bytes=settings.UPLOAD_MAX_BYTES, progress=progress)
+        try:
+            with packed_folder(Path(folder)) as archive:
+                stored = upload_store(read_chunks(archive))
+        except UploadTooLargeError as error:
+            raise HubError(message(gettext_noop("The data set is too large."))) from error
+    with guard():
+        _take(
+            import_,
+            (ImportState.UPLOADED,),
+            _("This import is not to be fetched."),
+            path=stored.name,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+        )
+
+
+@transaction.atomic
+def import_check_begin(import_: Import, *, created_by: User | None = None) -> None:
+    """Lets a file that was just fetched be checked, as a job."""
+    _enqueue(import_, "import.check", created_by)
 
 
 def import_files_sweep() -> int:
@@ -84,15 +157,25 @@ def import_files_sweep() -> int:
 
 
 def _labeler_of(project: Project, stored: StoredFile, file_name: str) -> str:
-    """The labeler's name of an earlier import of the same bytes, so that a renamed file is not a second
-    opinion.
+    """The labeler's name of an earlier import of the same bytes (or the same data set), so that a renamed file is not a
+    second opinion.
     """
-    earlier = Import.objects.filter(project=project, sha256=stored.sha256).order_by("pk").first()
+    same = {"sha256": stored.sha256} if stored.sha256 else {"file_name": file_name}
+    earlier = Import.objects.filter(project=project, **same).order_by("pk").first()
     return (earlier and earlier.options.get("labeler")) or default_labeler(file_name)
 
 
+def _first_job(import_: Import) -> str:
+    """What comes first: its check, or fetching the file."""
+    return "import.check" if import_.path else "import.fetch"
+
+
 def _enqueue(import_: Import, kind: str, created_by: User | None) -> None:
-    titles = {"import.check": gettext_noop("Check %(file)s"), "import.write": gettext_noop("Import %(file)s")}
+    titles = {
+        "import.fetch": gettext_noop("Fetch %(file)s"),
+        "import.check": gettext_noop("Check %(file)s"),
+        "import.write": gettext_noop("Import %(file)s"),
+    }
     job = job_enqueue(
         kind=kind,
         params={"import": str(import_.uid)},
@@ -114,8 +197,20 @@ def _take(import_: Import, allowed: tuple[ImportState, ...], message: str, **cha
 
 
 @transaction.atomic
-def import_recheck(import_: Import, *, options: ImportOptions, actor: User | None = None) -> None:
-    """Checks the file anew with other options. Raises ImportStateError once writing has begun."""
+def import_recheck(
+    import_: Import,
+    *,
+    options: ImportOptions,
+    mapping: dict[str, Any] | None = None,
+    actor: User | None = None,
+) -> None:
+    """Checks the file anew with other options, or another mapping: an empty one lets its layout be found, None keeps
+    what there is. Raises ImportStateError once writing has begun, MappingError.
+    """
+    if mapping is None:
+        mapping = import_.mapping
+    elif mapping != {}:  # with the file's keys, by which the next file like it is known
+        mapping = Mapping.from_json(mapping).as_json() | {"keys": sample_keys(import_.sample)}
     if not options.labeler:
         options = replace(
             options, labeler=import_.options.get("labeler") or default_labeler(import_.file_name)
@@ -130,8 +225,9 @@ def import_recheck(import_: Import, *, options: ImportOptions, actor: User | Non
         _("This import is being written or is done; it cannot be checked again."),
         state=ImportState.UPLOADED,
         options=options.as_json(),
+        mapping=mapping,
     )
-    _enqueue(import_, "import.check", actor)
+    _enqueue(import_, _first_job(import_), actor)
 
 
 @transaction.atomic
@@ -176,7 +272,7 @@ def import_retry(import_: Import, *, actor: User | None = None) -> None:
     checked = bool(import_.counts.get("records"))
     state = ImportState.WRITING if checked else ImportState.UPLOADED
     _take(import_, (ImportState.FAILED,), _("Only a failed import can be tried again."), state=state)
-    _enqueue(import_, "import.write" if checked else "import.check", actor)
+    _enqueue(import_, "import.write" if checked else _first_job(import_), actor)
 
 
 @transaction.atomic
@@ -207,11 +303,13 @@ def import_check(
         _take(import_, CHECKABLE, _("This import cannot be checked any more."), state=ImportState.CHECKING)
     options = ImportOptions.from_json(import_.options)
     with upload_path(import_.path).open("rb") as handle:
-        report = check_file(handle, options, size_bytes=import_.size_bytes, progress=progress)
+        layout = layout_for("", import_.mapping)
+        report = check_file(handle, options, layout=layout, size_bytes=import_.size_bytes, progress=progress)
     is_good = report.is_usable and (options.skip_bad or not report.problem_count)
     changed = _("This import was changed while it was checked.")
     with guard():
-        if Import.objects.select_for_update().get(pk=import_.pk).options != import_.options:
+        now = Import.objects.select_for_update().get(pk=import_.pk)
+        if (now.options, now.mapping) != (import_.options, import_.mapping):
             raise ImportStateError(changed)
         _take(
             import_,
@@ -225,6 +323,8 @@ def import_check(
 def _findings(report: CheckReport) -> dict[str, Any]:
     return {
         "layout": report.layout,
+        "members": report.members,
+        "sample": report.sample,
         "row_count": report.rows,
         "counts": report.counts(),
         "problems": [problem.as_json() for problem in report.problems],

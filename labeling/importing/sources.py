@@ -18,9 +18,9 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 # First bytes of files that people bring by mistake, with the name to show.
 FOREIGN_MAGICS = (
-    (b"PK\x03\x04", "ZIP"),
+    (b"PK\x03\x04", "gzipped or nested ZIP"),
     (b"PAR1", "gzipped Parquet"),
-    (b"ARROW1", "Arrow"),
+    (b"ARROW1", "gzipped Arrow"),
     (b"\x28\xb5\x2f\xfd", "Zstandard"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "XZ"),

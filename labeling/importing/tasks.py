@@ -7,12 +7,15 @@ from typing import Any
 
 from django.utils.translation import gettext_noop
 
+from labeling.importing.hub import HubError
 from labeling.importing.services import (
     CHECKABLE,
     WRITABLE,
     ImportStateError,
     import_check,
+    import_check_begin,
     import_fail,
+    import_fetch,
     import_write,
 )
 from labeling.importing.writing import CursorMovedError
@@ -37,6 +40,25 @@ def _load(context: JobContext, allowed: tuple[ImportState, ...]) -> tuple[Import
         is_due = bool(rows.update(job_uid=context.job.uid))
     import_.refresh_from_db()
     return import_, is_due
+
+
+def fetch_import(context: JobContext) -> dict[str, Any]:
+    """Fetches a hub's data set, keeps it as the import's file, and lets it be checked."""
+    import_, is_due = _load(context, (ImportState.UPLOADED,))
+    words = message(gettext_noop("fetching files"))
+    if is_due and not import_.path:
+        try:
+            import_fetch(
+                import_,
+                guard=context.guarded,
+                progress=lambda done, total: context.progress(done, total, words),
+            )
+        except HubError as error:
+            raise PermanentJobError(error.words) from error
+    if is_due:
+        with context.guarded():
+            import_check_begin(import_)
+    return {"bytes": import_.size_bytes}
 
 
 def check_import(context: JobContext) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from labeling.importing.mapping import MappingError
 from labeling.importing.problems import ImportProblem, ProblemGroup
 from webapp.jobs.messages import Message, message
 
@@ -29,6 +30,11 @@ MESSAGES: dict[str, str] = {
     "quote_open": _("A quote that begins in this row is never closed."),
     "column_twice": _("The column “%(found)s” stands twice in the header."),
     "parquet_damaged": _("The Parquet file is cut off or damaged (%(reason)s)."),
+    "arrow_damaged": _("The Arrow file is cut off or damaged (%(reason)s)."),
+    "zip_damaged": _("The ZIP archive is cut off or damaged (%(reason)s)."),
+    "zip_encrypted": _("“%(found)s” in the archive is encrypted."),
+    "zip_no_data": _("The archive holds no data file; it holds: %(found)s."),
+    "zip_too_many": _("The archive holds more than %(limit)s files."),
     "not_an_object": _("A row must be a JSON object, not: %(found)s."),
     "too_deep": _("The row nests deeper than %(limit)s levels."),
     "nul_character": _("The text at “%(path)s” holds a NUL character (\\u0000)."),
@@ -78,6 +84,11 @@ HINTS: dict[str, str] = {
     "quote_open": _("Close it, and write each quote inside a quoted text twice."),
     "column_twice": _("Rename one of the two."),
     "parquet_damaged": _("Copy or download the file again, or write it again, and upload it anew."),
+    "arrow_damaged": _("Copy or download the file again, or write it again, and upload it anew."),
+    "zip_damaged": _("Pack the files again, and upload the archive anew."),
+    "zip_encrypted": _("Pack the files without a password."),
+    "zip_no_data": _("Data files end in .jsonl, .json, .csv, .tsv, .parquet or .arrow, with or without .gz."),
+    "zip_too_many": _("Put the rows into fewer files."),
     "nul_character": _("Remove the character: databases cannot keep it in a text."),
     "mixed_layouts": _("Put rows of different layouts in different files."),
     "not_one_answer": _("Put all earlier turns in the prompt."),
@@ -87,6 +98,26 @@ HINTS: dict[str, str] = {
     "label_too_long": _("Shorten it, or put it in “metadata”."),
     "file_changed": _("Upload the file again."),
 }
+
+
+MAPPING_MESSAGES: dict[str, str] = {
+    "not_a_mapping": _("A mapping is an object with “columns” and, if one is better, “winner_values”."),
+    "unknown_target": _("“%(target)s” is nothing that a key can be mapped to. Known: %(expected)s."),
+    "unknown_outcome": _("“%(target)s” is no outcome. Known: %(expected)s."),
+    "bad_key": _("A key is a text of at most %(limit)s characters."),
+    "no_responses": _("Choose the keys of both responses: chosen and rejected, or A and B."),
+    "two_pairs": _("Choose either chosen and rejected, or responses A and B; not both."),
+    "one_response": _("Choose the key of this response too."),
+    "winner_of_chosen": _("Chosen and rejected say already which one is better."),
+    "key_twice": _("This key is chosen for another text already."),
+    "value_twice": _("“%(found)s” cannot stand for two outcomes."),
+}
+
+
+def mapping_message(error: MappingError) -> str:
+    """What is wrong with a mapping."""
+    values = {name: _shown(value) for name, value in error.params.items()}
+    return gettext(MAPPING_MESSAGES[error.code]) % (values | {"target": error.target})
 
 
 def problem_message(problem: ImportProblem) -> str:
@@ -117,6 +148,8 @@ def problem_places(group: ProblemGroup) -> str:
             "line": lines[0],
             "rows": ", ".join(map(str, rows)),
         }
+    if group.first.member:
+        shown = f"{group.first.member}: {shown}"
     more = group.count - len(lines)
     if not more:
         return shown

@@ -14,13 +14,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.access import Capability, import_for, project_for
-from labeling.importing.forms import OptionsForm, UploadForm
+from labeling.importing.forms import HubForm, OptionsForm, UploadForm
 from labeling.importing.pages import import_context
 from labeling.importing.services import (
     ImportStateError,
     import_confirm,
     import_create,
     import_discard,
+    import_from_hub,
     import_recheck,
     import_retry,
 )
@@ -41,7 +42,11 @@ def _person(request: HttpRequest) -> User:
 @require_safe
 def import_list(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.MANAGE)
-    rows = Import.objects.filter(project=project).select_related("created_by").defer("preview", "problems")
+    rows = (
+        Import.objects.filter(project=project)
+        .select_related("created_by")
+        .defer("preview", "problems", "sample")
+    )
     page = Paginator(rows.order_by("-id"), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(
         request, "labeling/importing/list.html", project_context(request, project, "imports") | {"page": page}
@@ -68,9 +73,25 @@ def import_new(request: HttpRequest, slug: str) -> HttpResponse:
                 created_by=_person(request),
             )
             return redirect("labeling:import-detail", slug, import_.uid)
+    forms = {"form": form, "hub_form": HubForm()}
     return render(
-        request, "labeling/importing/new.html", project_context(request, project, "imports") | {"form": form}
+        request, "labeling/importing/new.html", project_context(request, project, "imports") | forms
     )
+
+
+@login_required
+@require_POST
+def import_hub(request: HttpRequest, slug: str) -> HttpResponse:
+    """Fetches a data set of a hub; what is chosen beside it can be changed once it has been checked."""
+    project = project_for(request.user, slug, Capability.MANAGE)
+    form = HubForm(request.POST)
+    if form.is_valid():
+        import_ = import_from_hub(
+            project=project, name=form.cleaned_data["dataset"], created_by=_person(request)
+        )
+        return redirect("labeling:import-detail", slug, import_.uid)
+    context = project_context(request, project, "imports") | {"form": UploadForm(), "hub_form": form}
+    return render(request, "labeling/importing/new.html", context)
 
 
 @login_required

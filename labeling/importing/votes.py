@@ -107,21 +107,27 @@ def _settle_new(
             continue
         tally = tallies.setdefault(row["comparison_id"], Tally())
         tally.add(row["outcome"], row["strength"])
-    rows = [
-        {
-            "comparison_id": pk,
-            "outcome": tally.outcome,
-            "p_a": tally.p_a,
-            "strength": tally.strength,
-            "is_disputed": tally.is_disputed,
-            **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
-        }
-        for pk, tally in tallies.items()
-    ]
+    results: dict[str, dict[str, Any]] = {}  # most comparisons of a file have the same few votes
+    rows = []
+    for pk, tally in tallies.items():
+        said = f"{tally.votes}{tally.strengths}"
+        if said not in results:
+            results[said] = _result(tally)
+        rows.append({"comparison_id": pk, **results[said]})
     constants = {"project_id": project.pk, "method": "majority"}
     rows_insert(Resolution, rows, constants=constants, ignore_conflicts=False)
     if project.resolution_rule != ResolutionRule.MAJORITY:
         resolve_comparisons(tallies)
+
+
+def _result(tally: Tally) -> dict[str, Any]:
+    return {
+        "outcome": tally.outcome,
+        "p_a": tally.p_a,
+        "strength": tally.strength,
+        "is_disputed": tally.is_disputed,
+        **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
+    }
 
 
 def _count_labels(added: Counter[int]) -> None:

@@ -1,7 +1,8 @@
 """The write pass: records in batches, each in one transaction with the cursor that says how far it got.
 
 Killed at any point, it goes on behind the last batch that was committed. Run twice, or twice at once, it
-makes no second row, because everything is found by content. Memory: one batch.
+makes no second row, because everything is found by content. Memory: two batches, since the next one is read while one
+is written.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
+from labeling.importing.ahead import ahead
 from labeling.importing.checking import Progress, checked_records
+from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
-from labeling.importing.records import Record
-from labeling.importing.rows import records_place
+from labeling.importing.rows import Item, item_of, records_place
 from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
 from labeling.importing.votes import votes_record
@@ -62,17 +64,18 @@ class Batch:
     """Records of neighbouring rows, and the position behind them."""
 
     after: Position
-    records: list[tuple[int, Record]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     skipped: int = 0
     responses: int = 0
     pairs: int = 0
     votes: int = 0
     characters: int = 0
 
-    def add(self, number: int, record: Record, after: Position) -> None:
+    def add(self, item: Item, after: Position) -> None:
+        record = item.record
         count = len(record.responses)
         self.after = after
-        self.records.append((number, record))
+        self.items.append(item)
         self.responses += count
         self.pairs += max(1, count * (count - 1) // 2)
         self.votes += len(record.votes)
@@ -81,7 +84,7 @@ class Batch:
     @property
     def is_full(self) -> bool:
         return (
-            len(self.records) >= BATCH_RECORDS
+            len(self.items) >= BATCH_RECORDS
             or self.responses >= BATCH_RESPONSES
             or self.pairs >= BATCH_PAIRS
             or self.votes >= BATCH_VOTES
@@ -99,7 +102,7 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
     largest_margin = float(import_.counts.get("largest_margin", 0.0))
     counts = WriteCounts(**import_.counts.get("written", {}))
     cursor = import_.cursor
-    for batch in _batches(import_, options):
+    for batch in ahead(_batches(import_, options)):
         with guard():
             counts += _write_batch(import_, batch, options, largest_margin)
             _move_cursor(import_, cursor, batch, counts)
@@ -119,7 +122,7 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
         events = checked_records(
             handle,
             options,
-            layout=import_.layout,
+            layout=layout_for(import_.layout, import_.mapping),
             start=None if reread else position,
             check_ids=reread,
         )
@@ -133,24 +136,24 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
             if isinstance(event, ImportProblem):
                 batch.skipped += 1
                 continue
-            batch.add(event.number, event.record, event.after)
+            batch.add(item_of(event.number, event.record, options), event.after)
             if batch.is_full:
                 yield batch
                 batch = Batch(batch.after)
-        if batch.records or batch.skipped:
+        if batch.items or batch.skipped:
             yield batch
 
 
 def _write_batch(import_: Import, batch: Batch, options: ImportOptions, largest_margin: float) -> WriteCounts:
     key = f"import:{import_.sha256[:32]}"
-    placed = records_place(project=import_.project, records=batch.records, options=options, key=key)
+    placed = records_place(project=import_.project, items=batch.items, options=options, key=key)
     recorded = votes_record(project=import_.project, placed=placed, largest_margin=largest_margin)
     return WriteCounts(
         prompts=placed.prompts,
         responses=placed.responses,
         comparisons=len(placed.new_pairs),
         preferences=recorded,
-        records=len(batch.records),
+        records=len(batch.items),
         skipped=batch.skipped,
     )
 

@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='import',
+            name='sample',
+            field=models.JSONField(blank=True, default=list, editable=False),
+        ),
+        migrations.AddField(
+            model_name='import',
             name='source',
             field=models.CharField(choices=[('upload', 'uploaded file'), ('hub', 'data set of a hub')], default='upload', max_length=12, verbose_name='source'),
         ),

@@ -43,6 +43,8 @@ class Import(models.Model):
     mapping = models.JSONField(_("mapping"), default=dict, blank=True)
     # Files of an archive, in the order in which they are read.
     members = models.JSONField(_("files within"), default=list, blank=True)
+    # The first rows as they stand in the file, cut, to choose keys by.
+    sample = models.JSONField(default=list, blank=True, editable=False)
     options = models.JSONField(_("options"), default=dict)
     state = models.CharField(max_length=10, choices=ImportState, default=ImportState.UPLOADED)
     counts = models.JSONField(_("counts"), default=dict)

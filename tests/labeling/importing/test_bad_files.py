@@ -73,7 +73,7 @@ def duplicate_ids(layout):
 
 
 def not_json(_layout):
-    return b"PK\x03\x04 a spreadsheet, say"
+    return b"%PDF-1.7 a report, say"
 
 
 # maker, code, line of the first problem (None: wherever the cut falls), words of its sentence
@@ -88,7 +88,7 @@ BAD = {
     "only blank lines": (only_blank_lines, "empty_file", 1, "holds no rows"),
     "mixed layouts": (mixed, "mixed_layouts", 4, "but line 1 has"),
     "duplicate ids": (duplicate_ids, "id_reused", 5, "stands for something else on line 2"),
-    "another kind of file": (not_json, "foreign_format", 1, "ZIP file"),
+    "another kind of file": (not_json, "foreign_format", 1, "PDF file"),
 }
 
 

@@ -36,7 +36,7 @@ def test_a_file_goes_from_the_upload_to_the_label_queue(browser, layout):
     import_ = finish_job(Import.objects.get())
     page = browser.get(answer["Location"]).content.decode()
     assert import_.state == ImportState.READY
-    assert "hx-trigger" not in page
+    assert 'hx-trigger="every 1s"' not in page
     assert "Preview" in page
     assert page.count('class="card preview"') == 5
     stands_alone = layout.startswith("kto")  # these rows have a prompt each: nothing to compare them with
