@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from labeling.models import (
     IN_QUEUE,
@@ -46,11 +46,7 @@ class Draw:
 
 
 def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
-    """Those that the person has not labeled, skipped or in hand, nor brought a vote on along.
-
-    As scalar subqueries, not as EXISTS: PostgreSQL would make anti-joins of these, and read all that the person has
-    ever done before it gives the first row; so it looks each comparison up, by (labeler, comparison).
-    """
+    """Those that the person has not labeled, skipped or in hand, nor brought a vote on along."""
     had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
         state=AssignmentState.EXPIRED
     )
@@ -59,11 +55,7 @@ def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Com
         comparison=OuterRef("pk"),
         source__in=[PreferenceSource.IMPORT, PreferenceSource.SIMULATION],
     )
-    known = {
-        "had_id": Subquery(had.order_by().values("pk")[:1]),
-        "brought_id": Subquery(brought_along.order_by().values("pk")[:1]),
-    }
-    return comparisons.alias(**known).filter(had_id__isnull=True, brought_id__isnull=True)
+    return comparisons.filter(~Exists(had), ~Exists(brought_along))
 
 
 def candidates(labeler: Labeler) -> QuerySet[Comparison]:
