@@ -172,6 +172,7 @@ def _written(options: ExportOptions, rows: Mapping[str, int], left_out: Mapping[
     lines = [
         f"- Ties: {options.ties}. Both bad: {options.both_bad}. System prompts: {options.system}.",
         f"- Margin: {options.margin}. Least agreement: {options.min_agreement:g}. Texts: {options.text}.",
+        f"- Rewrites: {options.rewrites}. Judges' verdicts: {options.verdicts}.",
         f"- Left out, by comparison: {reasons or 'none'}.",
     ]
     if LAYOUTS[options.layout].kind == "whole":
