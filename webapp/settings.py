@@ -74,6 +74,11 @@ JOB_KINDS = {
         "queue": "default",
         "on_ended": "labeling.snapshots.tasks.snapshot_ended",
     },
+    "snapshot.diff": {
+        "handler": "labeling.snapshots.tasks.make_diff",
+        "queue": "default",
+        "on_ended": "labeling.snapshots.tasks.diff_ended",
+    },
     "judge.run": {"handler": "judging.tasks.run_judge", "queue": "judge", "isolated": True},
     "judge.train_local": {"handler": "judging.tasks.train_local_judge", "queue": "gpu", "isolated": True},
     "reward.train": {

@@ -18,7 +18,7 @@ from labeling.access.core import (
 from labeling.access.imports import import_for
 from labeling.access.label import assignment_for
 from labeling.access.members import labeler_for, membership_for
-from labeling.access.snapshots import snapshot_for
+from labeling.access.snapshots import snapshot_for, snapshot_pair_for
 
 __all__ = [
     "AnyUser",
@@ -38,5 +38,6 @@ __all__ = [
     "reveals_record",
     "role_of",
     "snapshot_for",
+    "snapshot_pair_for",
     "within",
 ]
