@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Length
+from numpy.typing import NDArray
 
 from labeling.bradley_terry import Games, Strengths, fit, sigmoid
 from labeling.models import Comparison, Project, Voice
@@ -191,7 +192,7 @@ def _ranked(voice: _Said, pairings: dict[int, Pairing], models: list[str], contr
     return VoiceRanking(voice.kind, voice.name, len(played), both_bad, standings, groups, longer)
 
 
-def length_gaps(lengths: list[tuple[int, int]]) -> np.ndarray:
+def length_gaps(lengths: list[tuple[int, int]]) -> NDArray[np.float64]:
     """(N,) tanh of the difference in characters, in standard deviations around 0: from −1 to 1."""
     gaps = np.array([a - b for a, b in lengths], dtype=np.float64)
     spread = float(np.sqrt(np.mean(gaps**2)))

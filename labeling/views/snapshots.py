@@ -73,11 +73,18 @@ def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpRespons
         "kinds": kinds,
         "revised": revised_since(snapshot),
         "neighbour": neighbour_of(snapshot),
+        "newer": newest_after(snapshot),
     }
     response = render(request, template, project_context(request, snapshot.project, "snapshots") | context)
     if request.htmx and snapshot.state != SnapshotState.MAKING:  # type: ignore[attr-defined]
         response["HX-Refresh"] = "true"
     return response
+
+
+def newest_after(snapshot: Snapshot) -> Snapshot | None:
+    """The newest ready snapshot, if it is newer than this one."""
+    ready = Snapshot.objects.filter(project=snapshot.project, state=SnapshotState.READY)
+    return ready.filter(number__gt=snapshot.number).order_by("-number").first()
 
 
 def neighbour_of(snapshot: Snapshot) -> Snapshot | None:
@@ -107,6 +114,7 @@ def export(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "preview": [],
         "problem": "",
         "revised": revised_since(snapshot),
+        "newer": newest_after(snapshot),
     }
     if form.is_valid():
         options = form.options()

@@ -220,6 +220,16 @@ def test_the_page_asks_first_then_follows_then_tells(manager, two):
     assert pq.read_table(io.BytesIO(b"".join(file.streaming_content))).num_rows == 3
 
 
+def test_a_stale_snapshot_leads_to_what_changed(manager, two):
+    older, newer = two
+    page = reverse("labeling:snapshot-detail", args=[older.project.slug, older.number])
+    assert "What changed up to" in manager.get(page).content.decode()  # the plain link
+    label = older.project.preferences.first()
+    vote(label.comparison, label.labeler, "b")
+    note = manager.get(page).content.decode().split("Stale: 1 label")[1].split("</div>")[0]
+    assert address(two) in note
+
+
 def test_what_is_in_hand_stays_closed(client, two):
     """Who is being asked about a response, now, reads no outcome of it (invariant 3)."""
     made(two)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -247,3 +249,16 @@ def test_a_file_from_before_these_columns_is_read_with_their_defaults():
 def test_bad_settings_are_refused_by_name(config):
     with pytest.raises(SnapshotConfigError, match=next(iter(config))):
         read_config(config)
+
+
+def test_the_dataset_card_says_what_judges_settled(judged):
+    config = {"include_judge_rows": True, "fractions": {"train": 1.0}}
+    snapshot = snapshot_build(snapshot_create(project=judged, config=config, enqueue=False))
+
+    def card(**options: str) -> str:
+        archive = zipfile.ZipFile(io.BytesIO(export(snapshot, format="dataset", **options)))
+        return archive.read("README.md").decode()
+
+    assert "2 comparisons have no vote: all language models that judged them agree." in card()
+    assert "1 of the 3 comparisons were labeled by one person alone." in card()
+    assert "language models that judged" not in card(verdicts="out")
