@@ -9,7 +9,7 @@ PORT ?= 8000
 STATIC = [ -z "$$DATABASE_URL" ] || $(BIN)/python manage.py collectstatic --noinput --verbosity 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo run test test-vllm check lint types bench bench-reward bench-accuracy messages lock clean
+.PHONY: demo run test test-vllm check lint types bench bench-reward bench-accuracy bench-labeling messages lock clean
 
 # --- set-up: one stamp for each lock file -----------------------------------------------------------------
 $(BIN)/python:
@@ -78,6 +78,9 @@ bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transforme
 
 bench-accuracy: $(VENV)/.dev   ## accuracy on unseen prompts beside TRL, longest-wins and chance; QUICK=1 for two minutes
 	$(BIN)/python -m benchmarks.reward_accuracy $(if $(QUICK),--quick)
+
+bench-labeling: $(VENV)/.dev   ## next and submit over HTTP and in PostgreSQL, 64 people at once; QUICK=1 for two minutes
+	$(BIN)/python -m benchmarks.labeling $(if $(QUICK),--quick)
 
 lock: $(VENV)/.dev             ## pin the versions that are installed now
 	$(BIN)/python -m docker.lock

@@ -24,6 +24,11 @@ urlpatterns = [
     path(f"{ENDPOINT}/<uuid:uid>/probe/", endpoints.endpoint_probe_view, name="endpoint-probe"),
     path(f"{ENDPOINT}/<uuid:uid>/delete/", endpoints.endpoint_remove, name="endpoint-delete"),
     path("projects/<slug:slug>/verdicts/<uuid:uid>/", verdicts.verdict_detail, name="verdict-detail"),
+    path(
+        "projects/<slug:slug>/panels/comparisons/<int:pk>/verdicts/",
+        panels.history_panel,
+        name="history-panel",
+    ),
     path("projects/<slug:slug>/panels/judges/", panels.loop_panel, name="loop-panel"),
     path(
         "projects/<slug:slug>/comparisons/<int:pk>/judges/",

@@ -11,7 +11,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project, Role
-from labeling.scheme import LabelScheme, read_scheme
+from labeling.scheme import SIDES_ONLY, WHY_CASES, Aspect, LabelScheme, read_scheme
 from webapp.users.models import User
 from webapp.users.passwords import password_help
 
@@ -42,20 +42,48 @@ class ProjectForm(forms.ModelForm):
         return slug
 
 
+def aspect_line(aspect: Aspect) -> str:
+    """One aspect as managers write it: key, name, and the steps of its bar where it has more than two sides."""
+    steps = f": {aspect.steps}" if aspect.steps != SIDES_ONLY else ""
+    return f"{aspect.key}: {aspect.name}{steps}"
+
+
+def read_aspect(line: str) -> dict[str, Any]:
+    """The aspect of such a line, for `read_scheme` to check. A name may hold colons itself."""
+    key, _colon, name = (part.strip() for part in line.partition(":"))
+    head, _last, steps = name.rpartition(":")
+    if head.strip() and steps.strip().isascii() and steps.strip().isdigit():
+        return {"key": key, "name": head.strip(), "steps": int(steps)}
+    return {"key": key, "name": name or key}
+
+
 class ProjectSettingsForm(forms.ModelForm):
     """Guidelines, label scheme and allocation of a project."""
 
+    CHOICES = ("steps", "reasons_rule", "rationale", "screen")
+    SWITCHES = ("allow_tie", "allow_both_bad", "rewrites", "spans")
+
     allow_tie = forms.BooleanField(label=_("A tie is allowed"), required=False)
     allow_both_bad = forms.BooleanField(label=_("“Both bad” is allowed"), required=False)
-    rationale = forms.ChoiceField(
-        label=_("Rationale"),
-        choices=[("optional", _("optional")), ("required", _("required")), ("off", _("not asked"))],
+    steps = forms.TypedChoiceField(
+        label=_("Steps of the bar"),
+        coerce=int,
+        required=False,
+        choices=[
+            (8, _("8: much, better, slightly, barely")),
+            (6, _("6: much, better, slightly")),
+            (4, _("4: much, slightly")),
+            (2, _("2: A or B alone")),
+        ],
     )
     aspects = forms.CharField(
         label=_("Aspects"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("One a line: key, colon, name. For example “safe: Safer”."),
+        help_text=_(
+            "One a line: key, colon, name. For example “safe: Safer”. For a bar of its own add its steps, "
+            "2, 4, 6 or 8: “safe: Safer: 6”."
+        ),
     )
     reasons = forms.CharField(
         label=_("Reason chips"),
@@ -63,6 +91,42 @@ class ProjectSettingsForm(forms.ModelForm):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("One a line."),
     )
+    reasons_rule = forms.ChoiceField(
+        label=_("Reasons"),
+        required=False,
+        choices=[
+            ("optional", _("optional")),
+            ("when", _("required for some answers")),
+            ("required", _("required")),
+        ],
+    )
+    rationale = forms.ChoiceField(
+        label=_("Rationale"),
+        choices=[
+            ("optional", _("optional")),
+            ("when", _("required for some answers")),
+            ("required", _("required")),
+            ("off", _("not asked")),
+        ],
+    )
+    ask_when = forms.MultipleChoiceField(
+        label=_("Answers that need a why"),
+        required=False,
+        choices=list(WHY_CASES.items()),
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("For what is required for some answers. Told from the labeler's own answer alone."),
+    )
+    screen = forms.ChoiceField(
+        label=_("Labelers"),
+        required=False,
+        choices=[
+            ("pairs", _("compare pairs")),
+            ("ranking", _("rank all responses of a prompt")),
+            ("both", _("do either")),
+        ],
+    )
+    rewrites = forms.BooleanField(label=_("Responses may be rewritten into better ones"), required=False)
+    spans = forms.BooleanField(label=_("Passages may be marked as the reason"), required=False)
 
     class Meta:
         model = Project
@@ -81,22 +145,20 @@ class ProjectSettingsForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         scheme: LabelScheme = read_scheme(self.instance.scheme)
-        self.initial.setdefault("allow_tie", scheme.allow_tie)
-        self.initial.setdefault("allow_both_bad", scheme.allow_both_bad)
-        self.initial.setdefault("rationale", scheme.rationale)
-        self.initial.setdefault("aspects", "\n".join(f"{a.key}: {a.name}" for a in scheme.aspects))
+        for name in self.CHOICES + self.SWITCHES:
+            self.initial.setdefault(name, getattr(scheme, name))
+        self.initial.setdefault("ask_when", scheme.ask_when)
+        self.initial.setdefault("aspects", "\n".join(aspect_line(aspect) for aspect in scheme.aspects))
         self.initial.setdefault("reasons", "\n".join(scheme.reasons))
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
-        rows = [line.partition(":") for line in data.get("aspects", "").splitlines() if line.strip()]
-        raw = {
-            "allow_tie": data.get("allow_tie", False),
-            "allow_both_bad": data.get("allow_both_bad", False),
-            "rationale": data.get("rationale", "optional"),
-            "aspects": [
-                {"key": key.strip(), "name": (name.strip() or key.strip())} for key, _sep, name in rows
-            ],
+        # A choice that was not sent stays as it is.
+        raw = self.instance.scheme | {name: data[name] for name in self.CHOICES if data.get(name)}
+        raw |= {name: data.get(name, False) for name in self.SWITCHES}
+        raw |= {
+            "ask_when": data.get("ask_when", []),
+            "aspects": [read_aspect(line) for line in data.get("aspects", "").splitlines() if line.strip()],
             "reasons": [line for line in data.get("reasons", "").splitlines() if line.strip()],
         }
         data["scheme"] = read_scheme(raw).to_json()

@@ -25,11 +25,13 @@ class Tab:
 TABS: tuple[tuple[str, str | Promise, str, Capability], ...] = (
     ("overview", _("Overview"), "labeling:project", Capability.VIEW),
     ("items", _("Comparisons"), "labeling:comparison-list", Capability.VIEW),
-    ("agreement", _("Agreement"), "labeling:agreement", Capability.VIEW),
+    ("review", _("Review"), "labeling:review", Capability.VIEW),
+    ("agreement", _("Quality"), "labeling:agreement", Capability.VIEW),
     ("judges", _("Judges"), "judging:judge-list", Capability.VIEW),
     ("models", _("Reward models"), "workers:model-list", Capability.VIEW),
     ("snapshots", _("Snapshots and export"), "labeling:snapshot-list", Capability.VIEW),
     ("imports", _("Import"), "labeling:import-list", Capability.MANAGE),
+    ("work", _("Work"), "labeling:work", Capability.MANAGE),
     ("people", _("People"), "labeling:members", Capability.MANAGE),
     ("settings", _("Settings"), "labeling:project-settings", Capability.MANAGE),
 )

@@ -213,7 +213,7 @@ def _resampled(totals: Array, resamples: int, seed: int) -> list[Array]:
     return blocks
 
 
-def wilson_interval(hits: int, n: int) -> Estimate:
+def wilson_interval(hits: float, n: int) -> Estimate:
     """A share with its Wilson score interval at 95 % (Wilson 1927). NaN for n = 0."""
     if n == 0:
         return Estimate(math.nan, None, None, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -17,21 +17,44 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from labeling.models import Outcome
-from labeling.scheme import SKIP_REASONS, LabelScheme
+from labeling.scheme import SKIP_REASONS, STEPS, STRENGTHS, STRONG, LabelScheme
 
-STEPS = 8
 RATIONALE_MAX = 5000
 DURATION_MAX_MS = 24 * 3600 * 1000
-ASPECT_SIDES = ("left", "right", "same")
-CHOICES = (*(str(step) for step in range(1, STEPS + 1)), "tie", "both_bad", "skip")
+SAME = "same"
+# All that a choice and an aspect may be on the longest bar; a scheme's own bars may be shorter.
+_ALL_STEPS = tuple(str(step) for step in range(1, STEPS + 1))
+CHOICES = (*_ALL_STEPS, "tie", "both_bad", "skip")
+ASPECT_VALUES = ("left", "right", SAME, *_ALL_STEPS)
+
+
+def side_of(value: str, steps: int) -> str | None:
+    """The side, "left" or "right", that a value of a bar of so many steps prefers; None: neither."""
+    if value in ("left", "right"):
+        return value
+    if not value.isdigit():
+        return None
+    return "left" if int(value) <= steps // 2 else "right"
+
+
+def is_aspect_value(value: object, steps: int) -> bool:
+    return value in ASPECT_VALUES and (not str(value).isdigit() or int(str(value)) <= steps)
+
+
+def strength_of(value: str, steps: int) -> int | None:
+    """4 (much) to 1 (barely) of a step, see STRENGTHS; None where the value or the bar tells no strength."""
+    if not value.isdigit():
+        return None
+    step = int(value)
+    return STRENGTHS[steps][step - 1 if step <= steps // 2 else steps - step]
 
 
 @dataclass(frozen=True)
 class Submission:
     """One answer as the screen has it.
 
-    `choice` is a step of the bar ("1": A much better … "8": B much better), "tie", "both_bad" or "skip"; an
-    aspect says "left", "right" or "same".
+    `choice` is a step of the scheme's bar ("1": A much better … "8": B much better), "tie", "both_bad" or
+    "skip"; an aspect says "left", "right", "same", or a step of its own bar.
     """
 
     choice: str
@@ -40,21 +63,17 @@ class Submission:
     rationale: str = ""
     skip_reason: str = ""
     duration_ms: int | None = None
+    scheme: LabelScheme = field(default_factory=LabelScheme)
 
     @property
     def side(self) -> str | None:
         """The preferred side of the screen, None where neither is preferred."""
-        if not self.choice.isdigit():
-            return None
-        return "left" if int(self.choice) <= STEPS // 2 else "right"
+        return side_of(self.choice, self.scheme.steps)
 
     @property
     def strength(self) -> int | None:
-        """4 (much better, the ends of the bar) to 1 (barely, its middle); None without a preferred side."""
-        if not self.choice.isdigit():
-            return None
-        step = int(self.choice)
-        return STEPS // 2 + 1 - step if step <= STEPS // 2 else step - STEPS // 2
+        """4 (much better) to 1 (barely); None without a preferred side, and on a bar of two steps."""
+        return strength_of(self.choice, self.scheme.steps)
 
     def outcome(self, *, swapped: bool) -> Outcome:
         """The outcome against the responses. With `swapped`, response_b stood on the left."""
@@ -64,18 +83,56 @@ class Submission:
 
     def aspects_by_response(self, *, swapped: bool) -> dict[str, str]:
         """Aspects as "a", "b" or "tie" against the responses."""
-        sides = {"left": "b" if swapped else "a", "right": "a" if swapped else "b", "same": "tie"}
-        return {key: sides[value] for key, value in self.aspects.items()}
+        sides = {"left": "b" if swapped else "a", "right": "a" if swapped else "b", None: "tie"}
+        steps = self.scheme.aspect_steps()
+        return {key: sides[side_of(value, steps[key])] for key, value in self.aspects.items()}
+
+    @property
+    def aspect_strengths(self) -> dict[str, int]:
+        """How strongly, 4 to 1, of each aspect whose bar says it."""
+        steps = self.scheme.aspect_steps()
+        found = {key: strength_of(value, steps[key]) for key, value in self.aspects.items()}
+        return {key: strength for key, strength in found.items() if strength}
 
     def to_json(self) -> dict[str, Any]:
-        data = asdict(self)
-        data["reasons"] = list(self.reasons)
-        return data
+        return {
+            "choice": self.choice,
+            "aspects": dict(self.aspects),
+            "reasons": list(self.reasons),
+            "rationale": self.rationale,
+            "skip_reason": self.skip_reason,
+            "duration_ms": self.duration_ms,
+        }
 
     def digest(self, assignment_uid: UUID) -> str:
         """Tells apart a repeat of the same request from another one under the same idempotency key."""
         raw = orjson.dumps({"assignment": str(assignment_uid), **self.to_json()}, option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(raw).hexdigest()
+
+
+def why_cases(submission: Submission) -> frozenset[str]:
+    """Which of WHY_CASES this answer is. `static/js/label/why.js` says the same in the browser."""
+    cases = {submission.choice} & {"tie", "both_bad"}
+    if submission.strength == STRONG:
+        cases.add("strong")
+    steps = submission.scheme.aspect_steps()
+    sides = {side_of(value, steps[key]) for key, value in submission.aspects.items()} - {None}
+    if submission.side and sides and submission.side not in sides:
+        cases.add("contradiction")
+    return frozenset(cases)
+
+
+def must_say_why(submission: Submission) -> frozenset[str]:
+    """Which of "rationale" and "reasons" the scheme asks for with this answer. A skip has its own reason."""
+    scheme = submission.scheme
+    asked = bool(why_cases(submission) & set(scheme.ask_when))
+    rules = {"rationale": scheme.rationale, "reasons": scheme.reasons_rule}
+    is_answer = submission.choice != "skip"
+    return frozenset(
+        name
+        for name, rule in rules.items()
+        if is_answer and (rule == "required" or (rule == "when" and asked))
+    )
 
 
 class _Reader:
@@ -90,13 +147,14 @@ class _Reader:
 
     def choice(self) -> str:
         choice = str(self.data.get("choice") or ("skip" if self.data.get("skip_reason") else ""))
-        if choice not in CHOICES:
-            self.fail("choice", _("Choose a step from 1 to 8, tie, both_bad or skip."))
+        if choice not in CHOICES or (choice.isdigit() and int(choice) > self.scheme.steps):
+            words = {"steps": self.scheme.steps}
+            self.fail("choice", _("Choose a step from 1 to %(steps)d, tie, both_bad or skip.") % words)
         elif choice == "tie" and not self.scheme.allow_tie:
             self.fail("choice", _("This project does not allow ties."))
         elif choice == "both_bad" and not self.scheme.allow_both_bad:
             self.fail("choice", _("This project does not allow “both bad”."))
-        return choice
+        return "" if "choice" in self.problems else choice
 
     def skip_reason(self, choice: str) -> str:
         reason = str(self.data.get("skip_reason") or "")
@@ -113,15 +171,19 @@ class _Reader:
         if not isinstance(raw, Mapping):
             self.fail("aspects", _("Aspects must be an object of key and side."))
             return {}
-        known = {aspect.key for aspect in self.scheme.aspects}
+        known = self.scheme.aspect_steps()
         found = {}
-        for key, side in raw.items():
+        for key, value in raw.items():
             if key not in known:
                 self.fail("aspects", _("This project has no aspect “%(key)s”.") % {"key": str(key)[:60]})
-            elif side not in ASPECT_SIDES:
-                self.fail("aspects", _("“%(key)s” must be left, right or same.") % {"key": key})
+            elif not is_aspect_value(value, known[key]):
+                words = {"key": key, "steps": known[key]}
+                self.fail(
+                    "aspects",
+                    _("“%(key)s” must be left, right, same, or a step from 1 to %(steps)d.") % words,
+                )
             else:
-                found[key] = str(side)
+                found[key] = str(value)
         return dict(sorted(found.items()))
 
     def reasons(self) -> tuple[str, ...]:
@@ -134,7 +196,7 @@ class _Reader:
             self.fail("reasons", _("This project has no reason “%(reason)s”.") % {"reason": unknown[0][:60]})
         return tuple(reason for reason in self.scheme.reasons if reason in raw)
 
-    def rationale(self, choice: str) -> str:
+    def rationale(self) -> str:
         raw = self.data.get("rationale") or ""
         if not isinstance(raw, str):
             self.fail("rationale", _("The rationale must be a text."))
@@ -146,9 +208,15 @@ class _Reader:
             self.fail(
                 "rationale", _("The rationale may have %(max)d characters at most.") % {"max": RATIONALE_MAX}
             )
-        if self.scheme.rationale == "required" and not text and choice != "skip":
-            self.fail("rationale", _("This project asks for a rationale: say why in a few words."))
         return "" if self.scheme.rationale == "off" else text
+
+    def why(self, submission: Submission) -> None:
+        """Fail for what the scheme asks for with this answer and the answer does not say."""
+        asked = must_say_why(submission)
+        if "rationale" in asked and not submission.rationale:
+            self.fail("rationale", _("This project asks for a rationale: say why in a few words."))
+        if "reasons" in asked and not submission.reasons:
+            self.fail("reasons", _("This project asks for a reason: choose one of its chips."))
 
     def duration_ms(self) -> int | None:
         raw = self.data.get("duration_ms")
@@ -170,10 +238,12 @@ def read_submission(data: Mapping[str, Any], scheme: LabelScheme) -> Submission:
         choice=choice,
         aspects=reader.aspects(),
         reasons=reader.reasons(),
-        rationale=reader.rationale(choice),
+        rationale=reader.rationale(),
         skip_reason=reader.skip_reason(choice),
         duration_ms=reader.duration_ms(),
+        scheme=scheme,
     )
+    reader.why(submission)
     if reader.problems:
         raise ValidationError(dict(reader.problems))
     return submission

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from labeling.services.allocation import release_expired
+from labeling.services.batches import batches_tick
 from labeling.services.deletion import leftovers_remove
 
 
@@ -18,3 +19,9 @@ def release_leases() -> int:
 def remove_leftovers() -> int:
     """Collect what deleted projects have left. Sent by beat; running it twice does no harm."""
     return leftovers_remove()
+
+
+@shared_task(name="labeling.batches_tick", ignore_result=True)
+def tell_of_deadlines() -> int:
+    """Notices of batches that are due or over. Sent by beat; running it twice does no harm."""
+    return batches_tick()

@@ -95,8 +95,8 @@ class Owner:
                 (ROOT.parent / parent).chmod((ROOT.parent / parent).stat().st_mode | 0o055)
 
 
-def start_postgres(folder: Path) -> None:
-    """Make a cluster in `folder`, with its socket there, and start it.
+def start_postgres(folder: Path, settings: dict[str, str] | None = None) -> None:
+    """Make a cluster in `folder`, with its socket there, and start it, by default with what tests want.
 
     The user `chosen` needs no password.
     """
@@ -106,7 +106,7 @@ def start_postgres(folder: Path) -> None:
     owner.run(
         programs / "initdb", "-D", cluster, "-U", "chosen", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
     )
-    options = " ".join(f"-c {name}='{value}'" for name, value in POSTGRES_SETTINGS.items())
+    options = " ".join(f"-c {name}='{value}'" for name, value in (settings or POSTGRES_SETTINGS).items())
     options += f" -c unix_socket_directories='{folder}'"
     owner.run(programs / "pg_ctl", "-D", cluster, "-w", "-l", folder / "log", "-o", options, "start")
 

@@ -37,6 +37,11 @@ urlpatterns = [
     path("projects/<slug:slug>/panels/accuracy/", panels.accuracy_panel, name="accuracy-panel"),
     path("projects/<slug:slug>/panels/attention/", panels.attention_panel, name="attention-panel"),
     path(
+        "projects/<slug:slug>/panels/comparisons/<int:pk>/scores/",
+        panels.history_panel,
+        name="history-panel",
+    ),
+    path(
         "projects/<slug:slug>/panels/comparisons/<int:pk>/", panels.comparison_panel, name="comparison-panel"
     ),
 ]

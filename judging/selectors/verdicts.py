@@ -25,6 +25,11 @@ class PairedVerdict:
     ba: Verdict | None
 
     @property
+    def both(self) -> list[Verdict]:
+        """Those that were asked for."""
+        return [verdict for verdict in (self.ab, self.ba) if verdict is not None]
+
+    @property
     def are_both_read(self) -> bool:
         return self.ab is not None and self.ba is not None and self.ab.is_read and self.ba.is_read
 

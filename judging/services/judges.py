@@ -15,6 +15,7 @@ from judging.models import Endpoint, EngineKind, Judge, JudgeVersion
 from judging.prompts import LANGUAGES, TEMPLATE_VERSION
 from judging.services.engines import model_folder, scorer_names
 from judging.services.provenance import folder_revision, version_hash
+from judging.services.voices import judge_voices_drop
 from judging.verdict_formats import VerdictPatternError, compile_pattern
 from labeling.models import Project
 from webapp.audit.services import record
@@ -79,6 +80,7 @@ def _add(judge: Judge, version: JudgeVersion, created_by: User | None) -> JudgeV
 def judge_delete(judge: Judge, *, actor: User | None = None) -> None:
     """Remove a judge with its versions, runs and verdicts."""
     record(action="judge.delete", subject=judge.name, actor=actor, project_id=judge.project_id)
+    judge_voices_drop(judge)
     judge.delete()
 
 

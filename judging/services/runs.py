@@ -21,6 +21,7 @@ from judging.services.engines import engine_for
 from judging.services.provenance import marker_nonce, verdict_hash
 from judging.services.reading import verdict_fill
 from judging.services.reparse import reparse_version
+from judging.services.voices import judge_voices_publish
 from labeling.models import Comparison
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
@@ -111,6 +112,8 @@ def _judge_all(context: JobContext, run: JudgeRun, engine: Engine, ids: Sequence
         verdicts = _judge_chunk(context, run, engine, ids[start : start + CHUNK])
         with context.guarded():
             _store(run, verdicts)
+            # Kept answers, too: they may be older than the table of voices.
+            judge_voices_publish(run.judge_version.judge, ids[start : start + CHUNK])
         tally.update(verdict.status for verdict in verdicts)
         for verdict in verdicts:
             failed = verdict.status == VerdictStatus.ERROR

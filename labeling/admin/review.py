@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from labeling.models import Adjudication, Comment, CommentMention, Disagreement, Voice
+from labeling.models import Adjudication, Comment, CommentMention, Disagreement, SentBack, Voice
 from webapp.ui.admin import PersonsOwnAdmin, ReadOnlyAdmin
 
 
@@ -27,6 +27,13 @@ class AdjudicationAdmin(ReadOnlyAdmin):
     list_display = ("comparison_id", "project", "reviewer", "outcome", "strength", "created_at")
     list_filter = ("outcome",)
     list_select_related = ("project", "reviewer")
+
+
+@admin.register(SentBack)
+class SentBackAdmin(ReadOnlyAdmin):
+    list_display = ("comparison_id", "project", "actor", "to", "more", "created_at")
+    list_filter = ("to",)
+    list_select_related = ("project", "actor")
 
 
 @admin.register(Comment)

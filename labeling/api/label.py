@@ -16,13 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, assignment_for, labeler_for, project_for
-from labeling.models import Preference, PreferenceSource
+from labeling.access import assignment_for, own_labeler
+from labeling.models import Assignment, Labeler, Preference, PreferenceSource
 from labeling.scheme import read_scheme
 from labeling.selectors.label import labels_today, pair_of
-from labeling.services.allocation import LabelingError, lease_next, lease_renew
+from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
-from labeling.submission import ASPECT_SIDES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
+from labeling.submission import ASPECT_VALUES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
 from labeling.views.label_form import KEY_MAX, read_draft
 from webapp.api.errors import Conflict
 from webapp.users.models import User
@@ -57,10 +57,11 @@ class NextSerializer(serializers.Serializer):
 
 
 class AnswerSerializer(serializers.Serializer):
-    """An answer as the screen has it: 1 (left much better) to 8 (right much better), tie, both_bad, skip."""
+    """An answer as the screen has it: 1 (left much better) to the last step of the project's bar, by default 8
+    (right much better), tie, both_bad, skip. An aspect is left, right, same, or a step of its own bar."""
 
     choice = serializers.ChoiceField(choices=CHOICES)
-    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_SIDES), required=False)
+    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_VALUES), required=False)
     reasons = serializers.ListField(child=serializers.CharField(), required=False)
     rationale = serializers.CharField(required=False, allow_blank=True, max_length=RATIONALE_MAX)
     skip_reason = serializers.CharField(required=False, allow_blank=True)
@@ -69,6 +70,12 @@ class AnswerSerializer(serializers.Serializer):
     )
     change = serializers.BooleanField(
         default=False, help_text="A change of mind about an answer already given."
+    )
+    next = serializers.IntegerField(
+        default=0,
+        min_value=0,
+        max_value=2,
+        help_text="With 1 or 2 the answer also holds `results` and `today`, as `next` gives them with this count.",
     )
 
 
@@ -87,10 +94,19 @@ class SavedSerializer(serializers.ModelSerializer):
     class Meta:
         model = Preference
         fields = (
-            "uid", "comparison", "revision", "outcome", "strength", "aspects", "reasons", "skip_reason",
-            "rationale", "duration_ms", "after_reveal", "created_at",
+            "uid", "comparison", "revision", "outcome", "strength", "aspects", "aspect_strengths", "reasons",
+            "skip_reason", "rationale", "duration_ms", "after_reveal", "created_at",
         )  # fmt: skip
         read_only_fields = fields
+
+
+class SavedAndNextSerializer(SavedSerializer):
+    results = PairSerializer(many=True, required=False)
+    today = serializers.IntegerField(required=False)
+
+    class Meta(SavedSerializer.Meta):
+        fields = (*SavedSerializer.Meta.fields, "results", "today")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]
 
 
 def conflict(error: LabelingError) -> Conflict:
@@ -121,6 +137,10 @@ class LabelView(APIView):
         return cast(dict[str, Any], reader.validated_data)
 
 
+def _pairs(labeler: Labeler, leases: list[Assignment]) -> dict[str, Any]:
+    return {"results": [pair_of(lease).to_json() for lease in leases], "today": labels_today(labeler)}
+
+
 class NextComparisons(LabelView):
     @extend_schema(
         request=NextSerializer,
@@ -132,21 +152,18 @@ class NextComparisons(LabelView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Lease up to two comparisons, those already leased first. None at all: nothing is left to label."""
-        project = project_for(self.person, slug, Capability.LABEL)
-        labeler = labeler_for(self.person, project)
+        labeler = own_labeler(self.person, slug)
         try:
             leases = lease_next(labeler, count=self.body(NextSerializer)["count"])
         except LabelingError as error:
             raise conflict(error) from None
-        return Response(
-            {"results": [pair_of(lease).to_json() for lease in leases], "today": labels_today(labeler)}
-        )
+        return Response(_pairs(labeler, leases))
 
 
 class SubmitAssignment(LabelView):
     @extend_schema(
         request=AnswerSerializer,
-        responses=SavedSerializer,
+        responses=SavedAndNextSerializer,
         parameters=[KEY_HEADER],
         operation_id="assignments_submit",
     )
@@ -154,6 +171,7 @@ class SubmitAssignment(LabelView):
         """Give an answer, or change one (`change`)."""
         assignment = assignment_for(self.person, uid)
         data = self.body(AnswerSerializer)
+        count = data.pop("next")
         try:
             row = preference_submit(
                 assignment=assignment,
@@ -166,7 +184,17 @@ class SubmitAssignment(LabelView):
             raise conflict(error) from None
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.message_dict) from None
-        return Response(SavedSerializer(row).data)
+        saved = dict(SavedSerializer(row).data)
+        if count:
+            saved |= _pairs(assignment.labeler, self._next(assignment.labeler, count))
+        return Response(saved)
+
+    def _next(self, labeler: Labeler, count: int) -> list[Assignment]:
+        """None while paused: the answer was saved, and that is what was asked first."""
+        try:
+            return lease_next(labeler, count=count, is_short=True)
+        except PausedError:
+            return []
 
 
 class UndoAssignment(LabelView):

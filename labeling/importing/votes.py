@@ -22,8 +22,10 @@ from labeling.models import (
     PreferenceSource,
     Project,
     Resolution,
+    ResolutionRule,
 )
 from labeling.services.resolution import Tally, resolve_comparisons
+from labeling.services.review import disagreements_refresh
 
 
 def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: float) -> int:
@@ -56,6 +58,10 @@ def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: flo
     added = Counter(placed.comparison_ids[vote.pair] for vote in new if vote.pair not in placed.new_pairs)
     _count_labels(added)
     resolve_comparisons(added)
+    # One vote on a new comparison disagrees with nobody.
+    votes = Counter(vote.pair for vote in new)
+    several = [pair for pair, count in votes.items() if count > 1 or pair not in placed.new_pairs]
+    disagreements_refresh(placed.comparison_ids[pair] for pair in several)
     return len(new)
 
 
@@ -94,16 +100,13 @@ def _settle_new(
     project: Project, placed: PlacedRecords, votes: Iterable[tuple[PlacedVote, dict[str, Any]]]
 ) -> None:
     """Resolutions of comparisons that this transaction made. All their votes are at hand, so the tally is
-    made here, by the one rule that `Tally` holds, instead of being read back."""
+    made here, by the majority that `Tally` holds, instead of being read back, as another rule needs it."""
     tallies: dict[int, Tally] = {}
     for vote, row in votes:
         if vote.pair not in placed.new_pairs:
             continue
         tally = tallies.setdefault(row["comparison_id"], Tally())
-        outcome, given = row["outcome"], row["strength"]
-        total, graded = tally.strengths.get(outcome, (0, 0))
-        tally.votes[outcome] = tally.count(outcome) + 1
-        tally.strengths[outcome] = (total + (given or 0), graded + (given is not None))
+        tally.add(row["outcome"], row["strength"])
     rows = [
         {
             "comparison_id": pk,
@@ -117,6 +120,8 @@ def _settle_new(
     ]
     constants = {"project_id": project.pk, "method": "majority"}
     rows_insert(Resolution, rows, constants=constants, ignore_conflicts=False)
+    if project.resolution_rule != ResolutionRule.MAJORITY:
+        resolve_comparisons(tallies)
 
 
 def _count_labels(added: Counter[int]) -> None:

@@ -20,6 +20,7 @@ from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
 from labeling.importing.votes import votes_record
 from labeling.models import Import, ImportState
+from labeling.services.bookmark import bookmarks_void
 
 BATCH_RECORDS = 1000
 BATCH_RESPONSES = 4000
@@ -102,6 +103,7 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
         with guard():
             counts += _write_batch(import_, batch, options, largest_margin)
             _move_cursor(import_, cursor, batch, counts)
+            bookmarks_void(import_.project_id)
         cursor = batch.after.rows
         if progress:
             progress(cursor, import_.row_count)

@@ -25,6 +25,8 @@ class Migration(migrations.Migration):
                 ('is_paused', models.BooleanField(default=False, verbose_name='paused')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
                 ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed')),
+                ('due_told_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('over_told_at', models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 'verbose_name': 'batch',
@@ -60,6 +62,16 @@ class Migration(migrations.Migration):
             model_name='comparison',
             name='use',
             field=models.CharField(choices=[('work', 'work'), ('gold', 'gold'), ('qualification', 'qualification')], default='work', max_length=13, verbose_name='use'),
+        ),
+        migrations.AddField(
+            model_name='labeler',
+            name='failed_at',
+            field=models.DateTimeField(blank=True, null=True, verbose_name='failed to qualify'),
+        ),
+        migrations.AddField(
+            model_name='labeler',
+            name='qualify_from',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
             model_name='labeler',

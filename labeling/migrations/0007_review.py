@@ -44,10 +44,30 @@ DROP TRIGGER adjudication_reviewer_stays ON labeling_adjudication;
 DROP FUNCTION adjudication_append_only();
 """,
 )
+# What people have said before there was a queue; judges and models join with what they say next.
+BACKFILL = (
+    """
+INSERT INTO labeling_disagreement (project_id, comparison_id, kind, size)
+SELECT found.project_id, found.comparison_id, 'people',
+       1.0 - ABS(2.0 * CAST(found.votes_a AS double precision) / (found.votes_a + found.votes_b) - 1.0)
+FROM labeling_resolution found JOIN labeling_comparison one ON one.id = found.comparison_id
+WHERE found.votes_a > 0 AND found.votes_b > 0 AND found.method <> 'adjudicated' AND one.state <> 'retired'
+""",
+    """
+INSERT INTO labeling_disagreement (project_id, comparison_id, kind, size)
+SELECT one.project_id, one.id, 'skipped',
+       CASE WHEN one.skip_count >= project.skip_limit THEN 1.0
+            ELSE CAST(one.skip_count AS double precision) / project.skip_limit END
+FROM labeling_comparison one JOIN labeling_project project ON project.id = one.project_id
+WHERE one.state = 'review' AND one.skip_count > 0 AND project.skip_limit > 0
+""",
+)
 
 
 def create(apps, schema_editor):
     for statement in SQLITE if schema_editor.connection.vendor == "sqlite" else POSTGRES:
+        schema_editor.execute(statement)
+    for statement in BACKFILL:
         schema_editor.execute(statement)
 
 
@@ -152,6 +172,25 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'adjudications',
                 'ordering': ['id'],
                 'constraints': [models.UniqueConstraint(fields=('reviewer', 'idempotency_key'), name='adjudication_key_once'), models.CheckConstraint(condition=models.Q(('outcome__in', ['a', 'b', 'tie', 'both_bad', 'withdrawn'])), name='adjudication_outcome_known'), models.CheckConstraint(condition=models.Q(('strength__isnull', True), models.Q(('outcome__in', ['a', 'b']), ('strength__gte', 1), ('strength__lte', 4)), _connector='OR'), name='adjudication_strength_ok'), models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='adjudication_has_reason')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SentBack',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('to', models.CharField(choices=[('others', 'more people'), ('same', 'the same people')], max_length=6, verbose_name='to')),
+                ('more', models.PositiveSmallIntegerField(default=0, verbose_name='labels asked for')),
+                ('note', models.TextField(blank=True, max_length=2000, verbose_name='note')),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='sent_back', to=settings.AUTH_USER_MODEL)),
+                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sent_back', to='labeling.comparison')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sent_back', to='labeling.project')),
+            ],
+            options={
+                'verbose_name': 'comparison sent back',
+                'verbose_name_plural': 'comparisons sent back',
+                'ordering': ['id'],
+                'constraints': [models.CheckConstraint(condition=models.Q(('to__in', ['others', 'same'])), name='sent_back_to_known')],
             },
         ),
         migrations.AddConstraint(

@@ -27,6 +27,9 @@ class Batch(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
+    # What people were told: the deadline is near, the deadline is over.
+    due_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["id"]

@@ -167,6 +167,9 @@ class Labeler(models.Model):
     name = models.CharField(_("name"), max_length=160)
     kind = models.CharField(_("kind"), max_length=12, choices=LabelerKind, default=LabelerKind.MEMBER)
     qualified_at = models.DateTimeField(_("qualified"), null=True, blank=True)
+    # Not qualified: a manager decides. Answers from `qualify_from` on belong to the present try.
+    failed_at = models.DateTimeField(_("failed to qualify"), null=True, blank=True)
+    qualify_from = models.DateTimeField(null=True, blank=True, editable=False)
     paused_at = models.DateTimeField(_("paused since"), null=True, blank=True)
     # The bookmark: all of the queue before this place was had by this person, or had no place, at `passed_at`.
     passed_priority = models.FloatField(null=True, blank=True, editable=False)

@@ -160,6 +160,37 @@ class Adjudication(models.Model):
         return f"{self.comparison_id} {self.outcome}"
 
 
+class SentTo(models.TextChoices):
+    OTHERS = "others", _("more people")
+    SAME = "same", _("the same people")
+
+
+class SentBack(models.Model):
+    """A reviewer asks for more before settling: `more` labels of other people, or a second look of the same ones.
+
+    The same people read `note`; others, who have not voted yet, never do.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sent_back")
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="sent_back")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="sent_back"
+    )
+    to = models.CharField(_("to"), max_length=6, choices=SentTo)
+    more = models.PositiveSmallIntegerField(_("labels asked for"), default=0)
+    note = models.TextField(_("note"), max_length=2000, blank=True)
+    created_at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("comparison sent back")
+        verbose_name_plural = _("comparisons sent back")
+        constraints = [models.CheckConstraint(condition=Q(to__in=SentTo.values), name="sent_back_to_known")]
+
+    def __str__(self) -> str:
+        return f"{self.comparison_id} {self.to}"
+
+
 class Comment(models.Model):
     """What somebody wrote on a comparison. A deleted one keeps its row and loses its text."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from labeling.models import (
@@ -20,15 +20,16 @@ from labeling.models import (
     AssignmentState,
     Comparison,
     ComparisonState,
+    ComparisonUse,
     Labeler,
     Outcome,
     Preference,
     Project,
 )
+from labeling.scheme import STEPS
 from labeling.selectors.preferences import is_change_of_mind, latest_revisions
 from labeling.selectors.reveals import is_still_to_come
 from labeling.services.preferences import undo_seconds_left
-from labeling.submission import STEPS
 from webapp.caches import page_cache
 from webapp.users.models import User
 
@@ -104,7 +105,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class NothingLeft:
-    """Why there is nothing for this person. `kind`: no_items, all_done, elsewhere or yours_done."""
+    """Why there is nothing for this person. `kind`: no_items, qualified_wait, all_done, elsewhere or yours_done."""
 
     kind: str
     mine: int
@@ -142,8 +143,10 @@ def project_progress(project: Project) -> Progress:
     key = f"label-progress:{project.pk}"
     found: Progress | None = page_cache.get(key)
     if found is None:
-        rows = Comparison.objects.filter(project=project).values_list("state").annotate(number=Count("pk"))
-        counts = dict(rows)
+        ours = Comparison.objects.filter(project=project).order_by()
+        counts = dict(ours.values_list("state").annotate(number=Count("pk")))
+        checks = ours.filter(~Q(use="work") & Q(state="open")).count()
+        counts[ComparisonState.OPEN] = counts.get(ComparisonState.OPEN, 0) - checks
         total = sum(counts.values()) - counts.get(ComparisonState.RETIRED, 0)
         found = Progress(
             done=counts.get(ComparisonState.DONE, 0),
@@ -205,18 +208,24 @@ def _position(outcome: str, strength: int | None) -> float | None:
 
 def why_nothing(labeler: Labeler) -> NothingLeft:
     """Why `lease_next` found nothing, in a few short index look-ups."""
-    comparisons = Comparison.objects.filter(project_id=labeler.project_id)
+    comparisons = Comparison.objects.filter(project_id=labeler.project_id, use=ComparisonUse.WORK)
     mine = Assignment.objects.filter(labeler=labeler, state=AssignmentState.SUBMITTED).count()
     elsewhere = (
         Assignment.objects.filter(
             comparison__project_id=labeler.project_id,
             comparison__state=ComparisonState.OPEN,
+            comparison__use=ComparisonUse.WORK,
             state=AssignmentState.LEASED,
         )
         .exclude(labeler=labeler)
         .count()
     )
-    if not comparisons.exists():
+    is_waiting = Labeler.objects.filter(
+        pk=labeler.pk, failed_at__isnull=False, qualified_at__isnull=True, project__qualification_size__gt=0
+    ).exists()
+    if is_waiting:
+        kind = "qualified_wait"
+    elif not comparisons.exists():
         kind = "no_items"
     elif not comparisons.filter(state=ComparisonState.OPEN).exists():
         kind = "all_done"

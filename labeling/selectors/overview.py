@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from labeling.access import AnyUser, Capability
-from labeling.models import Comparison, ComparisonState, Membership, Project, Resolution, Role
+from labeling.models import Comparison, ComparisonState, ComparisonUse, Membership, Project, Resolution, Role
 from labeling.selectors.agreement import project_agreement
 from labeling.selectors.progress import labels_by_day, project_progress
 from webapp.jobs.models import ACTIVE_STATES, Job
@@ -52,7 +52,7 @@ def home_rows(user: AnyUser, projects: QuerySet[Project]) -> list[HomeRow]:
     )
     counts: dict[int, dict[str, int]] = {
         row["project_id"]: {"total": row["total"], "open": row["open"]}
-        for row in Comparison.objects.filter(project__in=found)
+        for row in Comparison.objects.filter(project__in=found, use=ComparisonUse.WORK)
         .exclude(state=ComparisonState.RETIRED)
         .values("project_id")
         .annotate(total=Count("id"), open=Count("id", filter=Q(state=ComparisonState.OPEN)))

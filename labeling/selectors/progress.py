@@ -9,7 +9,15 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from labeling.models import LABEL_OUTCOMES, Comparison, ComparisonState, Preference, Project, Resolution
+from labeling.models import (
+    LABEL_OUTCOMES,
+    Comparison,
+    ComparisonState,
+    ComparisonUse,
+    Preference,
+    Project,
+    Resolution,
+)
 from labeling.selectors.preferences import latest_revisions
 
 
@@ -29,13 +37,14 @@ class Progress:
 
 
 def project_progress(project: Project) -> Progress:
-    """Three queries. `labels` is the sum of the comparisons' own counts, which withdrawals lower again."""
-    states = ComparisonState
+    """Three queries. `labels` is the sum of the comparisons' own counts, which withdrawals lower again; those of gold
+    and qualification are in it, these comparisons themselves, which are never done, in no other count."""
+    states, work = ComparisonState, Q(use=ComparisonUse.WORK)
     counts = Comparison.objects.filter(project=project).aggregate(
-        total=Count("pk", filter=~Q(state=states.RETIRED)),
+        total=Count("pk", filter=~Q(state=states.RETIRED) & work),
         labels=Sum("label_count"),
         skipped=Sum("skip_count"),
-        **{state.value: Count("pk", filter=Q(state=state)) for state in states},
+        **{state.value: Count("pk", filter=Q(state=state) & work) for state in states},
     )
     today = labels_by_day(project, days=1)[-1][1]
     return Progress(

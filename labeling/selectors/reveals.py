@@ -6,7 +6,8 @@ vote" means: before the vote on any of them.
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
 
 from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Project, Reveal
 from webapp.users.models import User
@@ -39,16 +40,15 @@ def is_in_hand(user: User, comparison: Comparison) -> bool:
 
 def is_still_to_come(user: User, comparison: Comparison) -> bool:
     """Whether the person may yet be asked about one of its responses: in hand, or open and not answered."""
-    answered = Assignment.objects.filter(
-        labeler__user=user,
-        comparison=OuterRef("pk"),
-        state__in=[AssignmentState.SUBMITTED, AssignmentState.SKIPPED],
-    )
-    unanswered = sharing_a_response(comparison).filter(~Exists(answered), state=ComparisonState.OPEN)
-    return is_in_hand(user, comparison) or unanswered.exists()
+    own = Assignment.objects.filter(labeler__user=user, comparison=OuterRef("pk"))
+    in_hand = own.filter(state=AssignmentState.LEASED)
+    answered = own.filter(state__in=[AssignmentState.SUBMITTED, AssignmentState.SKIPPED])
+    unanswered = Q(~Exists(answered), state=ComparisonState.OPEN)
+    return sharing_a_response(comparison).filter(Exists(in_hand) | unanswered).exists()
 
 
-def has_seen_voices(user: User | None, comparison: Comparison) -> bool:
-    """Whether the person was shown what others say of one of its responses."""
-    rows = Reveal.objects.filter(user=user, comparison__in=sharing_a_response(comparison))
-    return user is not None and rows.exists()
+def has_seen_voices(user_id: int | None, comparison: Comparison) -> Combinable:
+    """For a query: whether the person was shown what others say of one of its responses."""
+    if user_id is None:
+        return Value(False)
+    return Exists(Reveal.objects.filter(user_id=user_id, comparison__in=sharing_a_response(comparison)))

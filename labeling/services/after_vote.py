@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from labeling.models import Comparison, Outcome, Preference, Resolution
+from labeling.models import Comparison, ComparisonState, Outcome, Preference, Resolution
+from labeling.services.resolution import ADJUDICATED
+from labeling.services.review import disagreements_refresh
 from webapp.webhooks.events import event_emit, is_wanted
 
 
@@ -14,16 +16,34 @@ def vote_settled(
     """Call it once `row` is written and the comparison resolved, inside that transaction.
 
     `is_change`: it replaced an answer that stood. `is_resolved_anew`: the comparison's resolution is another
-    one now. No statement where no webhook asks for any of it.
+    one now. Two statements for the queue of disagreements where it does not change; none for webhooks that nobody
+    asked for.
     """
     project_id = comparison.project_id
+    is_undone = row.outcome == Outcome.WITHDRAWN
+    if is_undone:
+        _stay_settled(comparison)
+    disagreements_refresh([comparison.pk], is_answered=not is_undone)
     kind = "label.changed" if is_change else "label.created"
-    if row.outcome == Outcome.WITHDRAWN:
+    if is_undone:
         kind = "label.withdrawn"
     if is_wanted(project_id, kind):
         event_emit(project_id=project_id, kind=kind, data=_label(row))
-    if is_resolved_anew and is_wanted(project_id, "resolution.changed"):
-        event_emit(project_id=project_id, kind="resolution.changed", data=_resolution(comparison.pk))
+    if is_resolved_anew:
+        resolution_told(comparison)
+
+
+def resolution_told(comparison: Comparison) -> None:
+    """Tell webhooks that the comparison's resolution is another one now, inside the transaction of the deed."""
+    if is_wanted(comparison.project_id, "resolution.changed"):
+        data = _resolution(comparison.pk)
+        event_emit(project_id=comparison.project_id, kind="resolution.changed", data=data)
+
+
+def _stay_settled(comparison: Comparison) -> None:
+    """A vote that is undone gives its place back, but not of what a reviewer has settled meanwhile."""
+    settled = Comparison.objects.filter(pk=comparison.pk, resolution__method=ADJUDICATED)
+    settled.exclude(state=ComparisonState.RETIRED).update(state=ComparisonState.DONE, open_slots=0)
 
 
 def _label(row: Preference) -> dict[str, Any]:

@@ -7,16 +7,16 @@ slots and state always agree with the revisions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
-    LABEL_OUTCOMES,
     Assignment,
     AssignmentState,
     Comparison,
@@ -29,14 +29,9 @@ from labeling.scheme import read_scheme
 from labeling.selectors.preferences import is_change_of_mind
 from labeling.selectors.reveals import has_seen_voices
 from labeling.services.after_vote import vote_settled
-from labeling.services.allocation import (
-    LABELED_STATES,
-    LabelingError,
-    LeaseLostError,
-    lease_end,
-    slots_recount,
-)
-from labeling.services.resolution import resolve_comparisons
+from labeling.services.answers import Answer, answer_append, answer_count, answer_record
+from labeling.services.leases import LABELED_STATES, LabelingError, LeaseLostError, lease_end
+from labeling.services.resolution import resolve_locked
 from labeling.submission import Submission, read_submission
 
 UNDO_S = 10
@@ -65,18 +60,6 @@ class UndoRefusedError(LabelingError):
     message = _("It is too late to undo this answer; you can still change it.")
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """One revision about to be written."""
-
-    outcome: Outcome
-    submission: Submission
-    key: str
-    digest: str
-    source: PreferenceSource
-    after_reveal: bool = False
-
-
 def preference_submit(
     *,
     assignment: Assignment,
@@ -100,26 +83,32 @@ def preference_submit(
     try:
         with transaction.atomic():
             comparison = _locked(assignment.comparison_id)
-            known = _known(assignment, idempotency_key, digest)
+            current, before = _current(assignment, idempotency_key)
+            known = _known(assignment, idempotency_key, digest) if before.known_id else None
             if known is not None:
                 return known
-            current = Assignment.objects.select_for_update().get(pk=assignment.pk)
             _prepare(current, comparison, submission, is_change=is_change)
-            answer = _Answer(
+            answer = Answer(
                 outcome=submission.outcome(swapped=current.swapped),
                 submission=submission,
                 key=idempotency_key,
                 digest=digest,
                 source=source,
-                after_reveal=has_seen_voices(assignment.labeler.user, comparison),
+                after_reveal=before.has_seen,
             )
-            row = _append(current, comparison, answer, moment)
-            # Finished before it is counted: a lease that still stands would keep its place.
-            _finish(current, row, submission, moment)
-            if not is_change:
-                _count(comparison, row.outcome, +1, skip_limit=project.skip_limit)
-            resolved = resolve_comparisons([comparison.pk])
-            vote_settled(comparison=comparison, row=row, is_change=is_change, is_resolved_anew=bool(resolved))
+            row = answer_record(
+                comparison=comparison,
+                assignment=current,
+                answer=answer,
+                moment=moment,
+                skip_limit=project.skip_limit,
+                revision=before.last_revision + 1,
+                is_change=is_change,
+            )
+            is_resolved_anew = resolve_locked(comparison)
+            vote_settled(
+                comparison=comparison, row=row, is_change=is_change, is_resolved_anew=is_resolved_anew
+            )
             return row
     except IntegrityError:
         # Two different assignments under one key, at the same moment: the unique index chose one.
@@ -144,8 +133,8 @@ def preference_undo(
     digest = nothing.digest(assignment.uid)
     with transaction.atomic():
         comparison = _locked(assignment.comparison_id)
-        current = Assignment.objects.select_for_update().get(pk=assignment.pk)
-        if _known(current, idempotency_key, digest) is not None:
+        current, before = _current(assignment, idempotency_key)
+        if before.known_id and _known(current, idempotency_key, digest) is not None:
             return current
         last = _last(current)
         if last is not None and last.outcome == Outcome.WITHDRAWN and current.state == AssignmentState.LEASED:
@@ -154,21 +143,27 @@ def preference_undo(
             raise UndoRefusedError
         if last.outcome == Outcome.SKIP:
             _take_slot(comparison)
-        answer = _Answer(
+        answer = Answer(
             outcome=Outcome.WITHDRAWN,
             submission=nothing,
             key=idempotency_key,
             digest=digest,
             source=PreferenceSource(last.source),
         )
-        row = _append(current, comparison, answer, moment)
-        _count(comparison, last.outcome, -1, skip_limit=project.skip_limit)
+        row = answer_append(
+            comparison=comparison,
+            assignment=current,
+            answer=answer,
+            moment=moment,
+            revision=last.revision + 1,
+        )
+        answer_count(comparison, last.outcome, -1, skip_limit=project.skip_limit)
         current.state = AssignmentState.LEASED
         current.finished_at = None
         current.lease_expires_at = lease_end(project, moment)
         current.save(update_fields=["state", "finished_at", "lease_expires_at"])
-        resolved = resolve_comparisons([comparison.pk])
-        vote_settled(comparison=comparison, row=row, is_resolved_anew=bool(resolved))
+        is_resolved_anew = resolve_locked(comparison)
+        vote_settled(comparison=comparison, row=row, is_resolved_anew=is_resolved_anew)
     return current
 
 
@@ -187,7 +182,31 @@ def draft_save(*, assignment: Assignment, draft: dict[str, Any]) -> bool:
 
 
 def _locked(comparison_id: int) -> Comparison:
-    return Comparison.objects.select_for_update(no_key=True).get(pk=comparison_id)
+    """The comparison, locked, with the resolution that it has."""
+    rows = Comparison.objects.select_related("resolution").select_for_update(no_key=True, of=("self",))
+    return rows.get(pk=comparison_id)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What there is of the person on a comparison before an answer."""
+
+    known_id: int | None  # of the row that this idempotency key has made
+    last_revision: int  # 0 without one
+    has_seen: bool  # what others say of one of its responses
+
+
+def _current(assignment: Assignment, key: str) -> tuple[Assignment, _Before]:
+    """The assignment, locked after its comparison, and what an answer under this key needs to know: one query."""
+    own = Preference.objects.filter(labeler=OuterRef("labeler"))
+    last = own.filter(comparison=OuterRef("comparison")).order_by("-revision").values("revision")[:1]
+    rows = Assignment.objects.select_for_update(of=("self",)).annotate(
+        known_id=Subquery(own.filter(idempotency_key=key).order_by().values("pk")[:1]),
+        last_revision=Coalesce(Subquery(last), 0),
+        has_seen=has_seen_voices(assignment.labeler.user_id, assignment.comparison),
+    )
+    found = rows.get(pk=assignment.pk)
+    return found, _Before(found.known_id, found.last_revision, found.has_seen)
 
 
 def _known(assignment: Assignment, key: str, digest: str) -> Preference | None:
@@ -225,82 +244,6 @@ def _take_slot(comparison: Comparison) -> None:
     )
     if not rows.update(open_slots=F("open_slots") - 1):
         raise LeaseLostError
-
-
-def _append(current: Assignment, comparison: Comparison, answer: _Answer, moment: datetime) -> Preference:
-    last, said = _last(current), answer.submission
-    is_label = answer.outcome in LABEL_OUTCOMES
-    left_id = comparison.response_b_id if current.swapped else comparison.response_a_id
-    return Preference.objects.create(
-        project_id=comparison.project_id,
-        comparison=comparison,
-        labeler_id=current.labeler_id,
-        revision=last.revision + 1 if last else 1,
-        outcome=answer.outcome,
-        strength=said.strength if is_label else None,
-        aspects=said.aspects_by_response(swapped=current.swapped) if is_label else {},
-        reasons=list(said.reasons) if is_label else [],
-        skip_reason=said.skip_reason,
-        rationale=said.rationale,
-        shown_left_id=left_id,
-        duration_ms=said.duration_ms if said.duration_ms is not None else _since_opened(current, moment),
-        after_reveal=answer.after_reveal,
-        source=answer.source,
-        idempotency_key=answer.key,
-        request_hash=answer.digest,
-        created_at=moment,
-    )
-
-
-def _since_opened(current: Assignment, moment: datetime) -> int | None:
-    """Milliseconds since the pair was first shown, for pages without a script; None for what is no answer."""
-    if current.opened_at is None or current.state == AssignmentState.SUBMITTED:
-        return None
-    return max(0, int((moment - current.opened_at) / timedelta(milliseconds=1)))
-
-
-def _finish(current: Assignment, row: Preference, submission: Submission, moment: datetime) -> None:
-    is_skip = row.outcome == Outcome.SKIP
-    current.state = AssignmentState.SKIPPED if is_skip else AssignmentState.SUBMITTED
-    current.finished_at = moment
-    # What was said stays as the draft, so that an undo brings all of it back but the choice.
-    current.draft = {
-        "choice": "",
-        "rationale": submission.rationale,
-        "reasons": list(submission.reasons),
-        "aspects": dict(submission.aspects),
-    }
-    current.save(update_fields=["state", "finished_at", "draft"])
-
-
-def _count(comparison: Comparison, outcome: str, step: int, *, skip_limit: int) -> None:
-    """Put the counts, slots and state of a locked comparison right after an answer (+1) or undo (-1)."""
-    if outcome == Outcome.SKIP:
-        Comparison.objects.filter(pk=comparison.pk).update(skip_count=F("skip_count") + step)
-        if step > 0:
-            slots_recount(Comparison.objects.filter(pk=comparison.pk))
-    else:
-        Comparison.objects.filter(pk=comparison.pk).update(label_count=F("label_count") + step)
-    comparison.refresh_from_db(fields=["label_count", "skip_count", "state", "needed"])
-    if comparison.state == ComparisonState.RETIRED:
-        return
-    is_skipped_out = bool(skip_limit) and comparison.skip_count >= skip_limit
-    if outcome == Outcome.SKIP and step > 0 and is_skipped_out:
-        state = ComparisonState.REVIEW
-    elif (
-        outcome == Outcome.SKIP
-        and step < 0
-        and comparison.state == ComparisonState.REVIEW
-        and not is_skipped_out
-    ):
-        state = ComparisonState.OPEN
-    elif comparison.label_count >= comparison.needed and comparison.state == ComparisonState.OPEN:
-        state = ComparisonState.DONE
-    elif comparison.label_count < comparison.needed and comparison.state == ComparisonState.DONE:
-        state = ComparisonState.OPEN
-    else:
-        return
-    Comparison.objects.filter(pk=comparison.pk).update(state=state)
 
 
 def _is_undoable(current: Assignment, last: Preference, moment: datetime) -> bool:

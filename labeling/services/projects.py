@@ -21,7 +21,9 @@ from labeling.models import (
     Project,
     Role,
 )
-from labeling.services.allocation import slots_recount
+from labeling.services.bookmark import bookmarks_void
+from labeling.services.leases import slots_recount
+from labeling.services.resolution import ADJUDICATED
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -53,7 +55,8 @@ def project_update(*, project: Project, actor: User, **fields: Any) -> Project:
     for key, value in changed.items():
         setattr(project, key, value)
     project.full_clean()
-    project.save()
+    # Not the rest: `work_epoch` and the like may have moved since it was read.
+    project.save(update_fields=sorted(changed))
     if "overlap" in changed:
         _overlap_apply(project, before.overlap)
     record(
@@ -71,11 +74,13 @@ def _overlap_apply(project: Project, old: int) -> None:
     live = Q(project=project, state__in=[ComparisonState.OPEN, ComparisonState.DONE])
     # The first statement locks the rows, so that the second one counts leases that no longer change.
     Comparison.objects.filter(live, needed__in=[old, project.overlap]).update(needed=project.overlap)
-    slots_recount(Comparison.objects.filter(live, needed=project.overlap))
+    slots_recount(Comparison.objects.filter(live, needed=project.overlap), is_freed=False)
     full = Q(label_count__gte=F("needed"))
     followers = Comparison.objects.filter(project=project, needed=project.overlap)
     followers.filter(full, state=ComparisonState.OPEN).update(state=ComparisonState.DONE)
-    followers.filter(~full, state=ComparisonState.DONE).update(state=ComparisonState.OPEN)
+    reopened = followers.filter(~full, state=ComparisonState.DONE).exclude(resolution__method=ADJUDICATED)
+    reopened.update(state=ComparisonState.OPEN)
+    bookmarks_void(project.pk)
 
 
 def _hash(token: str) -> str:

@@ -1,21 +1,25 @@
 """Settling comparisons: from the latest preference of each person to one outcome.
 
-Rule: the outcome with strictly the most votes; where there is none (1–1, or 1 for A and 1 for a tie), a tie.
-The soft label `p_a` is the share of votes for response_a, ties and both-bad counting half to each side.
+Rule "majority": the outcome with strictly the most votes; where there is none (1–1, or 1 for A and 1 for a tie), a
+tie. The soft label `p_a` is the share of votes for response_a, ties and both-bad counting half to each side.
+Rule "reliability" (a project's setting, once reliabilities are fitted): the same of the probabilities that the votes
+give under each person's own confusion. With one vote of a reliable person `p_a` is near 0 or 1: it is what the model
+believes, not a share of votes, which the counts beside it say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 
 from django.db import transaction
-from django.db.models import Count, Sum
 from django.utils import timezone
 
-from labeling.models import LABEL_OUTCOMES, Comparison, Resolution, ResolvedOutcome
+from labeling.models import LABEL_OUTCOMES, Comparison, Resolution, ResolutionRule, ResolvedOutcome
 from labeling.selectors.preferences import latest_preferences
+from labeling.selectors.reliability import Reliabilities, reliabilities_of
 
 CHUNK = 1000
 ADJUDICATED = "adjudicated"
@@ -34,10 +38,19 @@ _DERIVED = (
 
 @dataclass
 class Tally:
-    """Votes on one comparison: counts by outcome, and the sum and number of the strengths given with each."""
+    """Votes on one comparison: counts by outcome, and the sum and number of the strengths given with each.
+
+    `believed`: probabilities by outcome, where reliabilities settle the comparison instead of the counts.
+    """
 
     votes: dict[str, int] = field(default_factory=dict)
     strengths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    believed: Mapping[str, float] | None = None
+
+    def add(self, outcome: str, strength: int | None) -> None:
+        total, number = self.strengths.get(outcome, (0, 0))
+        self.votes[outcome] = self.count(outcome) + 1
+        self.strengths[outcome] = (total + (strength or 0), number + (strength is not None))
 
     def count(self, outcome: str) -> int:
         return self.votes.get(outcome, 0)
@@ -48,16 +61,19 @@ class Tally:
 
     @property
     def outcome(self) -> str:
-        """The strict plurality; a tie where no outcome has one."""
-        most = max(self.votes.values(), default=0)
-        leaders = [outcome for outcome, count in self.votes.items() if count == most and count]
+        """What has strictly the most votes, or is strictly the most probable; a tie where there is no such one."""
+        shares: Mapping[str, float] = self.votes if self.believed is None else self.believed
+        most = max(shares.values(), default=0)
+        leaders = [outcome for outcome, share in shares.items() if share == most and share]
         return leaders[0] if len(leaders) == 1 else ResolvedOutcome.TIE.value
 
     @property
     def p_a(self) -> float:
-        """Share for response_a in [0, 1]; ½ with no votes at all."""
+        """Share for response_a in [0, 1], or its probability; ½ with no votes at all."""
         if not self.total:
             return 0.5
+        if self.believed is not None:
+            return self.believed["a"] + 0.5 * (self.believed["tie"] + self.believed["both_bad"])
         halves = self.count("tie") + self.count("both_bad")
         return (self.count("a") + 0.5 * halves) / self.total
 
@@ -66,6 +82,10 @@ class Tally:
         """Mean strength of the votes for the winning side; None for ties, or where no such vote gave one."""
         total, number = self.strengths.get(self.outcome, (0, 0)) if self.outcome in ("a", "b") else (0, 0)
         return total / number if number else None
+
+    @property
+    def method(self) -> str:
+        return (ResolutionRule.MAJORITY if self.believed is None else ResolutionRule.RELIABILITY).value
 
     @property
     def is_disputed(self) -> bool:
@@ -84,15 +104,22 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
     changed = 0
     for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
         with transaction.atomic():
-            changed += _resolve_chunk(chunk)
+            locked = Comparison.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
+            projects = dict(locked.values_list("pk", "project_id"))
+            changed += _settle(projects, Resolution.objects.in_bulk(list(projects)))
     return changed
 
 
-def _resolve_chunk(ids: list[int]) -> int:
-    locked = Comparison.objects.select_for_update().filter(pk__in=ids).order_by("pk")
-    projects = dict(locked.values_list("pk", "project_id"))
+def resolve_locked(comparison: Comparison) -> bool:
+    """As `resolve_comparisons`, for one whose row the caller has locked and read with its resolution: two queries;
+    one more where reliabilities settle it."""
+    present = {comparison.pk: comparison.resolution} if hasattr(comparison, "resolution") else {}
+    return bool(_settle({comparison.pk: comparison.project_id}, present))
+
+
+def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> int:
+    """`projects` by comparison, all of them locked; `present` are their resolutions. Returns how many changed."""
     tallies = read_tallies(projects)
-    present = Resolution.objects.in_bulk(list(projects))
     changed = list(_changed_rows(projects, tallies, present))
     if changed:
         Resolution.objects.bulk_create(
@@ -108,18 +135,25 @@ def _resolve_chunk(ids: list[int]) -> int:
 
 
 def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:
-    """Votes by comparison, from the latest preferences, in one query. Only comparisons that have votes."""
-    rows = (
-        latest_preferences(comparison_ids)
-        .order_by("comparison_id", "outcome")
-        .values_list("comparison_id", "outcome")
-        .annotate(votes=Count("pk"), strengths=Sum("strength"), graded=Count("strength"))
+    """Votes by comparison, from the latest preferences, in one query; one more for each project that is settled by
+    reliability. Only comparisons that have votes."""
+    rows = latest_preferences(comparison_ids).order_by("comparison_id", "pk")
+    read = rows.values_list(
+        "comparison_id", "project_id", "project__resolution_rule", "labeler__uid", "outcome", "strength"
     )
     tallies: dict[int, Tally] = {}
-    for comparison_id, outcome, votes, strengths, graded in rows:
-        tally = tallies.setdefault(comparison_id, Tally())
-        tally.votes[outcome] = votes
-        tally.strengths[outcome] = (strengths or 0, graded)
+    fitted: dict[int, Reliabilities | None] = {}
+    for (comparison_id, project_id, rule), votes in groupby(read, key=itemgetter(0, 1, 2)):
+        said = [vote[3:] for vote in votes]
+        tally = tallies[comparison_id] = Tally()
+        for _person, outcome, strength in said:
+            tally.add(outcome, strength)
+        if rule == ResolutionRule.RELIABILITY:
+            if project_id not in fitted:
+                fitted[project_id] = reliabilities_of(project_id)
+            reliabilities = fitted[project_id]
+            if reliabilities is not None:
+                tally.believed = reliabilities.believed([vote[:2] for vote in said])
     return tallies
 
 
@@ -146,7 +180,7 @@ def _row(pk: int, project_id: int, tally: Tally, *, kept: Resolution | None) -> 
         p_a=settled.p_a,
         strength=settled.strength,
         is_disputed=settled.is_disputed,
-        method=ADJUDICATED if kept else "majority",
+        method=settled.method,
         updated_at=timezone.now(),
         **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
     )

@@ -52,10 +52,7 @@ class Said:
     def tally(self) -> Tally:
         tally = Tally()
         for vote in self.annotators:
-            outcome, strength = vote["outcome"], vote["strength"]
-            tally.votes[outcome] = tally.count(outcome) + 1
-            total, number = tally.strengths.get(outcome, (0, 0))
-            tally.strengths[outcome] = (total + (strength or 0), number + (strength is not None))
+            tally.add(vote["outcome"], vote["strength"])
         return tally
 
 

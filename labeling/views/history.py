@@ -1,4 +1,4 @@
-"""One comparison with everybody's voice."""
+"""One comparison with everybody's voice and its whole history."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from labeling.access import comparison_for, reveal_to
+from labeling.access import Capability, comparison_for, may, reveal_to
 from labeling.pages import project_context
 from labeling.selectors.comparisons import person_voices
+from labeling.selectors.history import comments_of, history_of
+from labeling.selectors.review_rows import ComparisonVoices
 from webapp.users.models import User
 
 
 @login_required
 @require_safe
 def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Everybody's voice; the two texts alone while this person is labeling one of them."""
+    """Everybody's voice, comments and history; the two texts alone while this person is labeling one of them."""
     comparison = comparison_for(request.user, slug, pk)
-    context: dict[str, Any] = {"comparison": comparison}
+    context: dict[str, Any] = {"comparison": comparison, "back": "page"}
     try:
         reveal_to(cast(User, request.user), comparison)
     except PermissionDenied as closed:
@@ -29,7 +31,12 @@ def comparison_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     else:
         context |= {
             "resolution": getattr(comparison, "resolution", None),
-            "voices": person_voices(comparison),
+            # What judges and models say comes with their own storeys' panels.
+            "voices": ComparisonVoices(person_voices(comparison), []),
+            "events": history_of(comparison),
+            "comments": comments_of(comparison),
+            "may_review": may(request.user, comparison.project, Capability.REVIEW),
+            "me": request.user.pk,
         }
     return render(
         request,

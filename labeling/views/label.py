@@ -1,4 +1,4 @@
-"""The label page: a pair of responses, an eight-step bar, and what the person said last.
+"""The label page: a pair of responses, the scheme's bar, and what the person said last.
 
 Every action is a plain form post that comes back to the page; the page's script sends the same fields and
 asks for JSON, whose parts of HTML are rendered from the same partials.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, cast
 
+import orjson
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -17,14 +18,13 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.access import Capability, assignment_for, labeler_for, project_for
+from labeling.access import Capability, assignment_for, own_labeler, project_for, role_of
 from labeling.models import Assignment, Labeler, Project
 from labeling.pages import project_context
-from labeling.scheme import SKIP_REASONS, read_scheme
+from labeling.scheme import SKIP_REASONS, LabelScheme, read_scheme
 from labeling.selectors.label import (
     answer_of,
     labels_today,
@@ -33,22 +33,11 @@ from labeling.selectors.label import (
     project_progress,
     why_nothing,
 )
-from labeling.services.allocation import LabelingError, ProjectPausedError, lease_next, lease_renew
+from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
+from labeling.views.label_bars import aspect_bars, bar
 from labeling.views.label_form import read_answer, read_draft, read_key, wants_json
 from webapp.users.models import User
-
-# One step of the bar: its value, the word on it, and the side and weight of its colour.
-STEPS = [
-    ("1", _("much"), "a4", _("A much better")),
-    ("2", _("better"), "a3", _("A better")),
-    ("3", _("slightly"), "a2", _("A slightly better")),
-    ("4", _("barely"), "a1", _("A barely better")),
-    ("5", _("barely"), "b1", _("B barely better")),
-    ("6", _("slightly"), "b2", _("B slightly better")),
-    ("7", _("better"), "b3", _("B better")),
-    ("8", _("much"), "b4", _("B much better")),
-]
 
 
 def _person(request: HttpRequest) -> User:
@@ -66,12 +55,12 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
 @login_required
 @require_GET
 def label_page(request: HttpRequest, slug: str) -> HttpResponse:
-    project = project_for(request.user, slug, Capability.LABEL)
-    labeler = labeler_for(_person(request), project)
+    labeler = own_labeler(_person(request), slug)
+    project = labeler.project
     context = project_context(request, project, "label") | _common(project)
     try:
         leases = lease_next(labeler)
-    except ProjectPausedError as error:
+    except PausedError as error:
         leases, context["paused"] = [], error.message
     if leases:
         _mark_opened(leases[0])
@@ -80,6 +69,7 @@ def label_page(request: HttpRequest, slug: str) -> HttpResponse:
         "pairs": [pair_of(lease) for lease in leases],
         "nothing": None if leases or "paused" in context else why_nothing(labeler),
         "last": last_answer(labeler),
+        "with_texts": True,
         "today": labels_today(labeler),
         "progress": project_progress(project),
     }
@@ -162,12 +152,28 @@ def _mark_opened(assignment: Assignment) -> None:
 
 def _common(project: Project) -> dict[str, Any]:
     """What the pair, the dock and the last answer need, on the page and in fragments alike."""
+    scheme = read_scheme(project.scheme)
     return {
         "project": project,
-        "scheme": read_scheme(project.scheme),
-        "steps": STEPS,
+        "scheme": scheme,
+        "rules": _rules(scheme),
+        "steps": bar(scheme.steps),
+        "aspects": aspect_bars(scheme),
         "skip_reasons": SKIP_REASONS,
     }
+
+
+def _rules(scheme: LabelScheme) -> str:
+    """What of the scheme the page's script needs to know when it must ask why, as JSON."""
+    return orjson.dumps(
+        {
+            "steps": scheme.steps,
+            "aspects": scheme.aspect_steps(),
+            "rationale": scheme.rationale,
+            "reasons": scheme.reasons_rule,
+            "when": scheme.ask_when,
+        }
+    ).decode()
 
 
 def _pair_html(request: HttpRequest, lease: Assignment, project: Project) -> dict[str, str]:
@@ -184,10 +190,12 @@ def _next(request: HttpRequest, assignment: Assignment, *, is_change: bool) -> H
     labeler: Labeler = assignment.labeler
     held = set(request.POST.getlist("have"))
     try:
-        leases = [] if is_change else lease_next(labeler)
-    except ProjectPausedError:
+        leases = [] if is_change else lease_next(labeler, is_short=True)
+    except PausedError:
         leases = []
-    context = project_context(request, project, "label") | _common(project) | {"last": answer_of(assignment)}
+    may_view = role_of(request.user, project) in Capability.VIEW.value
+    context = _common(project) | {"may_view": may_view, "last": answer_of(assignment)}
+    context["with_texts"] = "texts" in request.POST
     return JsonResponse(
         {
             "last": render_to_string("labeling/label/_last.html", context, request=request),

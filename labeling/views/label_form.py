@@ -10,7 +10,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from labeling.scheme import LabelScheme
-from labeling.submission import ASPECT_SIDES, CHOICES, RATIONALE_MAX
+from labeling.submission import CHOICES, RATIONALE_MAX, is_aspect_value
 
 ASPECT_PREFIX = "aspect-"
 KEY_MAX = 80
@@ -35,7 +35,7 @@ def read_answer(post: QueryDict) -> dict[str, Any]:
 def read_draft(data: dict[str, Any], scheme: LabelScheme) -> dict[str, Any]:
     """What of an unfinished answer is worth keeping: known keys alone, bounded, nothing refused."""
     aspects = data.get("aspects")
-    known = {aspect.key for aspect in scheme.aspects}
+    known = scheme.aspect_steps()
     reasons = data.get("reasons")
     rationale = str(data.get("rationale") or "").replace("\x00", "")
     choice = str(data.get("choice") or "")
@@ -43,9 +43,11 @@ def read_draft(data: dict[str, Any], scheme: LabelScheme) -> dict[str, Any]:
         "choice": choice if choice in CHOICES else "",
         "rationale": rationale.encode("utf-8", "replace").decode("utf-8")[:RATIONALE_MAX],
         "reasons": [r for r in scheme.reasons if isinstance(reasons, list) and r in reasons],
-        "aspects": {key: side for key, side in aspects.items() if key in known and side in ASPECT_SIDES}
-        if isinstance(aspects, dict)
-        else {},
+        "aspects": {
+            key: str(value)
+            for key, value in (aspects.items() if isinstance(aspects, dict) else ())
+            if key in known and is_aspect_value(value, known[key])
+        },
     }
 
 

@@ -2,8 +2,14 @@
 import { copyText } from "./copy.js";
 import { Draft, fieldsOf } from "./label/draft.js";
 import { canDiff, clearDiff, showDiff } from "./label/diff.js";
+import { element } from "./label/element.js";
 import { listen } from "./label/keys.js";
+import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
+import { fitPanes, scrollPanes } from "./label/scroll.js";
+import { isOn, nextSize, toggle, wireSettings } from "./label/settings.js";
+import { restore } from "./label/store.js";
+import { mustSayWhy } from "./label/why.js";
 
 const root = document.getElementById("label");
 const stage = root.querySelector(".stage");
@@ -17,13 +23,7 @@ const ahead = []; // {uid, html}: leased and rendered, not shown yet
 let current = null; // {uid, view, form, draft, shownAt}
 let last = null; // {uid, key, html, undoWanted}: the answer given before this pair
 let active = true; // somebody did something since the last heartbeat
-
-const setting = (name, value) => (value === undefined ? localStorage.getItem(`chosen.${name}`) : localStorage.setItem(`chosen.${name}`, value));
-const element = (html) => {
-  const holder = document.createElement("template");
-  holder.innerHTML = html.trim();
-  return holder.content.firstElementChild;
-};
+const rules = JSON.parse(text.rules);
 
 // --- the pair on the desk
 function show(view) {
@@ -32,7 +32,12 @@ function show(view) {
   markChoice(current.draft.choice);
   waiting.hidden = true;
   clearDiff();
+  for (const button of view.querySelectorAll("[data-tool=diff]")) button.setAttribute("aria-pressed", "false");
+  fit();
 }
+
+const pairOf = () => current?.view.querySelector(".pair");
+const fit = () => current && fitPanes(pairOf(), isOn("together"));
 
 function place(html) {
   pauseClock();
@@ -82,16 +87,12 @@ const desk = {
     if (!current || !current.form.querySelector(`[name=choice][value="${choice}"]`)) return;
     current.draft.choice = choice;
     markChoice(choice);
-    const why = current.form.querySelector("textarea[data-required]");
-    if (why && !why.value.trim()) return askWhy(why);
-    if (hold || setting("confirm") === "1") return current.draft.save();
+    if (!isWhySaid(choice)) return;
+    if (hold || isOn("confirm")) return current.draft.save();
     answer({ choice });
   },
   save() {
-    if (!current?.draft.choice) return;
-    const why = current.form.querySelector("textarea[data-required]");
-    if (why && !why.value.trim()) return askWhy(why);
-    answer({ choice: current.draft.choice });
+    if (current?.draft.choice && isWhySaid(current.draft.choice)) answer({ choice: current.draft.choice });
   },
   skip: (reason) => current && answer({ choice: "skip", skip_reason: reason }),
   skipMenu: () => current?.form.querySelector("details.skip"),
@@ -104,12 +105,20 @@ const desk = {
     if (menu) menu.open = false;
   },
   focusWhy: () => current?.form.querySelector("[name=rationale]")?.focus(),
+  nextAspect() {
+    const aspects = [...(current?.form.querySelectorAll(".aspect") ?? [])];
+    const here = aspects.findIndex((aspect) => aspect.contains(document.activeElement));
+    const next = aspects[(here + 1) % aspects.length];
+    (next?.querySelector(":checked") ?? next?.querySelector("input"))?.focus();
+  },
   toggleReason: (index) => current?.form.querySelectorAll("[name=reasons]")[index]?.click(),
   toggleHistory() {
     const history = current?.view.querySelector(".history");
     if (history) history.open = !history.open;
   },
-  toggleDiff(pair = current?.view.querySelector(".pair")) {
+  scroll: (pages, lines) => scrollPanes(pairOf(), pages, lines),
+  toggleTogether: () => toggle("together"),
+  toggleDiff(pair = pairOf()) {
     const buttons = pair ? [...pair.querySelectorAll("[data-tool=diff]")] : [];
     if (!buttons.length || !canDiff()) return;
     const [left, right] = pair.querySelectorAll(".text");
@@ -120,11 +129,19 @@ const desk = {
   undo,
 };
 
-function askWhy(why) {
-  current.form.classList.add("needs-why");
-  complain(current.form, text.tRequired);
-  why.focus();
-  current.draft.store();
+// False, and a word about it, where the scheme asks why of this choice and the form does not say.
+function isWhySaid(choice) {
+  const { form, draft } = current;
+  const fields = fieldsOf(form);
+  const aspects = fields.filter(([name]) => name.startsWith("aspect-")).map(([name, value]) => [name.slice(7), value]);
+  const said = new Set(fields.filter(([, value]) => value.trim()).map(([name]) => name));
+  const missing = mustSayWhy({ choice, aspects: Object.fromEntries(aspects) }, rules).filter((name) => !said.has(name));
+  form.dataset.missing = missing.join(" ");
+  complain(form, missing.map((name) => (name === "reasons" ? text.tReasons : text.tRequired)).join(" "));
+  if (!missing.length) return true;
+  form.querySelector(`[name=${missing[0]}]`).focus();
+  draft.store();
+  return false;
 }
 
 function complain(form, message) {
@@ -141,6 +158,7 @@ function answer(said) {
   const body = new URLSearchParams(fieldsOf(form));
   for (const [name, value] of Object.entries({ ...said, duration_ms: String(draft.ms) })) body.set(name, value);
   draft.store();
+  fitPanes(pairOf(), false);
   last = { uid, key: draft.key, html: view.outerHTML, undoWanted: false };
   after.replaceChildren(element(`<section class="voices card soft small" role="status"></section>`));
   after.firstElementChild.textContent = text.tSaving;
@@ -149,11 +167,12 @@ function answer(said) {
 }
 
 const outbox = new Outbox(root.dataset.labeler, {
-  extra: () => [current?.uid, ...ahead.map(({ uid }) => uid)].filter(Boolean).map((uid) => `&have=${uid}`).join(""),
+  // What the page holds need not be sent again: the pairs of `have`, and the texts of the last answer.
+  extra: ({ uid: answered }) => (answered === last?.uid ? "" : "&texts=1") + [current?.uid, ...ahead.map(({ uid }) => uid)].filter(Boolean).map((uid) => `&have=${uid}`).join(""),
   onSaved(item, data) {
     Draft.forget(item.uid);
     setToday(data.today);
-    if (item.uid === last?.uid || !last) showLast(data.last);
+    if (item.uid === last?.uid || !last) showLast(after, data.last, last ? textsIn(element(last.html)) : []);
     take(data.pairs);
     if (last?.undoWanted && item.uid === last.uid && after.querySelector("form.undo")) undo();
     else if (!current && !ahead.length) location.reload(); // nothing left: the page says why
@@ -165,8 +184,7 @@ const outbox = new Outbox(root.dataset.labeler, {
     lost.querySelector("blockquote").hidden = !said;
     lost.hidden = false;
     if (item.uid === last?.uid) after.replaceChildren();
-    const record = Draft.read(item.uid);
-    if (record) localStorage.setItem(`chosen.draft.${item.uid}`, JSON.stringify({ ...record, key: newKey() }));
+    Draft.renew(item.uid);
     if (!current && !ahead.length) setTimeout(() => location.reload(), 4000);
   },
   onState(state, count) {
@@ -175,6 +193,7 @@ const outbox = new Outbox(root.dataset.labeler, {
     if (state === "offline") net.textContent = `${text.tOffline} ${count}`;
     else if (state === "login") net.textContent = text.tLogin;
     else net.textContent = state === "sending" ? text.tSaving : "";
+    if (state === "idle") current?.draft.resend();
   },
 });
 
@@ -188,46 +207,7 @@ function setToday(number) {
   document.querySelector("[data-today]").textContent = number;
 }
 
-// --- the last answer: undo, the other voices, a changed mind
-function showLast(html) {
-  const panel = html.trim() ? element(html) : null;
-  after.replaceChildren(...(panel ? [panel] : []));
-  wireLast();
-}
-
-function wireLast() {
-  const undoForm = after.querySelector("form.undo");
-  if (undoForm) countDown(undoForm);
-  for (const panel of after.querySelectorAll("[data-panel]")) loadPanel(panel);
-}
-
-let countdown = 0;
-
-function countDown(form) {
-  const end = Date.now() + 1000 * Number(form.dataset.seconds);
-  const tick = () => {
-    const left = Math.ceil((end - Date.now()) / 1000);
-    if (!form.isConnected) return clearInterval(timer);
-    form.querySelector(".countdown").textContent = `${Math.max(left, 0)} ${text.tSeconds}`;
-    if (left <= 0) {
-      clearInterval(timer);
-      form.remove();
-    }
-  };
-  const timer = (countdown = setInterval(tick, 250));
-}
-
-async function loadPanel(panel) {
-  try {
-    const response = await fetch(panel.dataset.panel, { headers: { "HX-Request": "true" } });
-    if (!response.ok || response.redirected) return;
-    panel.innerHTML = await response.text();
-    window.htmx?.process(panel);
-  } catch {
-    // Offline: the link stays, and leads to the same panel.
-  }
-}
-
+// --- the last answer: undo, a changed mind
 function whyNot({ status, data }) {
   if (status === "refused") return data.error?.message ?? text.tGone;
   return status === "login" ? text.tLogin : text.tNoAnswer;
@@ -243,7 +223,7 @@ async function undo() {
   const form = after.querySelector("form.undo");
   if (!form || form.dataset.busy) return;
   form.dataset.busy = "1";
-  clearInterval(countdown); // the form stays: what came of the undo is said in it
+  stopCountdown(); // the form stays: what came of the undo is said in it
   const result = await post(form.action, "", newKey());
   if (result.status === "ok") {
     setToday(result.data.today);
@@ -264,8 +244,7 @@ function bringBack(html) {
     current.draft.store();
     ahead.unshift({ uid: current.uid, html: current.view.outerHTML });
   }
-  const record = Draft.read(uid);
-  if (record) localStorage.setItem(`chosen.draft.${uid}`, JSON.stringify({ ...record, key: newKey(), choice: "" }));
+  Draft.renew(uid, { choice: "" });
   last = null;
   after.replaceChildren();
   place(html);
@@ -276,7 +255,7 @@ async function changeMind(form, choice) {
   body.set("choice", choice);
   form.dataset.key ??= newKey();
   const result = await post(form.action, body.toString(), form.dataset.key);
-  if (result.status === "ok") showLast(result.data.last);
+  if (result.status === "ok") showLast(after, result.data.last, textsIn(after));
   else form.querySelector("p").textContent = whyNot(result);
 }
 
@@ -310,7 +289,10 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-tool], [data-save], [data-size]");
   if (!button) return;
   if (button.dataset.save !== undefined) desk.save();
-  if (button.dataset.size !== undefined) setSize((Number(setting("size") ?? 0) + 1) % 3);
+  if (button.dataset.size !== undefined) {
+    nextSize();
+    fit();
+  }
   if (button.dataset.tool === "diff") desk.toggleDiff(button.closest(".pair"));
   if (button.dataset.tool === "copy") {
     const response = button.closest(".response");
@@ -320,14 +302,6 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-function setSize(size) {
-  setting("size", String(size));
-  for (const step of [1, 2]) document.documentElement.classList.toggle(`size-${step}`, size === step);
-}
-
-const confirmBox = document.querySelector("[data-setting=confirm]");
-confirmBox.checked = setting("confirm") === "1";
-confirmBox.addEventListener("change", () => setting("confirm", confirmBox.checked ? "1" : "0"));
 for (const kind of ["pointerdown", "keydown", "scroll", "pointermove"]) addEventListener(kind, () => (active = true), { passive: true });
 setInterval(() => active && !document.hidden && heartbeat(), 1000 * Math.max(10, Number(root.dataset.lease) / 4));
 addEventListener("pagehide", () => {
@@ -335,22 +309,28 @@ addEventListener("pagehide", () => {
   current?.draft.leave();
 });
 
+addEventListener("resize", fit);
+
 document.documentElement.classList.add("has-js");
 document.documentElement.classList.toggle("no-diff", !canDiff());
-setSize(Number(setting("size") ?? 0));
-Draft.tidy();
-for (const template of root.querySelectorAll("template.ahead")) {
-  const view = template.content.firstElementChild;
-  ahead.push({ uid: view.dataset.uid, html: view.outerHTML });
-  template.remove();
+wireSettings(fit);
+restore().then(begin);
+
+function begin() {
+  Draft.tidy();
+  for (const template of root.querySelectorAll("template.ahead")) {
+    const view = template.content.firstElementChild;
+    ahead.push({ uid: view.dataset.uid, html: view.outerHTML });
+    template.remove();
+  }
+  const first = stage.querySelector(".pair-view");
+  // An answer that is still on its way must not be asked for again.
+  const onTheWay = new Set(outbox.items().map(({ uid }) => uid));
+  ahead.splice(0, ahead.length, ...ahead.filter(({ uid }) => !onTheWay.has(uid)));
+  if (first && onTheWay.has(first.dataset.uid)) advance();
+  else if (first) show(first);
+  wireLast(after);
+  listen(desk);
+  outbox.flush();
+  document.documentElement.dataset.ready = "label";
 }
-const first = stage.querySelector(".pair-view");
-// An answer that is still on its way must not be asked for again.
-const onTheWay = new Set(outbox.items().map(({ uid }) => uid));
-ahead.splice(0, ahead.length, ...ahead.filter(({ uid }) => !onTheWay.has(uid)));
-if (first && onTheWay.has(first.dataset.uid)) advance();
-else if (first) show(first);
-wireLast();
-listen(desk);
-outbox.flush();
-document.documentElement.dataset.ready = "label";

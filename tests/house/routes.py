@@ -11,6 +11,7 @@ view      managers, reviewers and viewers (those who see others' labels, models,
 reveal    as `view`; labelers too, but only after their own vote on that comparison
 label     managers, reviewers and labelers
 own       the one labeler whose assignment it is
+review    managers and reviewers (they settle, comment and send back)
 manage    managers of the project
 jobs      as `view`, and operators
 jobs!     as `manage`, and operators

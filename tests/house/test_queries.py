@@ -15,8 +15,8 @@ from webapp.caches import page_cache
 
 FEW, MANY = 3, 40
 LISTS = merged("LISTS")
-# Every page that a GET opens.
-PAGES = [route.path for route in routes() if route.is_ours and "GET" in route.rules]
+# Every page that a GET opens to a manager.
+PAGES = [route.path for route in routes() if route.is_ours and route.rules.get("GET", "own") != "own"]
 # Redirects: to the newest snapshot's page, and of a member who opens an invitation.
 NOT_MEASURED = {"projects/<slug:slug>/export/", "invitations/<str:token>/"}
 

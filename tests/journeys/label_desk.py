@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from django.conf import settings
 from django.test import Client
@@ -15,6 +18,14 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
+
+
+def note_figures(case: str, **figures: object) -> None:
+    """Append what was measured as one JSON line to the file that CHOSEN_FIGURES names, where somebody asks for it."""
+    path = os.environ.get("CHOSEN_FIGURES")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"case": case, **figures}) + "\n")
 
 
 @dataclass
@@ -73,9 +84,14 @@ class Desk:
     def wait_saved(self) -> None:
         """Until nothing waits in the browser's outbox."""
         self.page.wait_for_function(
-            "name => (JSON.parse(localStorage.getItem(name)) ?? []).length === 0",
+            "name => !JSON.parse(localStorage.getItem(name))?.items.length",
             arg=f"chosen.outbox.{self.labeler.uid}",
         )
+
+    @property
+    def why(self) -> str:
+        """What is written in the field that asks why."""
+        return self.page.input_value(".stage [name=rationale]")
 
     def violations(self) -> list[str]:
         return self.page.evaluate("window.violations")

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from labeling.models import Assignment, Comparison, Preference, Response
-from tests.journeys.label_desk import session_cookie, sit_down
+from tests.journeys.label_desk import session_cookie
 from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -17,22 +17,6 @@ SCHEME = {
     "reasons": ["clearer", "safer"],
     "rationale": "optional",
 }
-
-
-@pytest.fixture
-def seat(web_process, chromium):
-    """`seat(project, **context options)`: a person at a browser of their own, on the label page."""
-    site = web_process()
-    contexts = []
-
-    def seat_of(project, labeler=None, **options):
-        desk = sit_down(chromium, labeler or make_labeler(project), site.url, **options)
-        contexts.append(desk.page.context)
-        return desk
-
-    yield seat_of
-    for context in contexts:
-        context.close()
 
 
 def test_ten_pairs_by_keyboard_alone(seat):

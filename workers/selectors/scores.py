@@ -11,6 +11,16 @@ from labeling.models import Comparison
 from workers.models import RewardModel, Score
 from workers.reward.predict import outcome_probabilities, pair_probability
 
+# So close to one half that naming a side would say more than the model does.
+TIE_BAND = 0.02
+
+
+def lean(p: float) -> str:
+    """Which side a probability names: a, b, or tie near one half."""
+    if abs(p - 0.5) <= TIE_BAND:
+        return "tie"
+    return "a" if p > 0.5 else "b"
+
 
 @dataclass(frozen=True)
 class PairOpinion:
@@ -74,6 +84,37 @@ def comparison_opinions(model: RewardModel, comparison_ids: Iterable[int]) -> di
     """Views of comparisons by id."""
     rows = Comparison.objects.filter(pk__in=list(comparison_ids), project_id=model.project_id)
     return opinions(model, rows.values_list("pk", "response_a_id", "response_b_id"))
+
+
+@dataclass(frozen=True)
+class VersionOpinion:
+    """What one version says of a comparison."""
+
+    model: RewardModel
+    p_a: float
+    std: float
+    score_a: float
+    score_b: float
+
+    @property
+    def outcome(self) -> str:
+        return lean(self.p_a)
+
+
+def version_opinions(comparison: Comparison, most: int = 50) -> list[VersionOpinion]:
+    """What each version that scored both responses says, newest first. One query."""
+    pair = (comparison.response_a_id, comparison.response_b_id)
+    scores = Score.objects.filter(response_id__in=pair, reward_model__project_id=comparison.project_id)
+    found: dict[int, dict[int, Score]] = {}
+    for row in scores.select_related("reward_model").order_by("-reward_model__number")[: 2 * most]:
+        found.setdefault(row.reward_model_id, {})[row.response_id] = row
+    return [_version_opinion(both[pair[0]], both[pair[1]]) for both in found.values() if len(both) == 2]
+
+
+def _version_opinion(a: Score, b: Score) -> VersionOpinion:
+    heads_a, heads_b = (np.frombuffer(bytes(row.heads), "<f4")[None] for row in (a, b))  # (1, K)
+    mean, std = pair_probability(heads_a, heads_b, a.reward_model.temperature)
+    return VersionOpinion(a.reward_model, float(mean[0]), float(std[0]), a.value, b.value)
 
 
 HISTOGRAM_BINS = 24

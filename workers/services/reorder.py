@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from labeling.models import Comparison, ComparisonState
+from labeling.services.bookmark import bookmarks_void
 from workers.models import RewardModel
 from workers.reward.acquisition import covering
 from workers.reward.predict import entropy
@@ -65,6 +66,7 @@ def reorder_queue(model: RewardModel, *, guard: Guard, progress: Progress) -> in
         reasons = np.where(queue["is_conflict"][start:end], CONFLICT, UNCERTAIN)
         with guard():
             _write(priorities[start:end].tolist(), reasons.tolist(), queue["id"][start:end].tolist())
+            bookmarks_void(model.project_id)
         progress(len(queue) + end, 2 * len(queue), "reorder")
     return len(queue)
 

@@ -35,6 +35,7 @@ from workers.services.held_out import held_out, seen_before, seen_by_champion
 from workers.services.reorder import reorder_queue
 from workers.services.scoring import score_project, scorer_open
 from workers.services.verdicts import verdicts_for
+from workers.services.voices import model_voices_publish
 from workers.words import step_words
 
 if TYPE_CHECKING:
@@ -254,4 +255,5 @@ def score_with_champion(context: JobContext, project: Project) -> dict[str, int]
         champion, scorer, guard=context.guarded, progress=told, callbacks=JobCallbacks(context)
     )
     reordered = reorder_queue(champion, guard=context.guarded, progress=told)
+    model_voices_publish(champion, guard=context.guarded)
     return {"scored": done.scored, "truncated": done.truncated, "reordered": reordered}

@@ -8,15 +8,18 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from labeling.access import Capability, comparison_reveal_for, may, project_for
+from labeling.access import (
+    Capability,
+    comparison_reveal_for,
+    may,
+    project_for,
+    review_comparison_for,
+)
 from workers.charts import accuracy_chart
 from workers.selectors.ceiling import human_ceiling
 from workers.selectors.models import champion_of, version_rows
 from workers.selectors.panels import attention, champion_line, newest_run
-from workers.selectors.scores import comparison_opinions
-
-# So close to one half that naming a side would say more than the model does.
-TIE_BAND = 0.02
+from workers.selectors.scores import comparison_opinions, lean, version_opinions
 
 
 @login_required
@@ -57,13 +60,6 @@ def attention_panel(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "workers/panels/attention.html", context)
 
 
-def lean(p: float) -> str:
-    """Which side a probability names: a, b, or tie near one half."""
-    if abs(p - 0.5) <= TIE_BAND:
-        return "tie"
-    return "a" if p > 0.5 else "b"
-
-
 @login_required
 @require_safe
 @never_cache
@@ -86,3 +82,13 @@ def comparison_panel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "outcome": lean(p) if p is not None else "",
     }
     return render(request, "workers/panels/comparison.html", context)
+
+
+@login_required
+@require_safe
+@never_cache
+def history_panel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What every version said of one comparison. 403 while the person labels one of its responses."""
+    comparison = review_comparison_for(request.user, slug, pk, Capability.VIEW)
+    context = {"project": comparison.project, "rows": version_opinions(comparison)}
+    return render(request, "workers/panels/history.html", context)

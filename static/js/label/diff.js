@@ -1,64 +1,81 @@
 // Differences between the two texts, drawn over them with the CSS Custom Highlight API: the markup stays as it is.
 const MAX_TOKENS = 6000;
 const MAX_EDITS = 3000;
+// Words, Chinese ones too, where the browser knows them; else Han characters one by one. No spaces.
+const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("zh", { granularity: "word" }) : null;
 const TOKEN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu;
+
+// The tokens of one run of text as {text, start, end}.
+export function tokensOf(data) {
+  const found = segmenter
+    ? [...segmenter.segment(data)].map(({ segment, index }) => [segment, index])
+    : [...data.matchAll(TOKEN)].map((match) => [match[0], match.index]);
+  return found.filter(([text]) => text.trim()).map(([text, start]) => ({ text, start, end: start + text.length }));
+}
 
 export const canDiff = () => typeof Highlight === "function" && Boolean(CSS.highlights);
 
-function tokensOf(root) {
+function tokensIn(root) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   const tokens = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    for (const match of node.data.matchAll(TOKEN)) {
-      tokens.push({ text: match[0], node, start: match.index, end: match.index + match[0].length });
-      if (tokens.length > MAX_TOKENS) return null;
-    }
+    for (const token of tokensOf(node.data)) tokens.push({ ...token, node });
+    if (tokens.length > MAX_TOKENS) return null;
   }
   return tokens;
 }
 
-// Myers' O(ND) algorithm. Returns the tokens on each side that are not in the longest common subsequence.
-export function changed(left, right) {
-  const max = Math.min(left.length + right.length, MAX_EDITS);
-  const trace = [];
-  let frontier = new Map([[1, 0]]);
-  for (let d = 0; d <= max; d += 1) {
-    const next = new Map(frontier);
-    for (let k = -d; k <= d; k += 2) {
-      const down = k === -d || (k !== d && (frontier.get(k - 1) ?? -1) < (frontier.get(k + 1) ?? -1));
-      let x = down ? frontier.get(k + 1) ?? 0 : (frontier.get(k - 1) ?? 0) + 1;
-      while (x < left.length && x - k < right.length && left[x].text === right[x - k].text) x += 1;
-      next.set(k, x);
-      if (x >= left.length && x - k >= right.length) return walkBack(trace, frontier, left, right, d);
-    }
-    trace.push(frontier);
-    frontier = next;
-  }
-  return [left, right];
+// The tokens on each side that are not in the longest common subsequence: Myers' O(ND) algorithm on what is left
+// between an equal beginning and an equal end. Texts further apart than `maxEdits` are changed as a whole.
+export function changed(left, right, maxEdits = MAX_EDITS) {
+  const shorter = Math.min(left.length, right.length);
+  let first = 0;
+  while (first < shorter && left[first].text === right[first].text) first += 1;
+  let last = 0;
+  while (last < shorter - first && left.at(-1 - last).text === right.at(-1 - last).text) last += 1;
+  const from = left.slice(first, left.length - last);
+  const to = right.slice(first, right.length - last);
+  const frontiers = frontiersOf(from, to, Math.min(from.length + to.length, maxEdits));
+  return frontiers ? walkBack(frontiers, from, to) : [from, to];
 }
 
-function walkBack(trace, last, left, right, edits) {
-  const removed = [];
-  const added = [];
-  let x = left.length;
-  let y = right.length;
-  for (let d = edits; d > 0; d -= 1) {
-    const frontier = d === edits ? last : trace[d];
-    const k = x - y;
-    const down = k === -d || (k !== d && (frontier.get(k - 1) ?? -1) < (frontier.get(k + 1) ?? -1));
-    const fromK = down ? k + 1 : k - 1;
-    const fromX = frontier.get(fromK) ?? 0;
-    const fromY = fromX - fromK;
-    if (down) added.push(right[fromY]);
-    else removed.push(left[fromX]);
-    x = fromX;
-    y = fromY;
+// frontiers[d][k + d] is how far along `from` d edits lead on diagonal k; null where maxEdits are too few.
+function frontiersOf(from, to, maxEdits) {
+  const frontiers = [];
+  for (let d = 0; d <= maxEdits; d += 1) {
+    const frontier = new Int32Array(2 * d + 1);
+    frontiers.push(frontier);
+    for (let k = -d; k <= d; k += 2) {
+      let x = d ? stepTo(frontiers[d - 1], d, k)[0] : 0;
+      while (x < from.length && x - k < to.length && from[x].text === to[x - k].text) x += 1;
+      frontier[k + d] = x;
+      if (x >= from.length && x - k >= to.length) return frontiers;
+    }
+  }
+  return null;
+}
+
+// The d-th edit that leads furthest to diagonal k: [x after it, whether it added a token of `to`].
+function stepTo(before, d, k) {
+  const reach = (diagonal) => (Math.abs(diagonal) < d ? before[diagonal + d - 1] : -1);
+  const [added, removed] = [reach(k + 1), reach(k - 1) + 1];
+  return k === -d || (k !== d && removed - 1 < added) ? [added, true] : [removed, false];
+}
+
+function walkBack(frontiers, from, to) {
+  const [removed, added] = [[], []];
+  let k = from.length - to.length;
+  for (let d = frontiers.length - 1; d > 0; d -= 1) {
+    const [x, isAdded] = stepTo(frontiers[d - 1], d, k);
+    if (isAdded) added.unshift(to[x - k - 1]);
+    else removed.unshift(from[x - 1]);
+    k += isAdded ? 1 : -1;
   }
   return [removed, added];
 }
 
 const ranges = (tokens) =>
-  tokens.filter(Boolean).map(({ node, start, end }) => {
+  tokens.map(({ node, start, end }) => {
     const range = new Range();
     range.setStart(node, start);
     range.setEnd(node, end);
@@ -73,8 +90,8 @@ export function clearDiff() {
 
 // False where the texts are too long to compare.
 export function showDiff(leftRoot, rightRoot) {
-  const left = tokensOf(leftRoot);
-  const right = tokensOf(rightRoot);
+  const left = tokensIn(leftRoot);
+  const right = tokensIn(rightRoot);
   if (!left || !right) return false;
   const [removed, added] = changed(left, right);
   CSS.highlights.set("diff-a", new Highlight(...ranges(removed)));

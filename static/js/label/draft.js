@@ -1,8 +1,10 @@
-// The draft of one answer: in localStorage at once, on the server a moment later. Its idempotency key goes with it.
+// The draft of one answer: in this browser at once, on the server a moment later. Its idempotency key goes with it.
 import { newKey, post } from "./outbox.js";
+import { read, remove, write } from "./store.js";
 
 const PREFIX = "chosen.draft.";
 const KEEP_DAYS = 30;
+const SEND_MS = 300;
 
 export function fieldsOf(form) {
   const skip = new Set(["csrfmiddlewaretoken", "idempotency_key"]);
@@ -17,27 +19,30 @@ export class Draft {
     this.key = stored?.key ?? newKey();
     this.ms = stored?.ms ?? 0;
     this.choice = stored?.choice ?? form.querySelector("[name=choice][aria-pressed=true]")?.value ?? "";
+    this.unsent = Boolean(stored); // perhaps the server has an older one
     if (stored) this.restore(stored.fields);
     form.addEventListener("input", () => this.save());
   }
 
   static read(uid) {
-    try {
-      return JSON.parse(localStorage.getItem(PREFIX + uid));
-    } catch {
-      return null;
-    }
+    return read(PREFIX + uid);
   }
 
   static forget(uid) {
-    localStorage.removeItem(PREFIX + uid);
+    remove(PREFIX + uid);
+  }
+
+  // What was said stays, for another answer under another key.
+  static renew(uid, changes = {}) {
+    const record = Draft.read(uid);
+    if (record) write(PREFIX + uid, { ...record, ...changes, key: newKey() });
   }
 
   // Drafts of pairs that never came back.
   static tidy() {
     const oldest = Date.now() - KEEP_DAYS * 86400000;
     for (const name of Object.keys(localStorage)) {
-      if (name.startsWith(PREFIX) && (Draft.read(name.slice(PREFIX.length))?.at ?? 0) < oldest) localStorage.removeItem(name);
+      if (name.startsWith(PREFIX) && (Draft.read(name.slice(PREFIX.length))?.at ?? 0) < oldest) remove(name);
     }
   }
 
@@ -50,19 +55,26 @@ export class Draft {
   }
 
   store() {
-    const record = { key: this.key, ms: this.ms, choice: this.choice, fields: fieldsOf(this.form), at: Date.now() };
-    localStorage.setItem(PREFIX + this.uid, JSON.stringify(record));
+    write(PREFIX + this.uid, { key: this.key, ms: this.ms, choice: this.choice, fields: fieldsOf(this.form) });
   }
 
   save() {
     this.store();
+    this.unsent = true;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.send(), 800);
+    this.timer = setTimeout(() => this.send(), SEND_MS);
   }
 
-  send() {
+  async send() {
     this.stop();
-    return post(this.form.dataset.draft, this.body().toString());
+    this.unsent = false;
+    const { status } = await post(this.form.dataset.draft, this.body().toString());
+    this.unsent ||= status === "offline" || status === "login";
+  }
+
+  // The server can be reached again.
+  resend() {
+    if (this.unsent) this.send();
   }
 
   body() {

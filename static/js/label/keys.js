@@ -1,8 +1,12 @@
 // Shortcuts of the label page. Off while somebody types, composes Chinese, or reads a sheet.
 const REASON_KEYS = "qweyiop";
+// Pages and lines by which two long texts scroll together.
+const SCROLLS = { " ": [0.85, 0], pagedown: [0.85, 0], pageup: [-0.85, 0], arrowdown: [0, 1], arrowup: [0, -1] };
 
 const isTyping = (target) =>
   target.matches?.("textarea, select, input:not([type=checkbox], [type=radio])") || target.isContentEditable;
+
+const CONTROLS = "a, button, input, select, summary, textarea, .prompt";
 
 function onTyping(event, desk) {
   if (!event.target.matches("textarea[name=rationale]") || event.isComposing || event.keyCode === 229) return;
@@ -17,8 +21,7 @@ function onTyping(event, desk) {
 function onDigit(event, digit, desk) {
   const menu = desk.skipMenu();
   if (menu?.open) menu.querySelectorAll("[name=skip_reason]")[digit - 1]?.click();
-  else if (digit <= 8) desk.choose(String(digit), { hold: event.shiftKey });
-  else return;
+  else desk.choose(String(digit), { hold: event.shiftKey });
   event.preventDefault();
 }
 
@@ -29,16 +32,21 @@ export function listen(desk) {
     s: () => desk.toggleSkip(),
     u: () => desk.undo(),
     r: () => desk.focusWhy(),
+    a: () => desk.nextAspect(),
     d: () => desk.toggleDiff(),
+    v: () => desk.toggleTogether(),
     h: () => desk.toggleHistory(),
     g: () => document.getElementById("guidelines").togglePopover(),
     "?": () => document.getElementById("shortcuts").togglePopover(),
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (isTyping(event.target)) return onTyping(event, desk);
-    const sheet = document.querySelector("[popover]:popover-open");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
+    const sheet = document.querySelector("[popover]:popover-open");
+    const scroll = sheet || event.shiftKey || event.target.closest?.(CONTROLS) ? null : SCROLLS[key];
+    if (scroll && desk.scroll(...scroll)) return event.preventDefault();
+    if (event.repeat) return;
+    if (isTyping(event.target)) return onTyping(event, desk);
     if (sheet && !(key === "g" || key === "?")) return;
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
     if (digit) return onDigit(event, Number(digit), desk);

@@ -1,5 +1,7 @@
-// Answers on their way to the server. Each stays in localStorage until the server has acknowledged or refused it,
-// and is sent again under the same idempotency key: a cut connection or a closed tab loses nothing.
+// Answers on their way to the server. Each stays in this browser until the server has acknowledged or refused it,
+// and is sent again under the same idempotency key: a cut connection, a closed tab or a killed browser loses nothing.
+import { read, write } from "./store.js";
+
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
 export function newKey() {
@@ -57,15 +59,11 @@ export class Outbox {
   }
 
   items() {
-    try {
-      return JSON.parse(localStorage.getItem(this.name)) ?? [];
-    } catch {
-      return [];
-    }
+    return read(this.name)?.items ?? [];
   }
 
   keep(items) {
-    localStorage.setItem(this.name, JSON.stringify(items));
+    write(this.name, { items });
   }
 
   add(item) {
@@ -97,7 +95,7 @@ export class Outbox {
       this.cut = new AbortController();
       this.keep(this.items().map((other) => (other.key === item.key ? { ...other, tried: true } : other)));
       this.onState("sending", this.items().length);
-      const result = await post(item.url, item.body + this.extra(), item.key, { cut: this.cut });
+      const result = await post(item.url, item.body + this.extra(item), item.key, { cut: this.cut });
       this.sending = null;
       if (result.status === "offline" || result.status === "login") {
         this.onState(result.status, this.items().length);

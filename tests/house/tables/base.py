@@ -172,7 +172,7 @@ LISTS = {
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 11,
     "projects/<slug:slug>/comparisons/": 7,
-    "projects/<slug:slug>/agreement/": 8,
+    "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
     "projects/<slug:slug>/snapshots/": 10,
     "projects/<slug:slug>/judges/": 13,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.models import Comparison, Preference
-from labeling.selectors.agreement import project_agreement, snapshot_agreement
+from labeling.selectors.agreement import STRENGTHS, Vote, agreement_of, project_agreement, snapshot_agreement
 from labeling.selectors.progress import labels_by_day, project_progress
 from labeling.services.snapshots import snapshot_build, snapshot_create
+from tests.labeling.agreement.test_statistics import slow_alpha
 from tests.labeling.resolution.builders import (
     labeled_project,
     make_comparison,
@@ -65,10 +68,36 @@ def test_the_page_shows_every_kappa_with_its_interval(client, admin_user):
     client.force_login(admin_user)
     page = client.get(reverse("labeling:agreement", args=[project.slug])).content.decode()
     figures = project_agreement(project)
-    shown = [figures.fleiss, *(pair.kappa for pair in figures.pairs), *(p.agreement for p in figures.pairs)]
-    assert len(shown) == 7
-    for estimate in shown:
-        assert f"{estimate.value:.2f} ± {(estimate.high - estimate.low) / 2:.2f}" in page
+    shown = [(estimate, 2) for pair in figures.pairs for estimate in (pair.kappa, pair.agreement)]
+    shown += [(estimate, 3) for estimate in (figures.fleiss, figures.alpha, figures.alpha_strength)]
+    assert len(shown) == 9
+    for estimate, places in shown:
+        assert f"{estimate.value:.{places}f} ± {(estimate.high - estimate.low) / 2:.{places}f}" in page
+
+
+def test_alpha_of_strengths_reads_nine_ordered_steps():
+    """Against the definition over the codes; votes for a side without a strength and "both bad" stand on none."""
+    steps = {step: code for code, step in enumerate(STRENGTHS)}
+    generator = random.Random(3)
+    choices = [*STRENGTHS, ("a", None), ("both_bad", None)]
+    units = [
+        (number // 2, {labeler: Vote(*generator.choice(choices)) for labeler in range(3)})
+        for number in range(90)
+    ]
+    found = agreement_of(units, {number: str(number) for number in range(3)}).alpha_strength
+    codes = [[steps[vote] for vote in votes.values() if vote in steps] for _prompt, votes in units]
+    pairable = [values for values in codes if len(values) > 1]
+    totals = Counter(value for values in pairable for value in values)
+
+    def delta(one, two):
+        low, high = sorted((one, two))
+        return (sum(totals[code] for code in range(low, high + 1)) - (totals[low] + totals[high]) / 2) ** 2
+
+    assert found.value == pytest.approx(slow_alpha(pairable, delta))
+    assert found.n == len(pairable)
+    assert found.low < found.value < found.high
+    few = [(number, {1: Vote("a", 2), 2: Vote("a")}) for number in range(60)]
+    assert agreement_of(few, {1: "x", 2: "y"}).alpha_strength is None
 
 
 def test_the_card_on_the_home_page_brings_the_agreement_with_interval_and_n(client, admin_user):

@@ -132,8 +132,9 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     vote(comparison, bo, "skip", skip_reason="unclear")
     resolve_comparisons([comparison.pk])
     as_member(client, project)
-    # Session, user, project, role twice, comparison, resolution, voices; is it in hand, was it seen, note that it is.
-    with django_assert_num_queries(11):
+    # Session, user, project, three times the role, comparison, resolution, voices; is it in hand, was it seen, note
+    # that it is; six parts of the history, comments.
+    with django_assert_num_queries(19):
         text = client.get(url("comparison", project, comparison.pk)).content.decode()
     for part in ("model-one", "model-two", "Ann", "Bo", "on second thought", "1 earlier answer", "B better"):
         assert part in text
@@ -185,7 +186,8 @@ def test_side_and_length_bias_and_speed_of_a_labeler():
         winner = left if takes_left else (comparison.response_b if number % 2 else comparison.response_a)
         outcome = "a" if winner == comparison.response_a else "b"
         vote(comparison, labeler, outcome, shown_left=left, duration_ms=1000 * (number + 1))
-    [row] = labeler_rows(project)
+    [found] = labeler_rows(project)
+    row = found.figures
     assert (row.labels, row.seconds, row.others) == (8, 4.5, None)
     assert (row.left.value, row.left.n) == (0.75, 8)
     longer = sum(
@@ -202,5 +204,5 @@ def test_agreement_with_the_others():
         comparison = make_comparison(make_prompt(project))
         for labeler, outcome in ((ann, "a"), (bo, "a"), (cy, "b")):
             vote(comparison, labeler, outcome)
-    shares = {row.labeler.name: row.others.value for row in labeler_rows(project)}
+    shares = {row.labeler.name: row.figures.others.value for row in labeler_rows(project)}
     assert shares == {"Ann": 0.5, "Bo": 0.5, "Cy": 0.0}

@@ -18,7 +18,10 @@ from labeling.models import (
     Project,
     Resolution,
 )
+from labeling.services import bookmark
 from labeling.services.allocation import lease_next, release_expired
+from labeling.services.batches import Choice, batch_create
+from labeling.services.checks import checks_mark
 from labeling.services.preferences import preference_submit
 from labeling.services.projects import project_update
 from tests.labeling.label.factories import make_labeler, make_project
@@ -74,6 +77,31 @@ def test_sixteen_people_never_overallocate_and_all_finish():
     rows = Comparison.objects.values_list("state", "label_count", "open_slots")
     assert set(rows) == {(ComparisonState.DONE, 2, 0)}
     assert set(Resolution.objects.values_list("votes_a", "votes_b")) <= {(2, 0), (1, 1), (0, 2)}
+
+
+def test_sixty_four_people_with_gold_a_batch_and_a_bookmark_each(monkeypatch):
+    """Overlap 2: nothing is given out twice to one person or once too often, and all of it is finished."""
+    monkeypatch.setattr(bookmark, "MOVE_SHARE", 0.2)
+    project = make_project(150, overlap=2, random_share=0.2, gold_share=0.1)
+    people = [make_labeler(project) for _ in range(64)]
+    manager = User.objects.create_user("manager")
+    known = list(Comparison.objects.order_by("priority").values_list("pk", flat=True)[:10])
+    Comparison.objects.filter(pk__in=known).update(gold_outcome="a")
+    checks_mark(project=project, comparison_ids=known, use="gold", actor=manager)
+    for name in ("one", "two"):
+        batch_create(
+            project=project, name=name, people=people[:3], deadline=None, choice=Choice(20), actor=manager
+        )
+    seen = in_threads(label_everything, people)
+    for own in seen:
+        assert len(own) == len(set(own))
+    work = Comparison.objects.exclude(use="gold").values_list("state", "label_count", "open_slots")
+    assert set(work) == {(ComparisonState.DONE, 2, 0)}
+    counts = Counter(pk for own in seen for pk in own if pk not in known)
+    assert set(counts.values()) == {2}
+    assert len(counts) == 140
+    for row in Comparison.objects.filter(use="gold"):
+        assert row.open_slots == row.needed - row.label_count
 
 
 def test_two_tabs_of_one_person_lease_two_not_four():

@@ -58,6 +58,26 @@ def test_a_round_of_labeling(labeler):
     assert lease(client, labeler).json()["today"] == 1
 
 
+def test_a_bar_of_an_aspect_and_a_why_are_those_of_the_project():
+    scheme = {
+        "steps": 4,
+        "aspects": [{"key": "safe", "name": "Safe", "steps": 6}],
+        "rationale": "when",
+        "ask_when": ["strong"],
+    }
+    labeler = make_labeler(make_project(1, scheme=scheme))
+    client = client_of(labeler)
+    uid = lease(client, labeler).json()["results"][0]["assignment"]
+    assert "1 to 6" in str(submit(client, uid, choice="2", aspects={"safe": "7"}).json())
+    refused = submit(client, uid, choice="4", aspects={"safe": "6"})
+    assert refused.status_code == 400
+    assert "asks for a rationale" in str(refused.json())
+    saved = submit(client, uid, choice="4", aspects={"safe": "6"}, rationale="because").json()
+    assert saved["strength"] == 4
+    assert saved["aspects"] == {"safe": saved["outcome"]}
+    assert saved["aspect_strengths"] == {"safe": 4}
+
+
 def test_undo_leases_it_again(labeler):
     client = client_of(labeler)
     uid = lease(client, labeler).json()["results"][0]["assignment"]

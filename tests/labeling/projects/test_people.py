@@ -194,16 +194,31 @@ def test_the_settings_page_refuses_a_broken_scheme(project: Project, manager: Us
         "random_share": "0.2",
         "lease_s": 900,
         "skip_limit": 3,
-        "rationale": "optional",
+        "steps": 6,
+        "rationale": "when",
+        "reasons_rule": "optional",
+        "ask_when": ["strong", "tie"],
+        "screen": "both",
+        "spans": "on",
         "aspects": "safe: Safer\nsafe: Again",
     }
     page = client.post(reverse("labeling:project-settings", args=[project.slug]), values)
     assert page.status_code == 200
     assert "same key" in page.content.decode()
-    values["aspects"] = "safe: Safer"
+    values["aspects"] = "safe: Safer: 8\nplain: Plain: and simple\n"
     assert client.post(reverse("labeling:project-settings", args=[project.slug]), values).status_code == 302
     project.refresh_from_db()
-    assert project.scheme["aspects"] == [{"key": "safe", "name": "Safer"}]
+    assert project.scheme["aspects"] == [
+        {"key": "safe", "name": "Safer", "steps": 8},
+        {"key": "plain", "name": "Plain: and simple", "steps": 2},
+    ]
+    assert (project.scheme["steps"], project.scheme["ask_when"]) == (6, ["strong", "tie"])
+    assert (project.scheme["screen"], project.scheme["spans"], project.scheme["rewrites"]) == ("both", True, False)
+    page = client.get(reverse("labeling:project-settings", args=[project.slug])).content.decode()
+    assert "safe: Safer: 8\nplain: Plain: and simple</textarea>" in page
+    client.post(reverse("labeling:project-settings", args=[project.slug]), values | {"steps": "", "screen": ""})
+    project.refresh_from_db()
+    assert (project.scheme["steps"], project.scheme["screen"]) == (6, "both")
 
 
 def test_a_token_is_shown_once_and_can_be_revoked(manager: User):

@@ -21,6 +21,7 @@ from labeling.models import (
     Reveal,
     SavedFilter,
     SearchText,
+    SentBack,
     Snapshot,
     SnapshotDiff,
     Voice,
@@ -59,6 +60,7 @@ def fill_every_table() -> Team:
     Voice.objects.create(**by, kind="judge", source="j", name="Judge v1", outcome="a", p_a=0.9)
     Disagreement.objects.create(**by, kind="people", size=1.0)
     Adjudication.objects.create(**by, reviewer=manager, outcome="a", strength=2, reason="Because.")
+    SentBack.objects.create(**by, actor=manager, to="others", more=1, note="n")
     comment = Comment.objects.create(**by, author=manager, text="@viewer is this right?")
     CommentMention.objects.create(comment=comment, user=team.viewer)
     older, newer = (Snapshot.objects.create(project=project, number=number) for number in (1, 2))

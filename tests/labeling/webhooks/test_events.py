@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from labeling.models import Assignment, Resolution, Snapshot
+from labeling.services.adjudication import adjudicate, adjudication_withdraw
 from labeling.services.allocation import lease_next
 from labeling.services.deletion import leftovers_remove, project_delete
 from labeling.services.preferences import preference_submit, preference_undo
@@ -233,3 +234,18 @@ def test_the_log_is_kept_for_thirty_days_and_what_waits_for_longer():
     log_sweep()
     assert not Event.objects.filter(pk=old.pk).exists()
     assert Event.objects.count() == Delivery.objects.count() == 2
+
+
+def test_a_reviewers_settlement_and_its_withdrawal_are_told():
+    project = make_project(1, overlap=1)
+    add_hook(project, "resolution.changed")
+    reviewer = make_labeler(project).user
+    comparison = project.comparisons.get()
+    by = {"comparison": comparison, "reviewer": reviewer}
+    adjudicate(**by, outcome="b", strength=2, reason="a text that stays here", key="k")
+    adjudicate(**by, outcome="b", strength=2, reason="a text that stays here", key="k")
+    adjudication_withdraw(**by, reason="a text that stays here", key="w")
+    [(_kind, settled), (_other, back)] = told()
+    assert (settled["outcome"], settled["p_a"], settled["method"]) == ("b", 0.0, "adjudicated")
+    assert back == {"comparison": comparison.pk, "outcome": None}
+    assert "stays here" not in Event.objects.first().payload

@@ -12,14 +12,18 @@ register = template.Library()
 
 @register.simple_tag
 def interval(
-    value: float | str | None, low: float | None = None, high: float | None = None, n: int | None = None
+    value: float | str | None,
+    low: float | None = None,
+    high: float | None = None,
+    n: int | None = None,
+    places: int = 2,
 ) -> SafeString:
     """`0.81 ± 0.02, n 640`; a dash with a word where there is no value yet."""
     if value is None or value == "":  # a name that the template could not resolve is an empty text
         return format_html('<span class="soft">{}</span>', _("not enough data yet"))
-    text = f"{value:.2f}"
+    text = f"{value:.{places}f}"
     if low is not None and high is not None:
-        text += f" ± {(high - low) / 2:.2f}"
+        text += f" ± {(high - low) / 2:.{places}f}"
     count = format_html(' <span class="soft small">n {}</span>', f"{n:,}") if n is not None else ""
     return format_html('<span class="num nowrap">{}{}</span>', text, count)
 

@@ -1,0 +1,1 @@
+"""What the benchmark of labeling is made of."""

@@ -1,0 +1,186 @@
+"""Settling a comparison by a reviewer's word, and taking it back. Append-only, idempotent, in one transaction.
+
+Locks as everywhere: the comparison first. What the reviewer said outlives later votes, which are counted beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling.models import (
+    LABEL_OUTCOMES,
+    AdjudicatedOutcome,
+    Adjudication,
+    Comparison,
+    ComparisonState,
+    Resolution,
+)
+from labeling.services.after_vote import resolution_told
+from labeling.services.allocation import LabelingError, slots_recount
+from labeling.services.resolution import ADJUDICATED, Tally, read_tallies, resolve_comparisons
+from labeling.services.review import disagreements_refresh
+from webapp.audit.services import record
+from webapp.users.models import User
+
+REASON_MAX = 5000
+_SHARE = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
+
+
+class ReviewKeyConflictError(LabelingError):
+    """The key was used before, for another settlement."""
+
+    code = "idempotency_conflict"
+    message = gettext_lazy("This idempotency key was already used for another settlement.")
+
+
+class RetiredError(LabelingError):
+    code = "retired"
+    message = gettext_lazy("This comparison is retired: nobody is asked about it any more.")
+
+
+class NotAdjudicatedError(LabelingError):
+    code = "not_adjudicated"
+    message = gettext_lazy("No reviewer has settled this comparison, so there is nothing to take back.")
+
+
+def adjudicate(
+    *,
+    comparison: Comparison,
+    reviewer: User,
+    outcome: str,
+    strength: int | None = None,
+    reason: str,
+    key: str,
+) -> Adjudication:
+    """Settle the comparison: `outcome` a, b, tie or both_bad against its responses, `strength` 1 to 4 or None.
+
+    The same key with the same words returns the row that it made. Of two reviewers the later one counts, and both
+    rows stay. Raises ValidationError, ReviewKeyConflictError, RetiredError.
+    """
+    if outcome not in LABEL_OUTCOMES:
+        raise ValidationError({"outcome": _("Choose a step from 1 to 8, tie or both bad.")})
+    if strength is not None and (outcome not in ("a", "b") or not 1 <= strength <= 4):
+        raise ValidationError({"strength": _("A strength is 1 to 4, and only for A or B.")})
+    return _append(comparison, reviewer, outcome, strength, reason, key)
+
+
+def adjudication_withdraw(*, comparison: Comparison, reviewer: User, reason: str, key: str) -> Adjudication:
+    """Take the settlement back: votes count again, and the comparison is open if it lacks some.
+
+    Raises ValidationError, NotAdjudicatedError, ReviewKeyConflictError.
+    """
+    return _append(comparison, reviewer, AdjudicatedOutcome.WITHDRAWN.value, None, reason, key)
+
+
+def _append(
+    comparison: Comparison, reviewer: User, outcome: str, strength: int | None, reason: str, key: str
+) -> Adjudication:
+    reason = text_cleaned(reason)
+    if not reason:
+        raise ValidationError({"reason": _("Say why, in a few words: others will want to know.")})
+    if len(reason) > REASON_MAX:
+        raise ValidationError({"reason": _("At most %(most)d characters.") % {"most": REASON_MAX}})
+    said = {
+        "comparison": comparison.pk,
+        "outcome": outcome,
+        "strength": strength,
+        "reason": reason,
+        "idempotency_key": key,
+        "request_hash": _digest([comparison.pk, outcome, strength, reason]),
+    }
+    try:
+        with transaction.atomic():
+            return _write(comparison.pk, reviewer, said)
+    except IntegrityError:
+        # The same key for two comparisons at one moment: the unique index chose one.
+        known = _known(reviewer, said)
+        if known is None:
+            raise
+        return known
+
+
+def _write(pk: int, reviewer: User, said: dict[str, Any]) -> Adjudication:
+    comparison = Comparison.objects.select_for_update(no_key=True).get(pk=pk)
+    known = _known(reviewer, said)
+    if known is not None:
+        return known
+    is_withdrawn = said["outcome"] == AdjudicatedOutcome.WITHDRAWN
+    if comparison.state == ComparisonState.RETIRED:
+        raise RetiredError
+    if is_withdrawn and not Resolution.objects.filter(comparison=comparison, method=ADJUDICATED).exists():
+        raise NotAdjudicatedError
+    row = Adjudication.objects.create(
+        project_id=comparison.project_id, reviewer=reviewer, **{**said, "comparison": comparison}
+    )
+    if is_withdrawn:
+        _unsettle(comparison)
+    else:
+        _settle(comparison, row)
+    disagreements_refresh([comparison.pk])
+    resolution_told(comparison)
+    record(
+        action="comparison.withdraw" if is_withdrawn else "comparison.adjudicate",
+        subject=f"#{comparison.pk}",
+        actor=reviewer,
+        project_id=comparison.project_id,
+        outcome=row.outcome,
+        strength=row.strength,
+    )
+    return row
+
+
+def _settle(comparison: Comparison, row: Adjudication) -> None:
+    tally = read_tallies([comparison.pk]).get(comparison.pk, Tally())
+    Resolution.objects.update_or_create(
+        comparison=comparison,
+        defaults={
+            "project_id": comparison.project_id,
+            "outcome": row.outcome,
+            "p_a": _SHARE[row.outcome],
+            "strength": row.strength,
+            "method": ADJUDICATED,
+            "is_disputed": tally.is_disputed,
+            **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
+        },
+    )
+    Comparison.objects.filter(pk=comparison.pk).update(state=ComparisonState.DONE, open_slots=0)
+
+
+def _unsettle(comparison: Comparison) -> None:
+    Resolution.objects.filter(comparison=comparison).delete()
+    resolve_comparisons([comparison.pk])
+    limit = comparison.project.skip_limit
+    if comparison.label_count >= comparison.needed:
+        state = ComparisonState.DONE
+    elif limit and comparison.skip_count >= limit:
+        state = ComparisonState.REVIEW
+    else:
+        state = ComparisonState.OPEN
+    rows = Comparison.objects.filter(pk=comparison.pk)
+    rows.update(state=state, freed_at=Now())
+    slots_recount(rows)
+
+
+def _known(reviewer: User, said: dict[str, Any]) -> Adjudication | None:
+    row = Adjudication.objects.filter(reviewer=reviewer, idempotency_key=said["idempotency_key"]).first()
+    if row is not None and row.request_hash != said["request_hash"]:
+        raise ReviewKeyConflictError
+    return row
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+def text_cleaned(text: str) -> str:
+    """As a database can hold it: no NUL, no lone surrogate, one kind of line break, nothing around it."""
+    text = text.replace("\x00", "").replace("\r\n", "\n").strip()
+    return text.encode("utf-8", "replace").decode("utf-8")

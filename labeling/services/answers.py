@@ -1,0 +1,163 @@
+"""One revision on a comparison whose row the caller has locked, with all that follows from it for the comparison.
+
+Submitting, undoing and ranking share this. Who may answer, resolving, and telling others stay with the callers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from labeling.models import (
+    LABEL_OUTCOMES,
+    Assignment,
+    AssignmentState,
+    Comparison,
+    ComparisonState,
+    Outcome,
+    Preference,
+    PreferenceSource,
+    Ranking,
+)
+from labeling.services.leases import slots_recount
+from labeling.submission import Submission
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One revision about to be written. `digest` tells a repeat of a request from another one under the same key."""
+
+    outcome: Outcome
+    submission: Submission
+    key: str
+    digest: str
+    source: PreferenceSource
+    after_reveal: bool = False
+
+
+def answer_record(
+    *,
+    comparison: Comparison,
+    assignment: Assignment,
+    answer: Answer,
+    moment: datetime,
+    skip_limit: int,
+    revision: int,
+    is_change: bool = False,
+    ranking: Ranking | None = None,
+) -> Preference:
+    """Write the answer as this revision, finish the assignment, and put the comparison's counts and state right.
+
+    Both rows are locked by the caller, read after the lock, and right in memory afterwards. `is_change`: the answer
+    replaces one that stood, and moves no count. Three statements; a skip takes two more.
+    """
+    row = answer_append(
+        comparison=comparison,
+        assignment=assignment,
+        answer=answer,
+        moment=moment,
+        revision=revision,
+        ranking=ranking,
+    )
+    # Finished before it is counted: a lease that still stands would keep its place.
+    _finish(assignment, row, answer.submission, moment)
+    if not is_change:
+        answer_count(comparison, row.outcome, +1, skip_limit=skip_limit)
+    return row
+
+
+def answer_append(
+    *,
+    comparison: Comparison,
+    assignment: Assignment,
+    answer: Answer,
+    moment: datetime,
+    revision: int,
+    ranking: Ranking | None = None,
+) -> Preference:
+    """The bare row."""
+    said, is_label = answer.submission, answer.outcome in LABEL_OUTCOMES
+    left_id = comparison.response_b_id if assignment.swapped else comparison.response_a_id
+    return Preference.objects.create(
+        project_id=comparison.project_id,
+        comparison=comparison,
+        labeler_id=assignment.labeler_id,
+        revision=revision,
+        outcome=answer.outcome,
+        strength=said.strength if is_label else None,
+        aspects=said.aspects_by_response(swapped=assignment.swapped) if is_label else {},
+        aspect_strengths=(said.aspect_strengths or None) if is_label else None,
+        reasons=list(said.reasons) if is_label else [],
+        skip_reason=said.skip_reason,
+        rationale=said.rationale,
+        shown_left_id=left_id,
+        duration_ms=said.duration_ms if said.duration_ms is not None else _since_opened(assignment, moment),
+        ranking=ranking,
+        after_reveal=answer.after_reveal,
+        source=answer.source,
+        idempotency_key=answer.key,
+        request_hash=answer.digest,
+        created_at=moment,
+    )
+
+
+def _since_opened(assignment: Assignment, moment: datetime) -> int | None:
+    """Milliseconds since the pair was first shown, for pages without a script; None for what is no answer."""
+    if assignment.opened_at is None or assignment.state == AssignmentState.SUBMITTED:
+        return None
+    return max(0, int((moment - assignment.opened_at) / timedelta(milliseconds=1)))
+
+
+def _finish(assignment: Assignment, row: Preference, submission: Submission, moment: datetime) -> None:
+    is_skip = row.outcome == Outcome.SKIP
+    assignment.state = AssignmentState.SKIPPED if is_skip else AssignmentState.SUBMITTED
+    assignment.finished_at = moment
+    # What was said stays as the draft, so that an undo brings all of it back but the choice.
+    assignment.draft = {
+        "choice": "",
+        "rationale": submission.rationale,
+        "reasons": list(submission.reasons),
+        "aspects": dict(submission.aspects),
+    }
+    assignment.save(update_fields=["state", "finished_at", "draft"])
+
+
+def answer_count(comparison: Comparison, outcome: str, step: int, *, skip_limit: int) -> None:
+    """Put the counts and state of a locked comparison right after an answer (+1) or its undo (-1), and its places
+    after a skip. Nothing else changes a locked row, so the values in memory are the present ones."""
+    if outcome == Outcome.SKIP:
+        comparison.skip_count += step
+    else:
+        comparison.label_count += step
+    before = comparison.state
+    comparison.state = _state_after(comparison, outcome, step, skip_limit)
+    changes: dict[str, Any] = {
+        "label_count": comparison.label_count,
+        "skip_count": comparison.skip_count,
+        "state": comparison.state,
+    }
+    if comparison.state == ComparisonState.OPEN != before:
+        changes["freed_at"] = Now()  # back in the queue: the bookmarks of those who had passed it hear of it
+    Comparison.objects.filter(pk=comparison.pk).update(**changes)
+    if outcome == Outcome.SKIP and step > 0:
+        slots_recount(Comparison.objects.filter(pk=comparison.pk))
+
+
+def _state_after(comparison: Comparison, outcome: str, step: int, skip_limit: int) -> str:
+    state = comparison.state
+    is_skipped_out = bool(skip_limit) and comparison.skip_count >= skip_limit
+    is_full = comparison.label_count >= comparison.needed
+    if state == ComparisonState.RETIRED:
+        return state
+    if outcome == Outcome.SKIP and step > 0 and is_skipped_out:
+        return ComparisonState.REVIEW
+    if outcome == Outcome.SKIP and step < 0 and state == ComparisonState.REVIEW and not is_skipped_out:
+        return ComparisonState.OPEN
+    if is_full and state == ComparisonState.OPEN:
+        return ComparisonState.DONE
+    if not is_full and state == ComparisonState.DONE:
+        return ComparisonState.OPEN
+    return state

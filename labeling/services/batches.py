@@ -1,0 +1,228 @@
+"""Batches: comparisons whose places are kept for named people, with a deadline.
+
+A comparison is in one batch at most, and leaves everybody's queue while it is. The deadline takes nothing away: what is
+left stays with the batch's people until a manager gives it back to everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from labeling.models import (
+    IN_QUEUE,
+    Batch,
+    BatchPerson,
+    Comparison,
+    ComparisonState,
+    Labeler,
+    Project,
+    Role,
+)
+from labeling.services.bookmark import bookmarks_void
+from webapp.audit.services import record
+from webapp.jobs.messages import message
+from webapp.notices.services import notice_send
+from webapp.users.models import User
+
+CHUNK = 1000
+AT_ONCE = 20_000
+DUE_SOON = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of everybody's open comparisons a batch takes: the first `number` by priority, of a topic or language."""
+
+    number: int
+    topic: str = ""
+    language: str = ""
+
+    def of(self, project: Project) -> QuerySet[Comparison]:
+        rows = Comparison.objects.filter(IN_QUEUE, project=project)
+        if self.topic:
+            rows = rows.filter(prompt__topic=self.topic)
+        if self.language:
+            rows = rows.filter(prompt__language=self.language)
+        return rows.order_by("-priority", "pk")
+
+
+def batch_create(
+    *,
+    project: Project,
+    name: str,
+    people: Sequence[Labeler],
+    deadline: datetime | None,
+    choice: Choice,
+    actor: User,
+) -> Batch:
+    """A batch with the comparisons of the choice. Raises ValidationError by field: a name in use, nobody named, a
+    deadline that is over, nothing that the choice fits."""
+    ids = _chosen(project, choice)
+    batch = Batch(project=project, name=name.strip(), deadline=deadline, created_by=actor)
+    with transaction.atomic():
+        _checked(batch, people)
+        if deadline is not None and deadline <= timezone.now():
+            raise ValidationError({"deadline": _("This time is over. Choose a later one.")})
+        batch.save()
+        _people_set(batch, people)
+        record(action="batch.create", subject=batch.name, actor=actor, project_id=project.pk, number=len(ids))
+    _move(batch, ids)
+    return batch
+
+
+def batch_extend(*, batch: Batch, choice: Choice, actor: User) -> int:
+    """Put more comparisons into an open batch. Returns how many. Raises ValidationError."""
+    _open(batch)
+    moved = _move(batch, _chosen(batch.project, choice))
+    record(action="batch.extend", subject=batch.name, actor=actor, project_id=batch.project_id, number=moved)
+    return moved
+
+
+def batch_update(
+    *, batch: Batch, actor: User, people: Sequence[Labeler] | None = None, **fields: Any
+) -> None:
+    """Change name, deadline, `is_paused` or people. A new deadline is announced anew. Raises ValidationError."""
+    _open(batch)
+    with transaction.atomic():
+        if "deadline" in fields and fields["deadline"] != batch.deadline:
+            batch.due_told_at = batch.over_told_at = None
+        for key, value in fields.items():
+            setattr(batch, key, value.strip() if key == "name" else value)
+        _checked(batch, people)
+        told = ["due_told_at", "over_told_at"] if "deadline" in fields else []
+        batch.save(update_fields=[*fields, *told])
+        if people is not None:
+            _people_set(batch, people)
+        record(action="batch.update", subject=batch.name, actor=actor, project_id=batch.project_id)
+
+
+def batch_release(*, batch: Batch, actor: User) -> int:
+    """Close the batch: what is not done goes back to everybody. Returns how many comparisons that were."""
+    _open(batch)
+    with transaction.atomic():
+        Batch.objects.filter(pk=batch.pk).update(closed_at=timezone.now())
+        freed = _give_back(Comparison.objects.filter(batch=batch), batch.project_id)
+        record(
+            action="batch.release", subject=batch.name, actor=actor, project_id=batch.project_id, number=freed
+        )
+    return freed
+
+
+def batch_delete(*, batch: Batch, actor: User) -> None:
+    """Remove the batch; its comparisons stay, and go back to everybody."""
+    with transaction.atomic():
+        Comparison.objects.filter(batch=batch).update(batch=None)
+        batch.delete()
+        bookmarks_void(batch.project_id)
+        record(action="batch.delete", subject=batch.name, actor=actor, project_id=batch.project_id)
+
+
+def batches_tick(now: datetime | None = None) -> int:
+    """Tell people of a deadline within a day, and managers of one that is over; once each. Returns how many batches.
+
+    What came back to life in a closed batch (an answer undone, sent back by review) goes to everybody, too.
+    """
+    moment = now or timezone.now()
+    closed = Comparison.objects.filter(batch__closed_at__isnull=False, state=ComparisonState.OPEN)
+    for pk in set(closed.values_list("project_id", flat=True)):
+        _give_back(closed.filter(project_id=pk), pk)
+    left = Comparison.objects.filter(batch=OuterRef("pk"), state=ComparisonState.OPEN)
+    waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
+    told = 0
+    for batch in waiting.filter(deadline__lte=moment, over_told_at__isnull=True).select_related("project"):
+        told += _tell(batch, "over_told_at", moment)
+    soon = waiting.filter(deadline__gt=moment, deadline__lte=moment + DUE_SOON, due_told_at__isnull=True)
+    for batch in soon.select_related("project"):
+        told += _tell(batch, "due_told_at", moment)
+    return told
+
+
+@transaction.atomic
+def _tell(batch: Batch, stamp: str, moment: datetime) -> int:
+    if not Batch.objects.filter(pk=batch.pk, **{stamp: None}).update(**{stamp: moment}):
+        return 0
+    project = batch.project
+    if stamp == "over_told_at":
+        notice_send(
+            users=User.objects.filter(memberships__project=project, memberships__role=Role.MANAGER),
+            kind="batch.over",
+            text=message(
+                gettext_noop(
+                    "The deadline of the batch %(batch)s in %(project)s is over, and some of it is left."
+                ),
+                batch=batch.name,
+                project=project.name,
+            ),
+            url=reverse("labeling:work-batch", args=[project.slug, batch.uid]),
+            project_id=project.pk,
+        )
+    else:  # people read this before they vote: not even the batch's name
+        notice_send(
+            users=User.objects.filter(labelers__batch_places__batch=batch),
+            kind="batch.due",
+            text=message(
+                gettext_noop("Comparisons in %(project)s are kept for you until tomorrow."),
+                project=project.name,
+            ),
+            url=reverse("labeling:label", args=[project.slug]),
+            project_id=project.pk,
+        )
+    return 1
+
+
+def _chosen(project: Project, choice: Choice) -> list[int]:
+    if not 1 <= choice.number <= AT_ONCE:
+        raise ValidationError({"number": _("From 1 to %(max)d at once.") % {"max": AT_ONCE}})
+    ids = list(choice.of(project).values_list("pk", flat=True)[: choice.number])
+    if not ids:
+        raise ValidationError({"number": _("No open comparison outside of other batches fits this choice.")})
+    return ids
+
+
+def _checked(batch: Batch, people: Sequence[Labeler] | None) -> None:
+    batch.full_clean(exclude=["created_by"], validate_constraints=False)
+    if Batch.objects.filter(project=batch.project, name=batch.name).exclude(pk=batch.pk).exists():
+        raise ValidationError({"name": _("Another batch of this project has this name.")})
+    if people is not None and not people:
+        raise ValidationError({"people": _("Name somebody whom the batch is for.")})
+
+
+def _open(batch: Batch) -> None:
+    if batch.closed_at is not None:
+        raise ValidationError(_("This batch is closed."))
+
+
+def _people_set(batch: Batch, people: Sequence[Labeler]) -> None:
+    BatchPerson.objects.filter(batch=batch).exclude(labeler__in=people).delete()
+    BatchPerson.objects.bulk_create(
+        [BatchPerson(batch=batch, labeler=labeler) for labeler in people], ignore_conflicts=True
+    )
+
+
+def _move(batch: Batch, ids: list[int]) -> int:
+    """Into the batch, in chunks of one transaction each; what somebody has finished meanwhile stays out."""
+    moved = 0
+    for start in range(0, len(ids), CHUNK):
+        with transaction.atomic():
+            rows = Comparison.objects.filter(IN_QUEUE, pk__in=ids[start : start + CHUNK])
+            locked = list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+            moved += Comparison.objects.filter(pk__in=locked).update(batch=batch)
+    return moved
+
+
+def _give_back(rows: QuerySet[Comparison], project_id: int) -> int:
+    freed = rows.exclude(state=ComparisonState.DONE).update(batch=None)
+    if freed:
+        bookmarks_void(project_id)
+    return freed

@@ -1,0 +1,142 @@
+"""From where a labeler's next comparison may come: each source a query that reads a few entries of one index.
+
+The conditions of the partial indexes are repeated word for word, else they do not serve.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from labeling.models import (
+    IN_QUEUE,
+    Assignment,
+    AssignmentState,
+    Batch,
+    BatchPerson,
+    Comparison,
+    ComparisonUse,
+    DrawnBy,
+    Labeler,
+    Preference,
+    PreferenceSource,
+)
+from labeling.services.bookmark import behind_bookmark, freed_before, has_bookmark
+
+# How many labels a comparison that checks on people takes: everybody's, so it is never done.
+CHECK_NEEDED = 30_000
+IS_CHECK = ~Q(use="work") & Q(state="open")
+# Of one batch, which says that there is one: SQLite takes "not null" for a reason to read another index.
+IN_BATCH = Q(state="open", open_slots__gt=0)
+# What came free before the bookmark is tried one by one; the rest waits for the next draw.
+FREED_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One source: what `Assignment.drawn` says of it, and its comparisons in the order in which they are given."""
+
+    name: str
+    rows: QuerySet[Comparison]
+    # Of gold or qualification: few rows that everybody draws from.
+    is_check: bool = False
+
+
+def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    """Those that the person has not labeled, skipped or in hand, nor brought a vote on along."""
+    had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
+        state=AssignmentState.EXPIRED
+    )
+    brought_along = Preference.objects.filter(
+        labeler=labeler,
+        comparison=OuterRef("pk"),
+        source__in=[PreferenceSource.IMPORT, PreferenceSource.SIMULATION],
+    )
+    return comparisons.filter(~Exists(had), ~Exists(brought_along))
+
+
+def candidates(labeler: Labeler) -> QuerySet[Comparison]:
+    """Everybody's queue, as far as this person may be given it. The caller adds order and limit."""
+    return not_had(labeler, Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id))
+
+
+def checks(labeler: Labeler, use: ComparisonUse) -> QuerySet[Comparison]:
+    """Gold or qualification comparisons that the person has not had."""
+    rows = Comparison.objects.filter(IS_CHECK, project_id=labeler.project_id, use=use)
+    return not_had(labeler, rows)
+
+
+def of_batch(labeler: Labeler, batch_id: int) -> QuerySet[Comparison]:
+    return not_had(labeler, Comparison.objects.filter(IN_BATCH, batch_id=batch_id))
+
+
+def open_batches(labeler: Labeler) -> QuerySet[Batch]:
+    """Batches that the person may draw from, the most urgent first."""
+    rows = Batch.objects.filter(people__labeler=labeler, is_paused=False, closed_at__isnull=True)
+    return rows.order_by(F("deadline").asc(nulls_last=True), "pk")
+
+
+def has_batches() -> Exists:
+    """Whether a labeler (the outer row) has an open batch."""
+    return Exists(
+        BatchPerson.objects.filter(
+            labeler=OuterRef("pk"), batch__is_paused=False, batch__closed_at__isnull=True
+        )
+    )
+
+
+def by_priority(queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    return queryset.order_by("-priority", "id")
+
+
+def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Comparison]:
+    return queryset.filter(random_key__gte=start).order_by("random_key", "id")
+
+
+def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
+    yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), is_check=True)
+
+
+def work_draws(labeler: Labeler) -> Iterator[Draw]:
+    """Gold and random draws by chance, at the project's rates; then batches, then the queue by priority.
+
+    Gold comes before batches, so that the rate is the same for those who work in one. `labeler` comes from
+    `person_read`.
+    """
+    project = labeler.project
+    if _by_chance(project.gold_share):
+        yield from _anywhere(DrawnBy.GOLD, checks(labeler, ComparisonUse.GOLD), is_check=True)
+    yield from batch_draws(labeler)
+    if _by_chance(project.random_share):
+        yield from _anywhere(DrawnBy.RANDOM, candidates(labeler))
+    yield from queue_draws(labeler)
+
+
+def batch_draws(labeler: Labeler) -> Iterator[Draw]:
+    if getattr(labeler, "has_batches", True):
+        for pk in list(open_batches(labeler).values_list("pk", flat=True)):
+            yield Draw(DrawnBy.BATCH, by_priority(of_batch(labeler, pk)))
+
+
+def queue_draws(labeler: Labeler) -> Iterator[Draw]:
+    """By priority: what came free before the bookmark, which is always of higher priority, then what is behind it."""
+    rows = candidates(labeler)
+    if has_bookmark(labeler) and getattr(labeler, "has_freed", True):
+        for pk in freed_before(labeler, rows)[:FREED_TRIES]:
+            yield Draw(DrawnBy.PRIORITY, rows.filter(pk=pk).order_by("pk"))
+    for part in behind_bookmark(labeler, rows):
+        yield Draw(DrawnBy.PRIORITY, by_priority(part))
+
+
+def _anywhere(name: str, rows: QuerySet[Comparison], *, is_check: bool = False) -> Iterator[Draw]:
+    """From a random place in the random order, and round."""
+    start = random.random()  # noqa: S311 - a place in an order, not a secret
+    yield Draw(name, from_random_key(rows, start), is_check)
+    yield Draw(name, from_random_key(rows, 0.0), is_check)
+
+
+def _by_chance(share: float) -> bool:
+    return share > 0 and random.random() < share  # noqa: S311 - sampling

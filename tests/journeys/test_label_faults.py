@@ -1,0 +1,141 @@
+"""Twenty cut networks, twenty killed browsers, twenty expired sessions: no draft lost, no vote doubled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections import Counter
+
+import psutil
+import pytest
+from django.contrib.sessions.models import Session
+
+from labeling.models import Comparison, Preference
+from tests.conftest import CHROMIUM_ARGS
+from tests.journeys.label_desk import Desk, session_cookie
+from tests.labeling.label.factories import make_labeler, make_project
+from tests.servers import wait_until
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+TIMES = 20
+SCHEME = {"rationale": "optional"}
+# A killed browser may lose what was typed in its last second, and no more.
+SETTLED_MS = 1000
+
+
+def write_why(desk: Desk, words: str) -> None:
+    desk.page.fill(".stage [name=rationale]", words)
+    desk.page.keyboard.press("Escape")
+
+
+def assert_each_vote_once(project, words: list[str]) -> None:
+    rows = list(Preference.objects.filter(project=project).order_by("pk"))
+    assert sorted(row.rationale for row in rows) == sorted(words)
+    assert max(Counter(row.comparison_id for row in rows).values()) == 1
+    assert Comparison.objects.filter(project=project, label_count=1).count() == len(words)
+    assert len({row.idempotency_key for row in rows}) == len(words)
+
+
+def test_twenty_cut_networks(seat):
+    project = make_project(TIMES + 3, scheme=SCHEME)
+    desk = seat(project).open()
+    for number in range(TIMES):
+        desk.page.context.set_offline(True)
+        assert desk.why == (f"draft {number - 1}" if number else "")
+        write_why(desk, f"why {number}")
+        desk.press_and_move_on(str(1 + number % 8))
+        write_why(desk, f"draft {number}")
+        desk.page.wait_for_selector("[data-net].warn")
+        assert Preference.objects.filter(project=project).count() == number
+        uid = desk.uid
+        desk.page.context.set_offline(False)
+        desk.wait_saved()
+        if number % 2:
+            desk.open()
+        assert (desk.uid, desk.why) == (uid, f"draft {number}")
+    assert_each_vote_once(project, [f"why {number}" for number in range(TIMES)])
+
+
+def test_twenty_expired_sessions(seat):
+    project = make_project(TIMES + 3, scheme=SCHEME)
+    desk = seat(project).open()
+    for number in range(TIMES):
+        Session.objects.all().delete()
+        write_why(desk, f"why {number}")
+        desk.press_and_move_on(str(1 + number % 8))
+        write_why(desk, f"draft {number}")
+        desk.page.wait_for_selector("[data-net].warn:has-text('logged out')")
+        assert Preference.objects.filter(project=project).count() == number
+        uid = desk.uid
+        desk.page.context.add_cookies([session_cookie(desk.labeler, desk.url)])
+        desk.open()
+        desk.wait_saved()
+        assert (desk.uid, desk.why) == (uid, f"draft {number}")
+    assert_each_vote_once(project, [f"why {number}" for number in range(TIMES)])
+
+
+def processes_of(profile: str) -> list[psutil.Process]:
+    """The browser that uses this profile, and what it has started."""
+    flag = f"--user-data-dir={profile}"
+    found = [
+        process for process in psutil.process_iter(["cmdline"]) if flag in (process.info["cmdline"] or [])
+    ]
+    browsers = [
+        process
+        for process in found
+        if not any(part.startswith("--type=") for part in process.info["cmdline"])
+    ]
+    return [*browsers, *(child for browser in browsers for child in browser.children(recursive=True))]
+
+
+def kill_browser(profile: str) -> None:
+    """SIGKILL to all of it at once, the browser first: nobody writes anything to the disk any more."""
+    doomed = processes_of(profile)
+    assert doomed
+    for process in doomed:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    wait_until(
+        lambda: (
+            not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in doomed)
+        )
+    )
+
+
+def test_twenty_killed_browsers(web_process, chromium, tmp_path):
+    """In every other round the server cannot be reached when the browser dies, so that it alone knows what was said."""
+    site, profile = web_process(), str(tmp_path / "profile")
+    project = make_project(TIMES + 3, scheme=SCHEME)
+    labeler = make_labeler(project)
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+
+    def start() -> Desk:
+        context = chromium.browser_type.launch_persistent_context(
+            profile, executable_path=program, args=CHROMIUM_ARGS, headless=True
+        )
+        context.set_default_timeout(60_000)
+        context.add_cookies([session_cookie(labeler, site.url)])
+        return Desk(page=context.pages[0], labeler=labeler, url=site.url).open()
+
+    desk = start()
+    for number in range(TIMES):
+        is_cut = number % 2
+        if is_cut:
+            desk.page.route("**/label/*/*", lambda route: route.abort())
+        write_why(desk, f"why {number}")
+        desk.press_and_move_on(str(1 + number % 8))
+        write_why(desk, f"draft {number}")
+        if not is_cut:
+            desk.wait_saved()
+        uid = desk.uid
+        desk.page.wait_for_timeout(SETTLED_MS)
+        kill_browser(profile)
+        assert Preference.objects.filter(project=project).count() == number + (not is_cut)
+        desk = start()
+        desk.wait_saved()
+        assert (desk.uid, desk.why) == (uid, f"draft {number}")
+    desk.page.context.close()
+    assert_each_vote_once(project, [f"why {number}" for number in range(TIMES)])

@@ -1,0 +1,183 @@
+"""Reading two texts side by side: differences in words, scrolling together. And the rule of why, in the browser."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from labeling.models import Comparison, Response
+from tests.labeling.label.factories import make_project
+from tests.labeling.label.test_scheme import WHY, scheme_of
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
+LONG = "\n\n".join(f"Paragraph {number}. " + "Some words of it. " * 12 for number in range(40))
+HIGHLIGHTED = """() => ["diff-a", "diff-b"].map(name =>
+    [...(CSS.highlights.get(name) ?? [])].map(range => range.toString()))"""
+
+
+def texts(project, left: str, right: str, *, side: str = "a") -> None:
+    """Give the project's only pair these texts, against its responses."""
+    comparison = Comparison.objects.get(project=project)
+    Response.objects.filter(pk=comparison.response_a_id).update(text=left)
+    Response.objects.filter(pk=comparison.response_b_id).update(text=right)
+
+
+def lcs_length(left: list[str], right: list[str]) -> int:
+    """The slow way: the table of all prefixes."""
+    above = [0] * (len(right) + 1)
+    for word in left:
+        row = [0]
+        for i, other in enumerate(right):
+            row.append(above[i] + 1 if word == other else max(above[i + 1], row[i]))
+        above = row
+    return above[-1]
+
+
+def test_what_differs_is_all_but_the_longest_common_subsequence(seat):
+    desk = seat(make_project(1)).open()
+    draw = random.Random(7)
+    words = ["the", "a", "cat", "sat", "研究", "生命", "的", "。", "起源"]
+    pairs = [
+        [[draw.choice(words[: draw.randint(1, 9)]) for _ in range(draw.randint(0, 30))] for _ in "ab"]
+        for _ in range(200)
+    ]
+    found = desk.page.evaluate(
+        """async pairs => {
+            const { changed } = await import("/static/js/label/diff.js");
+            const tokens = words => words.map((text, at) => ({ text, at }));
+            const places = side => side.map(({ at }) => at);
+            return pairs.map(([left, right]) => changed(tokens(left), tokens(right)).map(places));
+        }""",
+        pairs,
+    )
+    for (left, right), (removed, added) in zip(pairs, found, strict=True):
+        kept = [word for at, word in enumerate(left) if at not in removed]
+        assert kept == [word for at, word in enumerate(right) if at not in added]
+        assert len(kept) == lcs_length(left, right)
+        assert len(set(removed)) == len(removed)
+        assert len(set(added)) == len(added)
+
+
+def test_texts_too_far_apart_are_changed_as_a_whole(seat):
+    desk = seat(make_project(1)).open()
+    assert desk.page.evaluate(
+        """async () => {
+            const { changed } = await import("/static/js/label/diff.js");
+            const tokens = text => [...text].map(text => ({ text }));
+            return [3, 4].map(edits => changed(tokens("xabcy"), tokens("xdefy"), edits).map(side => side.length));
+        }"""
+    ) == [[3, 3], [3, 3]]
+
+
+def test_chinese_differs_by_words_and_spaces_by_nothing(seat):
+    project = make_project(1)
+    texts(project, "我们在**北京大学**研究生命的起源。", "我们在**清华大学** 研究生命的意义。")
+    desk = seat(project).open()
+    desk.page.keyboard.press("d")
+    left, right = desk.page.evaluate(HIGHLIGHTED)
+    if "".join(left).startswith("我们"):  # as shown
+        pytest.fail(f"equal words are highlighted: {left}")
+    said = {"".join(left), "".join(right)}
+    assert said == {"北京大学起源", "清华大学意义"} or said == {"北京起源", "清华意义"}
+    assert all(len(word) > 1 for word in left + right), (left, right)
+    desk.page.keyboard.press("d")
+    assert desk.page.evaluate(HIGHLIGHTED) == [[], []]
+    assert desk.problems == []
+
+
+def test_differences_work_without_the_browsers_word_list(seat):
+    project = make_project(1)
+    texts(project, "研究起源 of life", "研究意义 of death")
+    desk = seat(project)
+    desk.page.add_init_script("delete Intl.Segmenter")
+    desk.open()
+    desk.page.keyboard.press("d")
+    found = sorted("".join(side) for side in desk.page.evaluate(HIGHLIGHTED))
+    assert found == sorted(["起源life", "意义death"])
+
+
+def tops(desk) -> list[float]:
+    """How far each text is scrolled, as a share of its way."""
+    return desk.page.eval_on_selector_all(
+        ".stage .text", "texts => texts.map(t => t.scrollTop / Math.max(1, t.scrollHeight - t.clientHeight))"
+    )
+
+
+@pytest.mark.parametrize("lead", [0, 1])
+def test_long_texts_scroll_together_by_share_of_the_way(seat, lead):
+    project = make_project(1)
+    texts(project, LONG, LONG + "\n\n" + LONG)
+    desk = seat(project, viewport={"width": 1440, "height": 900}).open()
+    assert desk.page.locator(".stage .pair.panes").count() == 1
+    for share in (0.25, 0.9, 0.5):
+        desk.page.evaluate(
+            """([lead, share]) => {
+                const text = document.querySelectorAll(".stage .text")[lead];
+                text.scrollTop = share * (text.scrollHeight - text.clientHeight);
+            }""",
+            [lead, share],
+        )
+        desk.page.wait_for_function(
+            """([other, share]) => {
+                const text = document.querySelectorAll(".stage .text")[other];
+                return Math.abs(text.scrollTop / (text.scrollHeight - text.clientHeight) - share) < 0.01;
+            }""",
+            arg=[1 - lead, share],
+        )
+        assert abs(tops(desk)[lead] - share) < 0.01  # the one that leads is not moved back
+
+
+def test_panes_by_the_keyboard_alone_and_the_page_where_they_are_not_wanted(seat):
+    project = make_project(1)
+    texts(project, LONG, LONG)
+    desk = seat(project, viewport={"width": 1440, "height": 900}).open()
+    desk.page.keyboard.press("Space")
+    desk.page.keyboard.press("ArrowDown")
+    desk.page.wait_for_function(
+        "() => [...document.querySelectorAll('.stage .text')].every(t => t.scrollTop > 400)"
+    )
+    assert desk.page.evaluate("scrollY") == 0
+    desk.page.keyboard.press("v")
+    assert desk.page.locator(".stage .pair.panes").count() == 0
+    desk.page.keyboard.press("Space")
+    desk.page.wait_for_function("() => scrollY > 0")
+    desk.page.reload()
+    desk.ready()
+    assert desk.page.locator(".stage .pair.panes").count() == 0  # remembered
+    desk.page.keyboard.press("v")
+    assert desk.page.locator(".stage .pair.panes").count() == 1
+    desk.page.set_viewport_size({"width": 390, "height": 844})
+    desk.page.wait_for_selector(".stage .pair:not(.panes)")
+
+
+def test_a_short_text_has_no_pane(seat):
+    project = make_project(1)
+    texts(project, LONG, "Short.")
+    desk = seat(project, viewport={"width": 1440, "height": 900}).open()
+    assert desk.page.locator(".stage .pair.panes").count() == 0
+
+
+def test_the_browser_asks_why_when_the_server_does(seat):
+    desk = seat(make_project(1)).open()
+    cases = []
+    for rules, answer, asked in WHY:
+        scheme = scheme_of(rules)
+        told = {
+            "steps": scheme.steps,
+            "aspects": scheme.aspect_steps(),
+            "rationale": scheme.rationale,
+            "reasons": scheme.reasons_rule,
+            "when": list(scheme.ask_when),
+        }
+        cases.append(
+            [{"choice": answer["choice"], "aspects": answer.get("aspects", {})}, told, sorted(asked)]
+        )
+    found = desk.page.evaluate(
+        """async cases => {
+            const { mustSayWhy } = await import("/static/js/label/why.js");
+            return cases.map(([answer, rules]) => [...mustSayWhy(answer, rules)].sort());
+        }""",
+        cases,
+    )
+    assert found == [asked for _answer, _rules, asked in cases]

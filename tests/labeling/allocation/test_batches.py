@@ -1,0 +1,184 @@
+"""Batches: kept for their people, most urgent first, paused, over, given back; and people who are paused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from labeling.models import Comparison, Labeler, Prompt
+from labeling.selectors.work import batch_row
+from labeling.services.allocation import PersonPausedError, lease_next
+from labeling.services.batches import (
+    Choice,
+    batch_create,
+    batch_delete,
+    batch_extend,
+    batch_release,
+    batch_update,
+    batches_tick,
+)
+from labeling.services.preferences import preference_submit, preference_undo
+from labeling.services.qualification import person_pause, person_resume
+from tests.labeling.label.factories import make_labeler, make_project
+from webapp.notices.models import Notice
+from webapp.users.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def manager():
+    return User.objects.create_user("manager")
+
+
+def make_batch(project, manager, *people, number=2, **fields):
+    values = {"name": f"batch {number} {len(people)} {fields}"[:100], "deadline": None, **fields}
+    choice = values.pop("choice", Choice(number))
+    return batch_create(project=project, people=list(people), choice=choice, actor=manager, **values)
+
+
+def priorities(labeler: Labeler, count: int) -> list[float]:
+    return [lease.comparison.priority for lease in lease_next(labeler, count=count)]
+
+
+def test_a_batch_is_kept_for_its_people_and_comes_first(manager):
+    project = make_project(6)
+    doctor, other = make_labeler(project), make_labeler(project)
+    Prompt.objects.filter(comparisons__priority__lte=2).update(topic="medical")
+    batch = make_batch(project, manager, doctor, choice=Choice(10, topic="medical"))
+    assert Comparison.objects.filter(batch=batch).count() == 2
+    assert priorities(other, 6) == [6, 5, 4, 3]
+    leases = lease_next(doctor, count=2)
+    assert [(lease.comparison.priority, lease.drawn) for lease in leases] == [(2, "batch"), (1, "batch")]
+
+
+def test_the_most_urgent_batch_comes_first_and_one_without_a_deadline_last(manager):
+    project = make_project(4)
+    doctor = make_labeler(project)
+    now = timezone.now()
+    make_batch(project, manager, doctor, number=1, name="open end")
+    make_batch(project, manager, doctor, number=1, name="next week", deadline=now + timedelta(days=7))
+    make_batch(project, manager, doctor, number=1, name="tomorrow", deadline=now + timedelta(days=1))
+    assert priorities(doctor, 4) == [2, 3, 4, 1]
+
+
+def test_a_paused_batch_hands_nothing_out_and_keeps_its_places(manager):
+    project = make_project(3)
+    doctor, other = make_labeler(project), make_labeler(project)
+    batch = make_batch(project, manager, doctor)
+    batch_update(batch=batch, actor=manager, is_paused=True)
+    assert priorities(doctor, 3) == [1]
+    assert priorities(other, 3) == []
+    batch_update(batch=batch, actor=manager, is_paused=False)
+    assert priorities(doctor, 3) == [1, 3, 2]
+
+
+def test_a_released_batch_is_everybodys_also_for_those_whose_bookmark_had_passed_it(manager):
+    project = make_project(4, overlap=2)
+    doctor, other = make_labeler(project), make_labeler(project)
+    batch = make_batch(project, manager, doctor)
+    lease = lease_next(doctor, count=1)[0]
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k")
+    assert priorities(other, 4) == [2, 1]
+    other.refresh_from_db()
+    assert other.passed_id is not None
+    assert batch_release(batch=batch, actor=manager) == 2
+    assert priorities(other, 4) == [2, 1, 4, 3]
+    batch.refresh_from_db()
+    with pytest.raises(ValidationError, match="closed"):
+        batch_release(batch=batch, actor=manager)
+
+
+def test_progress_of_a_batch_counts_what_is_done_or_in_review(manager):
+    project = make_project(3)
+    doctor = make_labeler(project)
+    batch = make_batch(project, manager, doctor, number=3)
+    lease = lease_next(doctor, count=1)[0]
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k")
+    row = batch_row(batch)
+    assert (row.total, row.done, row.percent, row.state) == (3, 1, 33, "open")
+    assert row.usernames == [doctor.user.username]
+
+
+def test_a_deadline_is_announced_once_and_takes_nothing_away(manager):
+    project = make_project(2)
+    project.memberships.create(user=manager, role="manager")
+    doctor = make_labeler(project)
+    batch = make_batch(
+        project, manager, doctor, name="secret name", deadline=timezone.now() + timedelta(days=2)
+    )
+    assert batches_tick() == 0
+    assert batches_tick(timezone.now() + timedelta(hours=30)) == 1
+    assert batches_tick(timezone.now() + timedelta(hours=31)) == 0
+    told = Notice.objects.get()
+    assert (told.user, told.kind) == (doctor.user, "batch.due")
+    assert "secret name" not in str(told.text)
+    assert batches_tick(timezone.now() + timedelta(days=3)) == 1
+    assert Notice.objects.get(kind="batch.over").user == manager
+    assert len(priorities(doctor, 2)) == 2
+    batch_update(batch=batch, actor=manager, deadline=timezone.now() + timedelta(days=5))
+    assert batches_tick(timezone.now() + timedelta(days=4, hours=12)) == 1
+
+
+def test_what_comes_back_to_life_in_a_closed_batch_goes_to_everybody(manager):
+    project = make_project(1)
+    doctor, other = make_labeler(project), make_labeler(project)
+    batch = make_batch(project, manager, doctor, number=1)
+    lease = lease_next(doctor)[0]
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k")
+    batch_release(batch=batch, actor=manager)
+    preference_undo(assignment=lease, idempotency_key="u")
+    lease.refresh_from_db()
+    Comparison.objects.update(open_slots=1)
+    lease.delete()
+    assert priorities(other, 1) == []
+    batches_tick()
+    assert priorities(other, 1) == [1]
+
+
+def test_more_comparisons_a_choice_that_fits_nothing_and_removal(manager):
+    project = make_project(3)
+    doctor, other = make_labeler(project), make_labeler(project)
+    batch = make_batch(project, manager, doctor, number=1)
+    assert batch_extend(batch=batch, choice=Choice(1), actor=manager) == 1
+    with pytest.raises(ValidationError, match="fits this choice"):
+        batch_extend(batch=batch, choice=Choice(1, language="tlh"), actor=manager)
+    with pytest.raises(ValidationError, match="20000"):
+        batch_extend(batch=batch, choice=Choice(20_001), actor=manager)
+    batch_delete(batch=batch, actor=manager)
+    assert priorities(other, 3) == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "people", "field"),
+    [
+        ({"name": "taken"}, 1, "name"),
+        ({"name": " "}, 1, "name"),
+        ({}, 0, "people"),
+        ({"deadline": timezone.now() - timedelta(hours=1)}, 1, "deadline"),
+        ({"choice": Choice(0)}, 1, "number"),
+    ],
+)
+def test_what_makes_no_batch_is_said_by_field(manager, fields, people, field):
+    project = make_project(3)
+    doctor = make_labeler(project)
+    make_batch(project, manager, doctor, number=1, name="taken")
+    with pytest.raises(ValidationError) as caught:
+        make_batch(project, manager, *[doctor] * people, number=1, **fields)
+    assert set(caught.value.message_dict) == {field}
+    assert Comparison.objects.filter(batch__isnull=False).count() == 1
+
+
+def test_a_paused_person_gets_nothing_more_but_may_answer_what_is_in_hand(manager):
+    project = make_project(3)
+    labeler = make_labeler(project)
+    lease = lease_next(labeler, count=1)[0]
+    person_pause(labeler=labeler, actor=manager)
+    with pytest.raises(PersonPausedError):
+        lease_next(labeler)
+    assert preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k").pk
+    person_resume(labeler=labeler, actor=manager)
+    assert priorities(labeler, 2) == [2, 1]
