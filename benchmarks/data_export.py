@@ -18,6 +18,7 @@ import random
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,11 +29,11 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.data.database import app_on_postgres  # noqa: E402
+from tests.servers import start_postgres, stop_postgres  # noqa: E402
 
 SMALL, LARGE, QUICK = 10_000, 1_000_000, 100_000
 WANTED_RATE = 10_000
-# (name, options); the first is what the others stand beside.
+# (name, options).
 EXPORTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("trl-explicit, JSONL", {"layout": "trl-explicit"}),
     ("chosen (everything), JSONL", {"layout": "chosen"}),
@@ -143,20 +144,22 @@ def measured_apart(number: int, rows: int, file_hash: str, options: dict[str, st
     return Measured(**json.loads(done.stdout))
 
 
-def copy_rates(number: int, rows: int, file_hash: str) -> dict[str, float]:
+def copy_rates(socket: Path, number: int, rows: int, file_hash: str) -> dict[str, float]:
     """Rows a second of a COPY of the same texts out of PostgreSQL, as they are and as JSON."""
-    from django.db import connection
+    import psycopg
 
     from labeling.snapshots.reading import read_snapshot
 
     columns = ("messages", "response_a", "response_b", "outcome", "comparison_id")
-    with connection.cursor() as cursor:
+    found = {}
+    with psycopg.connect(f"postgresql://chosen@/postgres?host={socket}") as connection:
+        cursor = connection.cursor()
         cursor.execute("CREATE TABLE copied (prompt text, chosen text, rejected text)")
         with cursor.copy("COPY copied FROM STDIN") as into:
             for row in read_snapshot(snapshot_of(number, rows, file_hash), columns=columns):
                 both = (row.response_a, row.response_b)
                 into.write_row([row.messages[0]["content"], *(both if row.outcome == "a" else both[::-1])])
-        found = {}
+        connection.commit()
         for name, sql in (
             ("COPY", "COPY copied TO STDOUT"),
             ("COPY of row_to_json", "COPY (SELECT row_to_json(copied) FROM copied) TO STDOUT"),
@@ -166,7 +169,6 @@ def copy_rates(number: int, rows: int, file_hash: str) -> dict[str, float]:
                 for _chunk in out:
                     pass
             found[name] = rows / (time.perf_counter() - began)
-        cursor.execute("DROP TABLE copied")
     return found
 
 
@@ -181,14 +183,24 @@ def main() -> None:
         print(json.dumps(asdict(measure(*json.loads(asked.measure)))))
         return
     large = asked.rows or (QUICK if asked.quick else LARGE)
-    with app_on_postgres():
+    with tempfile.TemporaryDirectory(prefix="chosen-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "webapp.settings", "CHOSEN_DATA_DIR": str(folder / "app")}
+        import django
+
+        django.setup()
         hashes = {rows: snapshot_written(number, rows) for number, rows in ((1, SMALL), (2, large))}
         found = {
             (name, rows): measured_apart(1 if rows == SMALL else 2, rows, hashes[rows], options)
             for name, options in EXPORTS
             for rows in (SMALL, large)
         }
-        copied = copy_rates(2, large, hashes[large])
+        start_postgres(folder / "pg")
+        try:
+            copied = copy_rates(folder / "pg", 2, large, hashes[large])
+        finally:
+            stop_postgres(folder / "pg")
     report(found, copied, large)
 
 
