@@ -76,15 +76,13 @@ messages: $(VENV)/.dev         ## refresh the Chinese catalogue (needs GNU gette
 bench-reward: $(VENV)/.dev     ## training and scoring beside TRL and transformers; QUICK=1 for five minutes; DEVICE=cuda
 	$(BIN)/python -m benchmarks.reward_training $(if $(QUICK),--quick) $(if $(DEVICE),--device $(DEVICE))
 
-bench-data: $(VENV)/.dev       ## import and export of a million pairs on PostgreSQL, beside COPY; QUICK=1 for 100,000
+bench-data: $(VENV)/.dev       ## import, export and pages of a million pairs on PostgreSQL, beside COPY; QUICK=1 for fewer
 	$(BIN)/python -m benchmarks.data_import $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.data_export $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.items_pages $(if $(QUICK),--quick)
 
 bench-accuracy: $(VENV)/.dev   ## accuracy on unseen prompts beside TRL, longest-wins and chance; QUICK=1 for two minutes
 	$(BIN)/python -m benchmarks.reward_accuracy $(if $(QUICK),--quick)
-
-bench-data: $(VENV)/.dev       ## import, export and pages of items on PostgreSQL; QUICK=1 for smaller ones
-	$(BIN)/python -m benchmarks.run $(filter data_import data_export items_pages,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 bench-labeling: $(VENV)/.dev   ## next and submit over HTTP and in PostgreSQL, 64 people at once; QUICK=1 for two minutes
 	$(BIN)/python -m benchmarks.labeling $(if $(QUICK),--quick)

@@ -84,6 +84,11 @@ JOB_KINDS = {
         "on_ended": "labeling.snapshots.tasks.snapshot_ended",
     },
     "items.bulk": {"handler": "labeling.services.bulk.bulk_execute", "queue": "default"},
+    "snapshot.diff": {
+        "handler": "labeling.snapshots.tasks.make_diff",
+        "queue": "default",
+        "on_ended": "labeling.snapshots.tasks.diff_ended",
+    },
     "quality.fit": {"handler": "labeling.quality_tasks.fit_reliability", "queue": "default"},
     "judge.run": {"handler": "judging.tasks.run_judge", "queue": "judge", "isolated": True},
     "judge.train_local": {"handler": "judging.tasks.train_local_judge", "queue": "gpu", "isolated": True},

@@ -48,6 +48,7 @@ def row_to_pair(row: SnapshotRow) -> Pair:
         p_chosen=p_a if a_first else 1.0 - p_a,
         p_tie=tie_share(row, p_a),
         strength=None if strength is None else min(4.0, max(1.0, strength)),
+        weight=row.weight,
         group=row.group,
         split=row.split,
         slices={

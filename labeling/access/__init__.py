@@ -23,7 +23,7 @@ from labeling.access.members import labeler_for, membership_for
 from labeling.access.quality import labeler_seen, own_labeler_seen
 from labeling.access.ranking import ranking_for
 from labeling.access.review import again_for, comment_for, review_comparison_for
-from labeling.access.snapshots import snapshot_for
+from labeling.access.snapshots import snapshot_for, snapshot_pair_for
 
 __all__ = [
     "AnyUser",
@@ -52,5 +52,6 @@ __all__ = [
     "role_of",
     "saved_filter_for",
     "snapshot_for",
+    "snapshot_pair_for",
     "within",
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import data, snapshots
+from labeling.api import data, snapshot_diffs, snapshots
 
 PROJECT = "projects/<slug:slug>"
 SNAPSHOT = f"{PROJECT}/snapshots/<int:number>"
@@ -15,4 +15,10 @@ urlpatterns = [
     path(SNAPSHOT, snapshots.SnapshotView.as_view(), name="api-snapshot"),
     path(f"{SNAPSHOT}/export", snapshots.ExportView.as_view(), name="api-export"),
     path(f"{SNAPSHOT}/manifest", snapshots.ManifestView.as_view(), name="api-manifest"),
+    path(f"{SNAPSHOT}/diff/<int:other>", snapshot_diffs.DiffView.as_view(), name="api-snapshot-diff"),
+    path(
+        f"{SNAPSHOT}/diff/<int:other>/changes",
+        snapshot_diffs.ChangesView.as_view(),
+        name="api-snapshot-changes",
+    ),
 ]

@@ -1,5 +1,13 @@
 """REST addresses of the ranking of models."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labeling.api import model_ranking
+
+urlpatterns = [
+    path(
+        "projects/<slug:slug>/model-ranking",
+        model_ranking.ModelRankingView.as_view(),
+        name="api-model-ranking",
+    ),
+]

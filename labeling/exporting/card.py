@@ -35,13 +35,14 @@ OUTCOMES = {"a": "one response better", "b": "one response better", "tie": "tie"
 @dataclass(frozen=True)
 class CardFacts:
     """What a card says of the labels behind the rows: of the exported splits, the agreement of the whole snapshot.
-    `single` comparisons have one vote or none.
+    `single` comparisons have one vote or none; judges alone settled `by_judges`, which are none of these.
     """
 
     languages: tuple[str, ...]
     people: int
     votes: int
     single: int
+    by_judges: int
     outcomes: dict[str, int]
     agreement: Agreement
 
@@ -49,18 +50,23 @@ class CardFacts:
 def read_facts(snapshot: Snapshot, options: ExportOptions) -> CardFacts:
     """Costs two passes over a few columns. Raises SnapshotError."""
     languages, outcomes = set[str](), Counter[str]()
-    people, votes, single = set[str](), 0, 0
-    for row in read_snapshot(snapshot, splits=options.splits, columns=("language", "outcome", "annotators")):
+    people, votes, single, by_judges = set[str](), 0, 0, 0
+    columns = ("language", "outcome", "annotators", "settled_by")
+    for row in read_snapshot(snapshot, splits=options.splits, columns=columns):
+        if row.settled_by == "judges" and options.verdicts == "out":
+            continue
         languages.add(row.language.split("-")[0].lower())
         outcomes[OUTCOMES[row.outcome]] += 1
         votes += len(row.annotators)
-        single += len(row.annotators) < 2
+        by_judges += row.settled_by == "judges"
+        single += len(row.annotators) < 2 and row.settled_by != "judges"
         people.update(vote["labeler"] for vote in row.annotators)
     return CardFacts(
         languages=tuple(sorted(filter(_LANGUAGE.fullmatch, languages))),
         people=len(people),
         votes=votes,
         single=single,
+        by_judges=by_judges,
         outcomes=dict(sorted(outcomes.items())),
         agreement=snapshot_agreement(snapshot),
     )
@@ -138,11 +144,18 @@ def _how(snapshot: Snapshot, facts: CardFacts) -> str:
         [
             f"- {facts.people:,} labelers ({kinds}) gave {facts.votes:,} votes.",
             "- A comparison is settled by the majority of its labelers' latest votes, or by a reviewer who decided it.",
+            *_judged(facts),
             f"- Fewest votes for a comparison: {snapshot.config.get('min_labels', 1)}.",
             f"- Outcomes: {outcomes or 'none'}.",
             *_agreement(facts.agreement),
         ]
     )
+
+
+def _judged(facts: CardFacts) -> list[str]:
+    if not facts.by_judges:
+        return []
+    return [f"- {facts.by_judges:,} comparisons have no vote: all language models that judged them agree."]
 
 
 def _agreement(agreement: Agreement) -> list[str]:
@@ -172,6 +185,7 @@ def _written(options: ExportOptions, rows: Mapping[str, int], left_out: Mapping[
     lines = [
         f"- Ties: {options.ties}. Both bad: {options.both_bad}. System prompts: {options.system}.",
         f"- Margin: {options.margin}. Least agreement: {options.min_agreement:g}. Texts: {options.text}.",
+        f"- Rewrites: {options.rewrites}. Judges' verdicts: {options.verdicts}.",
         f"- Left out, by comparison: {reasons or 'none'}.",
     ]
     if LAYOUTS[options.layout].kind == "whole":

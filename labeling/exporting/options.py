@@ -46,6 +46,12 @@ SYSTEM_CHOICES = [
     ("drop", _("leave out")),
     ("user", _("put before the first user turn")),
 ]
+REWRITE_CHOICES = [
+    ("in", _("as in the snapshot")),
+    ("out", _("leave out")),
+    ("only", _("rewrites alone")),
+]
+VERDICT_CHOICES = [("in", _("as in the snapshot")), ("out", _("leave out"))]
 COMPRESSION_CHOICES = [("none", _("none")), ("gzip", "gzip")]
 LABELER_CHOICES = [("pseudonyms", _("pseudonyms")), ("names", _("names"))]
 # The layout whose columns are named by the options.
@@ -64,7 +70,8 @@ class ExportOptions:
     system: "keep", "drop", or "user": its text goes before the first user's turn.
     margin: "none", "strength" (mean 1–4 of the winning side, 0 where nobody gave one) or "votes" (|2·p_a −
     1|). min_agreement: smallest share of the votes that must say what the outcome says. keys: what the layout
-    "openrlhf" calls prompt, chosen and rejected.
+    "openrlhf" calls prompt, chosen and rejected. rewrites: "in", "out" or "only": comparisons with a person's
+    rewrite. verdicts: "in", or "out": no comparison that judges alone settled, and no voices.
     """
 
     layout: str = "trl-explicit"
@@ -80,6 +87,8 @@ class ExportOptions:
     licence: str = ""
     keys: tuple[str, ...] = KEYS
     system: str = "keep"
+    rewrites: str = "in"
+    verdicts: str = "in"
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "splits": list(self.splits), "keys": list(self.keys)}
@@ -138,6 +147,10 @@ class ExportForm(forms.Form):
         max_value=1,
         required=False,
         help_text=_("Share of the votes that must say what the outcome says, 0 to 1."),
+    )
+    rewrites = _choice(_("Rewrites"), REWRITE_CHOICES, _("Comparisons of a response that a person wrote."))
+    verdicts = _choice(
+        _("Judges’ verdicts"), VERDICT_CHOICES, _("Comparisons that judges alone settled, and all voices.")
     )
     keys = forms.CharField(
         label=_("Keys"),

@@ -31,7 +31,7 @@ BATCH = 500
 PARQUET_BATCH = 2000
 BATCH_CHARS = 8_000_000
 # Grows with every change that gives the same options other bytes.
-VERSION = f"2 pyarrow {pa.__version__}"
+VERSION = f"3 pyarrow {pa.__version__}"
 
 
 class ExportStream:

@@ -13,6 +13,7 @@ LISTS = frozenset(
         "responses",
         "output",
         "votes",
+        "annotators",
         "chosen_messages",
         "rejected_messages",
         "metadata",

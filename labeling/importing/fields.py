@@ -18,9 +18,10 @@ ROLES: dict[str, Role] = {
     "bot": "assistant",
     "tool": "tool",
     "function": "tool",
+    "observation": "tool",
 }
 # Most characters of the short facts that have a column of their own.
-MAX_LABEL = {"language": 12, "topic": 120, "subset": 120, "annotator": 160}
+MAX_LABEL = {"language": 12, "topic": 120, "subset": 120, "annotator": 160, "labeler": 160}
 MAX_LABEL_DEFAULT = 200
 MAX_MODEL = 160
 

@@ -1,4 +1,7 @@
-"""Two responses with the votes of named people and, where it is known, the right outcome."""
+"""Two responses with the votes of named people and, where it is known, the right outcome.
+
+Our own export of everything (`chosen`) is read here too: its votes stand under `annotators`.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +10,13 @@ from labeling.importing import fields
 from labeling.importing.layout import Layout, Parsed
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import ImportedGold, ImportedResponse, ImportedVote, Outcome
+from labeling.snapshots.rows import FIELDS
 
 OUTCOMES: dict[str, Outcome] = {"a": "a", "b": "b", "tie": "tie", "both_bad": "both_bad"}
+# Who voted and what was said, in a vote under each of these keys.
+NAMES = {"votes": ("annotator", "value"), "annotators": ("labeler", "outcome")}
+# What our own export says besides, which follows from the votes or holds in its project alone. Its split is kept.
+DERIVED = tuple(name for name in FIELDS if name != "split")
 MAX_VOTES = 1000
 MAX_SECONDS = 7 * 24 * 3600
 
@@ -22,30 +30,32 @@ def _votes(row: Mapping[str, Any]) -> Parsed:
     model = fields.label(row, "model")
     models = [fields.label(row, name) or model for name in ("model_a", "model_b")]
     responses = tuple(map(ImportedResponse, texts, models))
-    values = fields.items(row.get("votes") or [], "votes")
+    key = "annotators" if row.get("votes") is None and row.get("annotators") is not None else "votes"
+    values = fields.items(row.get(key) or [], key)
     if len(values) > MAX_VOTES:
-        raise ProblemError("too_many_votes", path="votes", found=len(values), limit=MAX_VOTES)
-    votes = tuple(_vote(value, f"votes[{index}]") for index, value in enumerate(values))
-    _check_labelers(votes)
+        raise ProblemError("too_many_votes", path=key, found=len(values), limit=MAX_VOTES)
+    votes = tuple(_vote(value, f"{key}[{index}]", NAMES[key]) for index, value in enumerate(values))
+    _check_labelers(votes, key, NAMES[key][0])
     gold = row.get("gold")
     known = None if gold is None else ImportedGold(0, 1, _outcome(gold, "gold"))
     return Parsed(prompt, responses, votes, known)
 
 
-def _vote(value: object, path: str) -> ImportedVote:
-    vote = fields.mapping(value, path)
-    for key in ("annotator", "value"):
+def _vote(value: object, path: str, names: tuple[str, str]) -> ImportedVote:
+    """`names` are the keys of who voted and of what was said."""
+    vote, (who, said) = fields.mapping(value, path), names
+    for key in names:
         if key not in vote:
             raise ProblemError("missing_key", path=f"{path}.{key}")
     try:
-        labeler = fields.label(vote, "annotator").strip()
+        labeler = fields.label(vote, who).strip()
     except ProblemError as error:
-        error.problem.params["path"] = f"{path}.annotator"
+        error.problem.params["path"] = f"{path}.{who}"
         raise
     if not labeler:
-        raise ProblemError("empty_text", path=f"{path}.annotator")
+        raise ProblemError("empty_text", path=f"{path}.{who}")
     reason = vote.get("reason")
-    outcome = _outcome(vote["value"], f"{path}.value")
+    outcome = _outcome(vote[said], f"{path}.{said}")
     return ImportedVote(
         0,
         1,
@@ -83,18 +93,18 @@ def _duration(value: object, path: str) -> int | None:
     return round(seconds * 1000)
 
 
-def _check_labelers(votes: tuple[ImportedVote, ...]) -> None:
+def _check_labelers(votes: tuple[ImportedVote, ...], key: str, who: str) -> None:
     seen: set[str | None] = set()
     for index, vote in enumerate(votes):
         if vote.labeler in seen:
-            raise ProblemError("labeler_twice", path=f"votes[{index}].annotator", found=vote.labeler)
+            raise ProblemError("labeler_twice", path=f"{key}[{index}].{who}", found=vote.labeler)
         seen.add(vote.labeler)
 
 
 VOTES = Layout(
     name="votes",
     required=("response_a", "response_b"),
-    optional=("votes", "gold", "model", "model_a", "model_b"),
+    optional=("votes", "gold", "model", *DERIVED),
     one_of=("prompt", "messages"),
     read=_votes,
 )

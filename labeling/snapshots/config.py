@@ -14,6 +14,7 @@ from labeling.models import LabelerKind
 
 SPLITS = ("train", "validation", "test")
 GROUP_KEYS = ("group", "prompt", "topic")
+WEIGHTS = ("equal", "reliability")
 DEFAULT_FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
@@ -31,6 +32,10 @@ class SnapshotConfig:
     fractions: expected share of the groups in each split; they sum to 1.
     seed: another seed, other splits. The same seed keeps a group where it is in every later snapshot.
     labeler_kinds: whose votes count.
+    weights: "equal", or "reliability": a row's weight is the mean reliability of the people whose votes settled it.
+    include_rewrites: with comparisons of a response that a person wrote by bettering another.
+    include_verdicts: with what judges and the reward model say, in `voices`. It settles nothing.
+    include_judge_rows: with comparisons that nobody's vote settles and on which all judges that spoke agree.
     test_groups: groups that are held out, beside every group with a prompt marked `metadata["split"] =
     "test"`.
     """
@@ -44,6 +49,10 @@ class SnapshotConfig:
     seed: int = 0
     labeler_kinds: tuple[str, ...] = tuple(LabelerKind.values)
     test_groups: tuple[str, ...] = ()
+    weights: str = "equal"
+    include_rewrites: bool = True
+    include_verdicts: bool = False
+    include_judge_rows: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -91,10 +100,13 @@ def _integer(low: int, high: int) -> Callable[[Any], int]:
     return check
 
 
-def _group_key(value: Any) -> str:
-    if value not in GROUP_KEYS:
-        raise ValueError(_("must be one of %(names)s.") % {"names": ", ".join(GROUP_KEYS)})
-    return str(value)
+def _one_of(names: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(_("must be one of %(names)s.") % {"names": ", ".join(names)})
+        return str(value)
+
+    return check
 
 
 def _fractions(value: Any) -> dict[str, float]:
@@ -125,9 +137,13 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "include_ties": _boolean,
     "include_both_bad": _boolean,
     "include_retired": _boolean,
-    "group_key": _group_key,
+    "group_key": _one_of(GROUP_KEYS),
     "fractions": _fractions,
     "seed": _integer(0, 2**31 - 1),
     "labeler_kinds": _kinds,
     "test_groups": _texts,
+    "weights": _one_of(WEIGHTS),
+    "include_rewrites": _boolean,
+    "include_verdicts": _boolean,
+    "include_judge_rows": _boolean,
 }

@@ -12,6 +12,9 @@ import orjson
 import pyarrow as pa
 
 
+SETTLED_BY = ("votes", "reliability", "adjudication", "judges")
+
+
 @dataclass(frozen=True)
 class SnapshotRow:
     """`p_a` is the share of votes for response_a; `strength` the mean 1–4 of the winning side's votes, or
@@ -22,6 +25,10 @@ class SnapshotRow:
     order of their keys: `{"aspect": "safe", "votes_a": 2, "votes_b": 0, "votes_tie": 1}`. Every field has an empty
     default, which is what a field holds that was not among the columns asked of `read_snapshot`, or that is younger
     than the snapshot.
+
+    `origin` is "rewrite" where a response is a person's rewrite of another, else "import". `settled_by` is one of
+    SETTLED_BY. `weight` in (0, 1] is how much those who settled it can be relied on, 1 where nobody asked. `voices`
+    are what judges and the reward model say: `{"kind": "judge", "name": "Strict v2", "outcome": "a", "p_a": 0.8}`.
     """
 
     comparison_id: int = 0
@@ -47,6 +54,10 @@ class SnapshotRow:
     is_disputed: bool = False
     annotators: list[dict[str, Any]] = field(default_factory=list)
     aspects: list[dict[str, Any]] = field(default_factory=list)
+    origin: str = "import"
+    weight: float = 1.0
+    settled_by: str = "votes"
+    voices: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def votes(self) -> int:
@@ -66,11 +77,14 @@ FIELDS = tuple(entry.name for entry in fields(SnapshotRow))
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ANNOTATOR = pa.struct([("labeler", pa.string()), ("outcome", pa.string()), ("strength", pa.int8())])
+_VOICE = pa.struct([*((name, pa.string()) for name in ("kind", "name", "outcome")), ("p_a", pa.float64())])
 _ASPECT = pa.struct([("aspect", pa.string()), *((f"votes_{side}", pa.int32()) for side in ("a", "b", "tie"))])
 _TYPES = {
     "messages": pa.list_(_MESSAGE),
     "annotators": pa.list_(_ANNOTATOR),
     "aspects": pa.list_(_ASPECT),
+    "voices": pa.list_(_VOICE),
+    "weight": pa.float64(),
     "p_a": pa.float64(),
     "strength": pa.float64(),
     "is_disputed": pa.bool_(),
@@ -88,6 +102,11 @@ SCHEMA = pa.schema(
 )
 
 
+_DEFAULTS = SnapshotRow()
+# Fields that snapshots did not have from the start, with their defaults.
+YOUNGER = {name: getattr(_DEFAULTS, name) for name in ("aspects", "origin", "weight", "settled_by", "voices")}
+
+
 class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
@@ -96,8 +115,8 @@ class _Hash(Protocol):
 class ContentHash:
     """SHA-256 over the rows as canonical JSON lines (keys sorted, no spaces, a newline after each row).
 
-    A row without `aspects` is hashed without that key, as all rows were before it: equal labels have equal hashes
-    across versions of this app.
+    A field of `YOUNGER` that holds its default is left out, as it was before there was such a field: equal labels have
+    equal hashes across versions of this app.
     """
 
     def __init__(self) -> None:
@@ -105,8 +124,9 @@ class ContentHash:
 
     def add(self, row: SnapshotRow) -> None:
         values = row.as_dict()
-        if not row.aspects:
-            del values["aspects"]
+        for name, default in YOUNGER.items():
+            if values[name] == default:
+                del values[name]
         self._digest.update(orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
     def hexdigest(self) -> str:

@@ -11,17 +11,28 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
-from labeling.models import Comparison, ComparisonState, Labeler, Preference, Project, Prompt
+from labeling.models import (
+    Comparison,
+    ComparisonState,
+    Labeler,
+    Preference,
+    Project,
+    Prompt,
+    Voice,
+    VoiceKind,
+)
 from labeling.selectors.preferences import latest_revisions
-from labeling.services.resolution import ADJUDICATED, Tally
+from labeling.services.resolution import ADJUDICATED
 from labeling.snapshots.config import SnapshotConfig
 from labeling.snapshots.rows import SnapshotRow, storable
+from labeling.snapshots.settling import RELIABILITY, Said, Settled, settle
 from labeling.snapshots.splits import Splitter
+from labeling.snapshots.weights import weights_of
 
 CHUNK = 500
 VIEW_ALIAS = "consistent_view"
@@ -55,38 +66,11 @@ def consistent_view() -> Iterator[str]:
         del connections[VIEW_ALIAS]
 
 
-class Settled(NamedTuple):
-    outcome: str
-    p_a: float
-    strength: float | None
-
-
-@dataclass
-class Said:
-    """The latest votes on one comparison: the `annotators` of its row, and by aspect how many found `a`, `b` or
-    neither better."""
-
-    annotators: list[dict[str, Any]] = field(default_factory=list)
-    by_aspect: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def add(self, annotator: dict[str, Any], aspects: dict[str, str]) -> None:
-        self.annotators.append(annotator)
-        for aspect, side in aspects.items():
-            self.by_aspect.setdefault(aspect, {"a": 0, "b": 0, "tie": 0})[side] += 1
-
-    @property
-    def aspects(self) -> list[dict[str, Any]]:
-        """The column of a row, in the order of the aspects' keys."""
-        return [
-            {"aspect": aspect, **{f"votes_{side}": count for side, count in votes.items()}}
-            for aspect, votes in sorted(self.by_aspect.items())
-        ]
-
-
 _READ = (
     "pk", "prompt_id", "response_a_id", "response_b_id",
     "prompt__messages", "prompt__group", "prompt__topic", "prompt__language", "prompt__content_hash",
     "response_a__text", "response_a__model_name", "response_b__text", "response_b__model_name",
+    "response_a__parent_id", "response_b__parent_id",
     "resolution__method", "resolution__outcome", "resolution__p_a", "resolution__strength",
 )  # fmt: skip
 
@@ -102,30 +86,45 @@ class SnapshotSource:
     using: str
     up_to: int = 0
     preference_count: int = 0
+    weights: dict[int, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         found = self._preferences().aggregate(newest=Max("pk"), count=Count("pk"))
         self.up_to, self.preference_count = found["newest"] or 0, found["count"]
+        if self.config.weights == RELIABILITY:
+            self.weights = weights_of(self.project, using=self.using)
 
     def _preferences(self) -> QuerySet[Preference]:
         return Preference.objects.using(self.using).filter(project=self.project)
 
     def comparisons(self) -> QuerySet[Comparison]:
-        """Comparisons that have any preference or an adjudication, in no order."""
-        labeled = Exists(Preference.objects.filter(comparison_id=OuterRef("pk")))
+        """Comparisons that have any preference or an adjudication, or a judge's voice where that may settle one, in no
+        order."""
+        wanted = Q(Exists(Preference.objects.filter(comparison_id=OuterRef("pk"))))
+        wanted |= Q(resolution__method=ADJUDICATED)
+        if self.config.include_judge_rows:
+            judged = Voice.objects.filter(comparison_id=OuterRef("pk"), kind=VoiceKind.JUDGE)
+            wanted |= Q(Exists(judged.exclude(outcome="")))
         queryset = Comparison.objects.using(self.using).filter(project=self.project)
         if not self.config.include_retired:
             queryset = queryset.exclude(state=ComparisonState.RETIRED)
-        return queryset.filter(Q(labeled) | Q(resolution__method=ADJUDICATED))
+        if not self.config.include_rewrites:
+            queryset = queryset.filter(response_a__parent=None, response_b__parent=None)
+        return queryset.filter(wanted)
 
     def rows(self, splitter: Splitter) -> Generator[SnapshotRow, None, None]:
-        """The snapshot's rows by comparison id. Two queries for each 500 comparisons, and one for the names."""
+        """The snapshot's rows by comparison id. Two queries for each 500 comparisons, three with voices, and one for
+        the names."""
         last, names = 0, self._names()
+        reads_voices = self.config.include_verdicts or self.config.include_judge_rows
         # Named tuples: making model objects of the five joined tables took half of a snapshot's time.
         pages = self.comparisons().order_by("pk").values_list(*_READ, named=True)
         while page := list(pages.filter(pk__gt=last)[:CHUNK]):
             last = page[-1].pk
-            votes = self._votes([found.pk for found in page], names)
+            ids = [found.pk for found in page]
+            votes = self._votes(ids, names)
+            if reads_voices:
+                self._add_voices(votes, ids)
             for found in page:
                 row = self._row(found, votes.get(found.pk) or Said(), splitter)
                 if row is not None:
@@ -159,18 +158,22 @@ class SnapshotSource:
         )
         for comparison_id, labeler_id, outcome, strength, aspects in rows:
             annotator = {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
-            votes[comparison_id].add(annotator, aspects)
+            votes[comparison_id].add(labeler_id, annotator, aspects)
         return votes
+
+    def _add_voices(self, said: dict[int, Said], comparison_ids: list[int]) -> None:
+        """What judges and the reward model say of these comparisons. A verdict that could not be read is no voice."""
+        voices = Voice.objects.using(self.using).filter(comparison_id__in=comparison_ids).exclude(outcome="")
+        rows = voices.order_by("comparison_id", "kind", "name", "source")
+        for comparison_id, *voice in rows.values_list("comparison_id", "kind", "name", "outcome", "p_a"):
+            entry = dict(zip(("kind", "name", "outcome", "p_a"), voice, strict=True))
+            said[comparison_id].voices.append(entry)
 
     def _row(self, found: Any, said: Said, splitter: Splitter) -> SnapshotRow | None:
         """The row of one comparison (a tuple of `_READ`), or None where the settings leave it out."""
-        tally = _tally(said.annotators)
-        settled = Settled(tally.outcome, tally.p_a, tally.strength)
-        if found.resolution__method == ADJUDICATED:
-            settled = Settled(found.resolution__outcome, found.resolution__p_a, found.resolution__strength)
-        elif tally.total < self.config.min_labels:
-            return None
-        if not self._wants(settled.outcome):
+        tally = said.tally
+        settled = settle(said, tally, _resolution(found), self.config, self.weights)
+        if settled is None or not self._wants(settled.outcome):
             return None
         group = group_of(
             self.config.group_key,
@@ -205,6 +208,10 @@ class SnapshotSource:
             is_disputed=tally.is_disputed,
             annotators=said.annotators,
             aspects=said.aspects,
+            origin="rewrite" if found.response_a__parent_id or found.response_b__parent_id else "import",
+            weight=settled.weight,
+            settled_by=settled.by,
+            voices=said.voices if self.config.include_verdicts else [],
         )
 
     def _wants(self, outcome: str) -> bool:
@@ -233,11 +240,10 @@ def group_of(key: str, *, group: str, topic: str, content_hash: str) -> str:
     return {"group": group, "topic": topic}.get(key) or content_hash
 
 
-def _tally(annotators: list[dict[str, Any]]) -> Tally:
-    tally = Tally()
-    for vote in annotators:
-        outcome, strength = vote["outcome"], vote["strength"]
-        tally.votes[outcome] = tally.count(outcome) + 1
-        total, number = tally.strengths.get(outcome, (0, 0))
-        tally.strengths[outcome] = (total + (strength or 0), number + (strength is not None))
-    return tally
+def _resolution(found: Any) -> Settled | None:
+    """What the comparison stands at now, if it is settled at all."""
+    if not found.resolution__method:
+        return None
+    return Settled(
+        found.resolution__outcome, found.resolution__p_a, found.resolution__strength, found.resolution__method
+    )

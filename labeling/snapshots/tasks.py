@@ -1,4 +1,4 @@
-"""The job that makes a snapshot's file, and what happens to the snapshot when that job ends badly."""
+"""The jobs that make a snapshot's file and the difference of two, and what happens to these when a job ends badly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext_noop
 
-from labeling.models import Snapshot, SnapshotState
+from labeling.models import Snapshot, SnapshotDiff, SnapshotState
+from labeling.services.diffs import diff_build, diff_fail
 from labeling.services.snapshots import snapshot_build, snapshot_fail
 from webapp.jobs.context import JobContext
 from webapp.jobs.errors import PermanentJobError
@@ -35,3 +36,22 @@ def make_snapshot(context: JobContext) -> dict[str, Any]:
 def snapshot_ended(job: Job) -> None:
     """The job failed or was cancelled: the snapshot it was making has failed."""
     snapshot_fail(job.params["snapshot_id"])
+
+
+def make_diff(context: JobContext) -> dict[str, Any]:
+    """Handler of `snapshot.diff`; params: {"diff_id"}. A second run starts over or finds it done."""
+    with context.guarded():
+        waiting = SnapshotDiff.objects.filter(pk=context.params["diff_id"]).exclude(state=SnapshotState.READY)
+        waiting.update(state=SnapshotState.MAKING, job_uid=context.job.uid)
+    wanted = SnapshotDiff.objects.filter(pk=context.params["diff_id"])
+    diff = wanted.select_related("older__project", "newer__project").first()
+    if diff is None:
+        raise PermanentJobError(message(gettext_noop("The project was deleted meanwhile.")))
+    diff = diff_build(diff, guard=context.guarded, progress=context.progress)
+    context.log(f"{diff.summary['changed']} comparisons differ")
+    return {"changed": diff.summary["changed"], **diff.summary["counts"]}
+
+
+def diff_ended(job: Job) -> None:
+    """The job failed or was cancelled: so has the difference that it was to find."""
+    diff_fail(job.params["diff_id"])

@@ -1,5 +1,12 @@
 """Addresses of the ranking of models."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from labeling.views import model_ranking
+
+RANKING = "projects/<slug:slug>/model-ranking"
+
+urlpatterns = [
+    path(f"{RANKING}/", model_ranking.ranking_page, name="model-ranking"),
+    path(f"{RANKING}/table.csv", model_ranking.ranking_csv, name="model-ranking-csv"),
+]

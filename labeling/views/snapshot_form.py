@@ -16,6 +16,11 @@ GROUP_KEY_CHOICES = [
     ("topic", _("prompts of one topic")),
 ]
 
+WEIGHT_CHOICES = [
+    ("equal", _("all labels weigh the same")),
+    ("reliability", _("by the reliability of the people who settled it")),
+]
+
 
 class SnapshotForm(forms.Form):
     min_labels = forms.IntegerField(
@@ -42,6 +47,22 @@ class SnapshotForm(forms.Form):
     )
     include_ties = forms.BooleanField(label=_("with ties"), required=False, initial=True)
     include_both_bad = forms.BooleanField(label=_("with “both bad”"), required=False, initial=True)
+    include_rewrites = forms.BooleanField(label=_("with rewrites"), required=False, initial=True)
+    include_verdicts = forms.BooleanField(
+        label=_("with what judges and the reward model say"),
+        required=False,
+        help_text=_("Written beside the labels; it settles nothing."),
+    )
+    include_judge_rows = forms.BooleanField(
+        label=_("with comparisons that judges alone settle"),
+        required=False,
+        help_text=_("Where nobody’s vote settles it and all judges that spoke agree."),
+    )
+    weights = forms.ChoiceField(
+        label=_("Weights for training"),
+        choices=WEIGHT_CHOICES,
+        help_text=_("Without a reliability fit all weigh the same."),
+    )
     labeler_kinds = forms.MultipleChoiceField(
         label=_("Whose votes"),
         choices=LabelerKind.choices,

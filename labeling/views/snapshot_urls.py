@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import snapshots
+from labeling.views import snapshot_diffs, snapshots
 
 ONE = "projects/<slug:slug>/snapshots/<int:number>"
 
@@ -13,5 +13,7 @@ urlpatterns = [
     path(f"{ONE}/export/", snapshots.export, name="snapshot-export"),
     path(f"{ONE}/export/data", snapshots.export_download, name="export-download"),
     path(f"{ONE}/export/manifest", snapshots.export_manifest_view, name="export-manifest"),
+    path(f"{ONE}/diff/<int:other>/", snapshot_diffs.snapshot_diff, name="snapshot-diff"),
+    path(f"{ONE}/diff/<int:other>/changes.parquet", snapshot_diffs.changes, name="snapshot-changes"),
     path("projects/<slug:slug>/export/", snapshots.export_newest, name="export"),
 ]

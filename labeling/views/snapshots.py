@@ -72,11 +72,26 @@ def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpRespons
         "group_key": dict(GROUP_KEY_CHOICES).get(snapshot.config.get("group_key", "")),
         "kinds": kinds,
         "revised": revised_since(snapshot),
+        "neighbour": neighbour_of(snapshot),
+        "newer": newest_after(snapshot),
     }
     response = render(request, template, project_context(request, snapshot.project, "snapshots") | context)
     if request.htmx and snapshot.state != SnapshotState.MAKING:  # type: ignore[attr-defined]
         response["HX-Refresh"] = "true"
     return response
+
+
+def newest_after(snapshot: Snapshot) -> Snapshot | None:
+    """The newest ready snapshot, if it is newer than this one."""
+    ready = Snapshot.objects.filter(project=snapshot.project, state=SnapshotState.READY)
+    return ready.filter(number__gt=snapshot.number).order_by("-number").first()
+
+
+def neighbour_of(snapshot: Snapshot) -> Snapshot | None:
+    """What the snapshot is held against first: the ready one before it, or else the one after it."""
+    ready = Snapshot.objects.filter(project=snapshot.project, state=SnapshotState.READY)
+    before = ready.filter(number__lt=snapshot.number).order_by("-number").first()
+    return before or ready.filter(number__gt=snapshot.number).order_by("number").first()
 
 
 def split_rows(snapshot: Snapshot) -> list[tuple[str, int, float | None]]:
@@ -99,6 +114,7 @@ def export(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "preview": [],
         "problem": "",
         "revised": revised_since(snapshot),
+        "newer": newest_after(snapshot),
     }
     if form.is_valid():
         options = form.options()

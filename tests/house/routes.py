@@ -42,9 +42,9 @@ class Route:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the view is the app's own code, and not a library's (log-in, second factor, languages)."""
-        return not self.path.startswith(("account/", "i18n/", "api/schema", "api/docs")) or (
-            self.path.startswith(("account/profile", "account/tokens"))
+        """Whether the view is the app's own code, and not a library's (log-in, second factor)."""
+        return not self.path.startswith(("account/", "api/schema", "api/docs")) or (
+            self.path.startswith(("account/profile", "account/tokens", "account/language"))
         )
 
     @property

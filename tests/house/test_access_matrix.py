@@ -229,7 +229,7 @@ def test_a_post_without_the_csrf_token_is_refused(world, other):
 
 def test_the_log_in_and_the_language_need_the_csrf_token_too(world):
     client = client_of(None, enforce_csrf_checks=True)
-    for path in ("/account/login/", "/account/password/reset/", "/i18n/setlang/"):
+    for path in ("/account/login/", "/account/password/reset/", "/account/language/"):
         assert client.post(path, {}).status_code == 403, path
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from webapp.audit.services import record
 from webapp.users.models import ApiToken, User
+
+
+def language_choose(*, user: User, language: str) -> None:
+    """Keep the person's language. One that there are no texts in changes nothing."""
+    if language in dict(settings.LANGUAGES) and language != user.language:
+        user.language = language
+        user.save(update_fields=["language"])
 
 
 @transaction.atomic

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.i18n import set_language
 
 from webapp.users.forms import ProfileForm, TokenForm
 from webapp.users.models import ApiToken, User
-from webapp.users.services import token_create
+from webapp.users.services import language_choose, token_create
 from webapp.users.services import token_revoke as revoke
 
 
@@ -26,6 +27,15 @@ def profile(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("users:profile")
     return render(request, "users/profile.html", {"form": form})
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponseBase:
+    """The buttons below each page: kept with the account of who has one, and in a cookie; then back to the page."""
+    if isinstance(request.user, User):
+        language_choose(user=request.user, language=request.POST.get("language", ""))
+    response: HttpResponseBase = set_language(request)
+    return response
 
 
 @login_required

@@ -41,7 +41,9 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (*PAIR_LAYOUTS, *LLAMAFACTORY_LAYOUTS, *UNPAIRED_LAYOUTS, *PROMPT_LAYOUTS, *WHOLE_LAYOUTS)
 }
 # Columns that few layouts read: the people of each row cost as much to read as the rest.
-_SELDOM = ("annotators", "model_a", "model_b", "group", "language", "topic", "is_disputed")
+_SELDOM = (
+    "annotators", "voices", "model_a", "model_b", "group", "language", "topic", "is_disputed", "weight",
+)  # fmt: skip
 
 
 def schema_of(options: ExportOptions) -> pa.Schema:
@@ -59,12 +61,10 @@ def write_row(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) 
     layout, side = LAYOUTS[options.layout], side_of(row, options)
     given: Pair | list[tuple[str, bool]]
     if layout.kind == "whole":
-        is_kept = {
-            "tie": options.ties == "keep",
-            "both_bad": options.both_bad == "keep",
-            "min_agreement": False,
-        }
-        return layout.write(row, options, pseudonyms) if is_kept.get(side, True) else side
+        kept = {"a", "b"}
+        kept |= {"tie"} if options.ties == "keep" else set()
+        kept |= {"both_bad"} if options.both_bad == "keep" else set()
+        return layout.write(row, options, pseudonyms) if side in kept else side
     if side in ("a", "b"):
         pair = orient(row, side, options)
         given = pair if layout.kind == "pairs" else [(pair.chosen, True), (pair.rejected, False)]

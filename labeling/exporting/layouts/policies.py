@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 def side_of(row: SnapshotRow, options: ExportOptions) -> Literal["a", "b"] | str:
     """ "a" or "b", or why the row has no chosen side under these policies."""
+    if row.origin == "rewrite" and options.rewrites == "out":
+        return "rewrite"
+    if row.origin != "rewrite" and options.rewrites == "only":
+        return "no_rewrite"
+    if row.settled_by == "judges" and options.verdicts == "out":
+        return "judges_alone"
     if row.outcome in ("a", "b") and row.agreement < options.min_agreement:
         return "min_agreement"
     return chosen_side(row, options)

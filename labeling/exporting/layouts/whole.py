@@ -40,7 +40,8 @@ def _people(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) ->
 def chosen(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:
     """The fields `WHOLE` as they stand in the snapshot."""
     values = {name: getattr(row, name) for name in WHOLE}
-    return [{**values, "annotators": _people(row, options, pseudonyms)}]
+    heard = row.voices if options.verdicts == "in" else []
+    return [{**values, "annotators": _people(row, options, pseudonyms), "voices": heard}]
 
 
 def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:

@@ -29,7 +29,7 @@ account/2fa/totp/deactivate/                            GET login   POST login
 account/2fa/recovery-codes/                             GET login
 account/2fa/recovery-codes/generate/                    GET login   POST login
 account/2fa/recovery-codes/download/                    GET login
-i18n/setlang/                                           POST open
+account/language/                                       POST open
 api/schema                                              GET open
 api/docs                                                GET open
 

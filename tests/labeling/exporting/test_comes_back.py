@@ -9,6 +9,9 @@ import gzip
 
 import pytest
 
+from labeling.exporting.layouts import LAYOUTS
+from labeling.hashing import response_hash
+from labeling.snapshots import read_snapshot
 from tests.labeling.equality import (
     Labels,
     assert_same_labels,
@@ -43,7 +46,22 @@ LOST = [
     ("hh", "messages", {}, (*PAIRS, "strength"), TURNS),
     ("ultrafeedback", "messages", {}, (*PAIRS, "strength"), None),
     ("rewardbench", "messages", {}, ("labeler", "ties", "strength"), None),
+    ("openrlhf", "plain", {}, (*PAIRS, "strength"), None),
+    ("ms-swift", "messages", {"margin": "strength"}, PAIRS, ANY),
+    ("ms-swift-messages", "messages", {"margin": "strength"}, PAIRS, ANY),
+    ("cvalues", "messages", {}, (*PAIRS, "strength"), None),
+    ("rm-finetuning", "messages", {}, (*PAIRS, "strength"), ANY),
+    ("llamafactory-alpaca", "messages", {}, (*PAIRS, "strength"), {"system", *TURNS}),
+    ("llamafactory-sharegpt", "messages", {}, (*PAIRS, "strength"), ANY),
+    ("kto", "messages", {}, (*PAIRS, "strength"), ANY),
+    ("kto", "plain", {}, (*PAIRS, "strength"), None),
+    ("llamafactory-kto", "messages", {}, (*PAIRS, "strength"), ANY),
 ]
+ELSEWHERE = {"votes", "chosen", "ranked", "rewardbench2"}
+
+
+def test_every_layout_is_among_them():
+    assert {layout for layout, *_rest in LOST} | ELSEWHERE == set(LAYOUTS)
 
 
 @pytest.mark.parametrize(("layout", "text", "options", "lost", "roles"), LOST)
@@ -59,12 +77,58 @@ def test_pairs_come_back(layout, text, options, lost, roles):
     assert_same_labels(labels_of_snapshot(held), labels_of_project(back), without=lost)
 
 
+@pytest.mark.parametrize("layout", ["votes", "chosen"])
 @pytest.mark.parametrize("labelers", ["names", "pseudonyms"])
-def test_votes_bring_people_strengths_ties_and_models_back(labelers):
+def test_layouts_with_all_votes_bring_people_strengths_ties_and_models_back(layout, labelers):
     project = shaped_project()
-    data = export(settle(project), layout="votes", labelers=labelers)
+    data = export(settle(project), layout=layout, labelers=labelers)
     lost = () if labelers == "names" else ("labeler",)
     assert_same_labels(labels_of_project(project), labels_of_project(brought(data)), without=lost)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("layout", ["votes", "chosen", "trl-explicit", "llamafactory-sharegpt", "kto"])
+def test_other_file_formats_come_back_as_well(layout, form):
+    """Texts that a spreadsheet would run as a formula among them: the mark before them is taken off again."""
+    project = shaped_project()
+    prompt = make_prompt(project, "=1+1")
+    vote(make_comparison(prompt, "@SUM(A1)", "-2"), make_labeler(project, "+Ann"), "a", strength=4)
+    snapshot = settle(project)
+    whole = layout in ("votes", "chosen")
+    options = {"labelers": "names"} if whole else {"text": "plain"} if layout == "kto" else {}
+    there = brought(export(snapshot, layout=layout, **options))
+    back = brought(export(snapshot, layout=layout, format=form, **options))
+    assert_same_labels(labels_of_project(there), labels_of_project(back), without=() if whole else ("labeler",))
+
+
+def test_the_export_of_everything_comes_back_with_its_splits_and_no_other_facts():
+    """What is a project's own (ids, counts, shares) stays behind; held-out rows stay held out."""
+    project = make_project()
+    for number in range(12):
+        prompt = make_prompt(project, f"Question {number}", topic="rivers")
+        vote(make_comparison(prompt), make_labeler(project), "a")
+    snapshot = settle(project)
+    splits = {row.messages[-1]["content"]: row.split for row in read_snapshot(snapshot)}
+    back = brought(export(snapshot, layout="chosen")).prompts.all()
+    assert {prompt.messages[-1]["content"]: prompt.metadata for prompt in back} == {
+        text: {"split": split} for text, split in splits.items()
+    }
+    assert {prompt.topic for prompt in back} == {"rivers"}
+
+
+def test_the_best_of_several_comes_back_against_each_of_the_others():
+    """RewardBench 2 says nothing of the order of the others."""
+    project = make_project()
+    person = make_labeler(project)
+    ranked_prompt(project, person, ("AB", "AC", "BC"), text="How?", topic="maths")
+    said = labels_of_project(project)
+    data = export(settle(project), layout="rewardbench2")
+    back = brought(data)
+    best = response_hash("best")
+    kept = Labels({entry: count for entry, count in said.items() if best in entry.responses})
+    assert len(kept) == 2
+    assert_same_labels(kept, labels_of_project(back), without=("labeler", "models", "strength"))
+    assert back.prompts.get().topic == "maths"
 
 
 def test_groups_topics_and_languages_come_back_with_the_votes():

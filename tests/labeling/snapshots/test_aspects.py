@@ -16,7 +16,7 @@ from labeling.services.preferences import preference_submit, preference_undo
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import SnapshotRow, read_snapshot
 from labeling.snapshots.files import snapshot_path
-from labeling.snapshots.rows import FIELDS, ContentHash
+from labeling.snapshots.rows import FIELDS, YOUNGER, ContentHash
 from tests.labeling.label.factories import make_labeler, make_project
 from tests.labeling.resolution.builders import labeled_project
 
@@ -89,7 +89,7 @@ def test_kinds_that_do_not_count_and_aspects_that_are_asked_no_more():
 
 def without_aspects(row: SnapshotRow) -> bytes:
     """A canonical line as it was before snapshots had aspects."""
-    values = {name: value for name, value in row.as_dict().items() if name != "aspects"}
+    values = {name: value for name, value in row.as_dict().items() if name not in YOUNGER}
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS) + b"\n"
 
 

@@ -39,13 +39,16 @@ def test_a_manager_makes_one_from_the_page(client, project):
     assert "Make the first snapshot" in client.get(url("snapshot-list", project)).content.decode()
     form = {
         "min_labels": 2, "group_key": "prompt", "train": 0.5, "validation": 0.25, "test": 0.25, "seed": 3,
-        "labeler_kinds": ["member", "imported"], "include_ties": "on",
+        "labeler_kinds": ["member", "imported"], "include_ties": "on", "weights": "reliability",
+        "include_judge_rows": "on",
     }  # fmt: skip
     response = client.post(url("snapshot-new", project), form)
     snapshot = Snapshot.objects.get(project=project)
     assert response.url == url("snapshot-detail", project, snapshot.number)
     assert snapshot.config["fractions"] == {"train": 0.5, "validation": 0.25, "test": 0.25}
     assert snapshot.config["include_both_bad"] is False
+    assert snapshot.config["include_judge_rows"] is True
+    assert (snapshot.config["include_rewrites"], snapshot.config["weights"]) == (False, "reliability")
     assert Job.objects.get(uid=snapshot.job_uid).kind == "snapshot.make"
     page = client.get(url("snapshot-detail", project, snapshot.number)).content.decode()
     assert "every 2s" in page
@@ -53,7 +56,9 @@ def test_a_manager_makes_one_from_the_page(client, project):
 
 def test_shares_that_do_not_sum_to_one_are_refused(client, project):
     form = {"min_labels": 1, "group_key": "group", "train": 0.9, "validation": 0.9, "test": 0, "seed": 0}
-    response = client.post(url("snapshot-new", project), {**form, "labeler_kinds": ["member"]})
+    response = client.post(
+        url("snapshot-new", project), {**form, "labeler_kinds": ["member"], "weights": "equal"}
+    )
     assert response.status_code == 200
     assert "sum to 1" in response.content.decode()
     assert not Snapshot.objects.exists()

@@ -1,0 +1,92 @@
+"""What was said of one comparison, and how that settles its row: by a reviewer, by people, or by judges alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from labeling.models import LabelerKind, VoiceKind
+from labeling.services.resolution import ADJUDICATED, Tally
+from labeling.snapshots.config import SnapshotConfig
+
+RELIABILITY = "reliability"
+_SHARES = {"a": 1.0, "tie": 0.5, "b": 0.0}
+
+
+class Settled(NamedTuple):
+    """`by` is one of SETTLED_BY, `weight` in (0, 1]."""
+
+    outcome: str
+    p_a: float
+    strength: float | None
+    by: str
+    weight: float = 1.0
+
+
+@dataclass
+class Said:
+    """The latest votes on one comparison and the voices on it: the `annotators` and `voices` of its row, who the
+    annotators are, and by aspect how many found `a`, `b` or neither better."""
+
+    annotators: list[dict[str, Any]] = field(default_factory=list)
+    labeler_ids: list[int] = field(default_factory=list)
+    by_aspect: dict[str, dict[str, int]] = field(default_factory=dict)
+    voices: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, labeler_id: int, annotator: dict[str, Any], aspects: dict[str, str]) -> None:
+        self.labeler_ids.append(labeler_id)
+        self.annotators.append(annotator)
+        for aspect, side in aspects.items():
+            self.by_aspect.setdefault(aspect, {"a": 0, "b": 0, "tie": 0})[side] += 1
+
+    @property
+    def aspects(self) -> list[dict[str, Any]]:
+        """The column of a row, in the order of the aspects' keys."""
+        return [
+            {"aspect": aspect, **{f"votes_{side}": count for side, count in votes.items()}}
+            for aspect, votes in sorted(self.by_aspect.items())
+        ]
+
+    @property
+    def tally(self) -> Tally:
+        tally = Tally()
+        for vote in self.annotators:
+            tally.add(vote["outcome"], vote["strength"])
+        return tally
+
+
+def settle(
+    said: Said, tally: Tally, resolution: Settled | None, config: SnapshotConfig, weights: Mapping[int, float]
+) -> Settled | None:
+    """How the row is settled, or None where the settings leave it out.
+
+    `resolution` is what the comparison stands at now; `by` says by which rule. A reviewer's word stands. A resolution
+    by reliability counts where everybody's votes do: it was made from all of them. `weights` are reliabilities by
+    labeler; empty: everybody has 1.
+    """
+    if resolution is not None and resolution.by == ADJUDICATED:
+        return resolution._replace(by="adjudication")
+    if not tally.total:
+        return by_judges(said.voices) if config.include_judge_rows else None
+    if tally.total < config.min_labels:
+        return None
+    weight = sum(weights.get(labeler, 1.0) for labeler in said.labeler_ids) / tally.total
+    if resolution is not None and resolution.by == RELIABILITY and is_everybody(config):
+        return resolution._replace(weight=weight)
+    return Settled(tally.outcome, tally.p_a, tally.strength, "votes", weight)
+
+
+def is_everybody(config: SnapshotConfig) -> bool:
+    return set(config.labeler_kinds) == set(LabelerKind.values)
+
+
+def by_judges(voices: list[dict[str, Any]]) -> Settled | None:
+    """What all judges that spoke agree on. `p_a` is the mean of theirs; a judge without one has 1, ½ or 0."""
+    judges = [voice for voice in voices if voice["kind"] == VoiceKind.JUDGE]
+    outcomes = {voice["outcome"] for voice in judges}
+    if len(outcomes) != 1:
+        return None
+    outcome = outcomes.pop()
+    shares = [_SHARES[outcome] if voice["p_a"] is None else voice["p_a"] for voice in judges]
+    return Settled(outcome, sum(shares) / len(shares), None, "judges")
