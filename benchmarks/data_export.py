@@ -5,8 +5,8 @@ Usage: python -m benchmarks.data_export [--quick] [--rows N]
 A row is 2 kB of text (a prompt and two responses) with three votes. Each export runs in a process of its own, from the
 snapshot's file to its last byte, hashes included; memory is the peak of that process above what it had when the export
 began. The texts of the same rows lie in a table of PostgreSQL, which COPY reads to its end, as they are and as JSON.
-`--quick` takes 100,000 rows instead of a million. Rows ``{"case", "metric", "ours", "rival", "rival_name", "ratio"}`` go to
-``$BENCH_OUT`` (default var/bench/data_export.json).
+`--quick` takes 100,000 rows instead of a million. Rows ``{"case", "metric", "ours", "rival", "rival_name", "ratio"}``
+go to ``$BENCH_OUT`` (default var/bench/data_export.json).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Bradley–Terry strengths from games between pairs, pure numpy.
 
 P(i beats j) = σ(θ_i − θ_j + β·x), x being what is held equal, such as a difference of lengths (Bradley & Terry 1952;
-with a covariate, as in Dubois et al. 2024, arXiv 2404.04475). A tie is half a win for each. The likelihood is maximised by
-Newton's steps with a small ridge on θ and β, a weak prior that keeps a player finite who has won every game. Intervals
-come from resampling whole clusters (prompts), since the games of one prompt are not independent of each other.
+with a covariate, as in Dubois et al. 2024, arXiv 2404.04475). A tie is half a win for each. The likelihood is maximised
+by Newton's steps with a small ridge on θ and β, a weak prior that keeps a player finite who has won every game.
+Intervals come from resampling whole clusters (prompts), since the games of one prompt are not independent of each other.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class Selection:
-    """`limit` above 0 draws that many at random, the same ones again for the same `seed`. `wanted` is the filter of kind
-    "filter"."""
+    """`limit` above 0 draws that many at random, the same ones again for the same `seed`. `wanted` is the filter of
+    kind "filter"."""
 
     kind: str = "all"
     limit: int = 0

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import orjson
 import pyarrow as pa
 
-
 SETTLED_BY = ("votes", "reliability", "adjudication", "judges")
 
 

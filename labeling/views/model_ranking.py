@@ -18,9 +18,9 @@ from django.views.decorators.http import require_safe
 
 from labeling.access import Capability, project_for
 from labeling.exporting.writers import csv_cell
+from labeling.items.choices import filter_choices
 from labeling.models import Project
 from labeling.pages import project_context
-from labeling.selectors.comparisons import filter_choices
 from labeling.selectors.model_ranking import ModelRanking, Standing, VoiceRanking, model_ranking
 from webapp.ui.tracks import Scale, interval_track, share_scale
 

@@ -98,7 +98,9 @@ def test_other_file_formats_come_back_as_well(layout, form):
     options = {"labelers": "names"} if whole else {"text": "plain"} if layout == "kto" else {}
     there = brought(export(snapshot, layout=layout, **options))
     back = brought(export(snapshot, layout=layout, format=form, **options))
-    assert_same_labels(labels_of_project(there), labels_of_project(back), without=() if whole else ("labeler",))
+    assert_same_labels(
+        labels_of_project(there), labels_of_project(back), without=() if whole else ("labeler",)
+    )
 
 
 def test_the_export_of_everything_comes_back_with_its_splits_and_no_other_facts():

@@ -213,10 +213,16 @@ def test_the_settings_page_refuses_a_broken_scheme(project: Project, manager: Us
         {"key": "plain", "name": "Plain: and simple", "steps": 2},
     ]
     assert (project.scheme["steps"], project.scheme["ask_when"]) == (6, ["strong", "tie"])
-    assert (project.scheme["screen"], project.scheme["spans"], project.scheme["rewrites"]) == ("both", True, False)
+    assert (project.scheme["screen"], project.scheme["spans"], project.scheme["rewrites"]) == (
+        "both",
+        True,
+        False,
+    )
     page = client.get(reverse("labeling:project-settings", args=[project.slug])).content.decode()
     assert "safe: Safer: 8\nplain: Plain: and simple</textarea>" in page
-    client.post(reverse("labeling:project-settings", args=[project.slug]), values | {"steps": "", "screen": ""})
+    client.post(
+        reverse("labeling:project-settings", args=[project.slug]), values | {"steps": "", "screen": ""}
+    )
     project.refresh_from_db()
     assert (project.scheme["steps"], project.scheme["screen"]) == (6, "both")
 

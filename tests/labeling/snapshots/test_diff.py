@@ -221,7 +221,7 @@ def test_the_page_asks_first_then_follows_then_tells(manager, two):
 
 
 def test_a_stale_snapshot_leads_to_what_changed(manager, two):
-    older, newer = two
+    older, _newer = two
     page = reverse("labeling:snapshot-detail", args=[older.project.slug, older.number])
     assert "What changed up to" in manager.get(page).content.decode()  # the plain link
     label = older.project.preferences.first()
