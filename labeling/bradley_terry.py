@@ -3,7 +3,7 @@
 P(i beats j) = σ(θ_i − θ_j + β·x), x being what is held equal, such as a difference of lengths (Bradley & Terry 1952;
 with a covariate, as in Dubois et al. 2024, arXiv 2404.04475). A tie is half a win for each. The likelihood is maximised
 by Newton's steps with a small ridge on θ and β, a weak prior that keeps a player finite who has won every game.
-Intervals come from resampling whole clusters (prompts), since the games of one prompt are not independent of each other.
+Intervals come from resampling whole clusters (prompts), since the games of one prompt depend on each other.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Strengths:
         return Estimate(float(sigmoid(self.theta[player])), low, high, int(self.games[player]))
 
 
-def sigmoid(value: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(value, dtype=np.float64)))
+def sigmoid(value: Floats | np.float64) -> Floats:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(value, dtype=np.float64))), dtype=np.float64)
 
 
 def fit(games: Games, *, ridge: float = RIDGE, resamples: int = RESAMPLES, seed: int = 0) -> Strengths:
@@ -88,17 +88,21 @@ def fit(games: Games, *, ridge: float = RIDGE, resamples: int = RESAMPLES, seed:
     slope = None
     if rows.has_gap:
         ends = (None, None) if low is None or high is None else (float(low[-1]), float(high[-1]))
-        slope = Estimate(float(best[-1]), *ends, len(games.first))
+        slope = Estimate(float(best[-1]), ends[0], ends[1], len(games.first))
     return Strengths(
         theta=_centred(best[: games.players], groups),
         low=None if low is None else low[: games.players],
         high=None if high is None else high[: games.players],
         groups=groups,
         games=np.bincount(np.concatenate([games.first, games.second]), minlength=games.players),
-        points=np.bincount(games.first, games.won, games.players)
-        + np.bincount(games.second, 1 - games.won, games.players),
+        points=_sums(games.first, games.won, games.players)
+        + _sums(games.second, 1 - games.won, games.players),
         slope=slope,
     )
+
+
+def _sums(index: Integers, values: Floats, size: int) -> Floats:
+    return np.bincount(index, values, size).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,11 @@ class _Rows:
             second=different[:, 1],
             gap=different[:, 2] / LEVELS,
             count=np.bincount(row.reshape(-1), minlength=size).astype(np.float64),
-            won=np.bincount(row.reshape(-1), won, size),
+            won=_sums(row.reshape(-1), won, size),
             row=parts // len(clusters),
             cluster=parts % len(clusters),
             part=np.bincount(part_of, minlength=len(parts)).astype(np.float64),
-            part_won=np.bincount(part_of, won, len(parts)),
+            part_won=_sums(part_of, won, len(parts)),
             clusters=len(clusters),
         )
 
@@ -200,8 +204,8 @@ class _Rows:
         for _number in range(resamples):
             drawn = draw.integers(self.clusters, size=self.clusters)
             weight = np.bincount(drawn, minlength=self.clusters)[self.cluster]
-            count = np.bincount(self.row, weight * self.part, rows)
-            won = np.bincount(self.row, weight * self.part_won, rows)
+            count = _sums(self.row, weight * self.part, rows)
+            won = _sums(self.row, weight * self.part_won, rows)
             yield self.solve(count, won, start, ridge)
 
 

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import Capability, project_for
-from labeling.api.quality import EstimateSerializer
+from labeling.api.labelers import EstimateSerializer
 from labeling.views.model_ranking import RankingForm
 
 
@@ -57,5 +57,7 @@ class ModelRankingView(APIView):
         project = project_for(request.user, slug, Capability.VIEW)
         form = RankingForm(request.query_params)
         if not form.is_valid():
-            raise serializers.ValidationError(form.errors)
+            raise serializers.ValidationError(
+                {name: [str(text) for text in texts] for name, texts in form.errors.items()}
+            )
         return Response(ModelRankingSerializer(form.ranking(project)).data)

@@ -170,15 +170,17 @@ class MappedLayout(Layout):
         rest = {key: value for key, value in row.items() if key not in used}
         if isinstance(own, dict) and "metadata" in rest:
             rest = own | {key: value for key, value in rest.items() if key != "metadata"}
-        facts = {target: mapping._fact(row, target) for target in FACTS}
+        name, group, language, topic = (mapping._fact(row, target) for target in FACTS)
         return Record(
             line=line,
             messages=parsed.messages,
             responses=parsed.responses,
             votes=parsed.votes,
-            external_id=facts.pop("id"),
+            external_id=name,
+            group=group,
+            language=language,
+            topic=topic,
             metadata=rest,
-            **facts,
         )
 
 

@@ -62,7 +62,7 @@ class ImportProblem:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "ImportProblem":
         names = ("line", "column", "code", "params", "fatal", "row")
-        return cls(*(value[name] for name in names), member=value.get("member", ""))
+        return cls(**{name: value[name] for name in names} | {"member": value.get("member", "")})
 
 
 @dataclass

@@ -86,8 +86,8 @@ class SeenIds:
         if done.rowcount:
             return None
         earlier = self._db.execute("SELECT content, place FROM seen WHERE id = ?", (key,)).fetchone()
-        place: int | str = earlier[1]
-        return None if earlier[0] == content else place
+        known, where = earlier
+        return None if known == content else where
 
 
 def row_digest(data: dict[str, Any]) -> bytes:

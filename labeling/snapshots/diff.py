@@ -6,7 +6,7 @@ the share where they were) is no change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,7 +89,7 @@ class Differences:
         }
     )
 
-    def __iter__(self) -> Iterator[Change]:
+    def __iter__(self) -> Generator[Change]:
         before, after = self._next("older"), self._next("newer")
         while before is not None or after is not None:
             if after is None or (before is not None and before.comparison_id < after.comparison_id):
