@@ -2,6 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
+import labeling.models.items
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -163,7 +164,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='comparison',
-            index=models.Index(condition=models.Q(('batch__isnull', True), ('open_slots__gt', 0), ('state', 'open'), ('use', 'work')), fields=['project', '-priority', 'id'], name='comparison_queue'),
+            index=labeling.models.items.QueueIndex(condition=models.Q(('batch__isnull', True), ('open_slots__gt', 0), ('state', 'open'), ('use', 'work')), fields=['project', '-priority', 'id'], name='comparison_queue'),
         ),
         migrations.AddIndex(
             model_name='comparison',
@@ -175,7 +176,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='comparison',
-            index=models.Index(condition=models.Q(('batch__isnull', False), ('open_slots__gt', 0), ('state', 'open')), fields=['batch', '-priority', 'id'], name='comparison_batch'),
+            index=labeling.models.items.QueueIndex(condition=models.Q(('batch__isnull', False), ('open_slots__gt', 0), ('state', 'open')), fields=['batch', '-priority', 'id'], name='comparison_batch'),
         ),
         migrations.AddIndex(
             model_name='comparison',

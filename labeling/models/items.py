@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING, Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -10,6 +11,10 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.projects import Labeler, Project
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.backends.ddl_references import Statement
 
 
 def draw_random_key() -> float:
@@ -107,6 +112,26 @@ PRIORITY_BY_HAND = "by hand"
 
 # What everybody's queue holds. Queries repeat it word for word, else the partial indexes do not serve them.
 IN_QUEUE = Q(state="open", open_slots__gt=0, use="work", batch__isnull=True)
+# Ids are never null. The words keep PostgreSQL, within one priority, from walking the primary key in search of the
+# few rows that are in the queue: only a `QueueIndex` has this order.
+QUEUE_ORDER = ("-priority", F("id").asc(nulls_first=True))
+
+
+class QueueIndex(models.Index):
+    """An index that ends in `QUEUE_ORDER`. SQLite, which puts nulls first by itself, takes no such words."""
+
+    def create_sql(
+        self,
+        model: type[models.Model],
+        schema_editor: BaseDatabaseSchemaEditor,
+        using: str = "",
+        **kwargs: Any,
+    ) -> Statement:
+        statement = super().create_sql(model, schema_editor, using, **kwargs)
+        if schema_editor.connection.vendor == "postgresql":
+            columns = statement.parts["columns"]
+            columns.col_suffixes = [*columns.col_suffixes[:-1], "NULLS FIRST"]
+        return statement
 
 
 class Comparison(models.Model):
@@ -162,7 +187,7 @@ class Comparison(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
+            QueueIndex(
                 fields=["project", "-priority", "id"],
                 name="comparison_queue",
                 condition=IN_QUEUE,
@@ -177,7 +202,7 @@ class Comparison(models.Model):
                 name="comparison_freed",
                 condition=IN_QUEUE & Q(freed_at__isnull=False),
             ),
-            models.Index(
+            QueueIndex(
                 fields=["batch", "-priority", "id"],
                 name="comparison_batch",
                 condition=Q(state="open", open_slots__gt=0, batch__isnull=False),

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_noop
 
 from labeling.models import (
     IN_QUEUE,
+    QUEUE_ORDER,
     Batch,
     BatchPerson,
     Comparison,
@@ -54,7 +55,7 @@ class Choice:
             rows = rows.filter(prompt__topic=self.topic)
         if self.language:
             rows = rows.filter(prompt__language=self.language)
-        return rows.order_by("-priority", "pk")
+        return rows.order_by(*QUEUE_ORDER)
 
 
 def batch_create(

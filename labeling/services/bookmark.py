@@ -17,7 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from labeling.models import IN_QUEUE, Comparison, Labeler, Project
+from labeling.models import IN_QUEUE, QUEUE_ORDER, Comparison, Labeler, Project
 
 # A draw moves the bookmark with this chance, so the look-up it takes is paid once in a hundred draws.
 MOVE_SHARE = 0.01
@@ -100,11 +100,11 @@ def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison], *, is_empty: boo
 
 def _place_before_first(labeler: Labeler, rows: QuerySet[Comparison]) -> tuple[float, int]:
     for part in behind_bookmark(labeler, rows):
-        first = part.order_by("-priority", "pk").values_list("priority", "pk").first()
+        first = part.order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
         if first is not None:
             priority, pk = first
             queue = Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id)
-            ties = queue.filter(priority=priority, pk__lt=pk).order_by("pk")[:TIES].count()
+            ties = queue.filter(priority=priority, pk__lt=pk).order_by(*QUEUE_ORDER)[:TIES].count()
             return (priority, pk - 1) if ties == TIES else (priority, 0)
     return THE_END
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from labeling.models import (
     IN_QUEUE,
+    QUEUE_ORDER,
     Assignment,
     AssignmentState,
     Batch,
@@ -25,6 +27,10 @@ from labeling.models import (
     PreferenceSource,
 )
 from labeling.services.bookmark import behind_bookmark, freed_before, has_bookmark
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
 
 # How many labels a comparison that checks on people takes: everybody's, so it is never done.
 CHECK_NEEDED = 30_000
@@ -45,6 +51,17 @@ class Draw:
     is_check: bool = False
 
 
+class HadEach(Exists):
+    """EXISTS that is asked of one row after the other, by its own index.
+
+    PostgreSQL would make an anti-join of a plain NOT EXISTS, or a hash of its inside, and read all that the person has
+    ever done before the first row; it leaves alone what has an OFFSET.
+    """
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="EXISTS(%(subquery)s OFFSET 0)")
+
+
 def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
     """Those that the person has not labeled, skipped or in hand, nor brought a vote on along."""
     had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
@@ -55,7 +72,7 @@ def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Com
         comparison=OuterRef("pk"),
         source__in=[PreferenceSource.IMPORT, PreferenceSource.SIMULATION],
     )
-    return comparisons.filter(~Exists(had), ~Exists(brought_along))
+    return comparisons.filter(~HadEach(had), ~HadEach(brought_along))
 
 
 def candidates(labeler: Labeler) -> QuerySet[Comparison]:
@@ -89,7 +106,7 @@ def has_batches() -> Exists:
 
 
 def by_priority(queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
-    return queryset.order_by("-priority", "id")
+    return queryset.order_by(*QUEUE_ORDER)
 
 
 def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Comparison]:

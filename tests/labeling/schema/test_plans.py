@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from labeling.models import (
     IN_QUEUE,
+    QUEUE_ORDER,
     Comparison,
     Disagreement,
     ItemFacet,
@@ -24,14 +25,14 @@ pytestmark = pytest.mark.django_db
 OPEN = Q(state="open", open_slots__gt=0)
 VOICES = Voice.objects.filter(project_id=1, kind="judge", source="j")
 QUERIES = {
-    "comparison_queue": Comparison.objects.filter(IN_QUEUE, project_id=1).order_by("-priority", "id"),
+    "comparison_queue": Comparison.objects.filter(IN_QUEUE, project_id=1).order_by(*QUEUE_ORDER),
     "comparison_random": Comparison.objects.filter(IN_QUEUE, project_id=1, random_key__gte=0.5).order_by(
         "random_key", "id"
     ),
     "comparison_freed": Comparison.objects.filter(
         IN_QUEUE, project_id=1, freed_at__isnull=False, freed_at__gt=timezone.now()
     ).order_by("freed_at"),
-    "comparison_batch": Comparison.objects.filter(OPEN, batch_id=1).order_by("-priority", "id"),
+    "comparison_batch": Comparison.objects.filter(OPEN, batch_id=1).order_by(*QUEUE_ORDER),
     "comparison_batch_state": Comparison.objects.filter(batch_id=1, state="done").order_by(),
     "comparison_check": Comparison.objects.filter(
         ~Q(use="work") & Q(state="open"), project_id=1, use="gold"
