@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class _Kept:
 def kept_figure(name: str, project: Project, make: Callable[[], FigureT]) -> FigureT:
     """What `make` gives, kept for an hour under `name` while the project has no newer preference. One query."""
     newest = Preference.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"] or 0
-    key = f"figure:{name}:{project.pk}"
+    # A name may hold a topic, which is any text; a key of a cache may not.
+    key = f"figure:{hashlib.sha256(name.encode()).hexdigest()}:{project.pk}"
     kept: _Kept | None = page_cache.get(key)
     if kept is None or not kept.serves(newest):
         started = time.perf_counter()
