@@ -105,6 +105,8 @@ def _open(comparison: Comparison, more: int) -> None:
         state=ComparisonState.OPEN,
         priority=max(comparison.priority, comparison.priority if top is None else top + 1),
         priority_reason="sent back",
+        # The people of its batch may all have answered.
+        batch=None,
         freed_at=Now(),
     )
     slots_recount(rows)

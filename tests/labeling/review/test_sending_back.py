@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
 
-from labeling.models import Comparison, Preference, Reveal, Role, SentBack
+from labeling.models import Batch, Comparison, Preference, Reveal, Role, SentBack
 from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import bookmarks_void, lease_next
 from labeling.services.preferences import preference_submit
@@ -48,6 +48,16 @@ def test_what_was_skipped_too_often_is_asked_of_so_many_people():
     assert (only(project).state, only(project).open_slots) == ("open", 1)
     answer(make_labeler(project), "2")
     assert only(project).state == "done"
+
+
+def test_what_was_a_batchs_is_asked_of_everybody():
+    project = make_project(1)
+    answers(project, "2")
+    comparison = only(project)
+    comparison.batch = Batch.objects.create(project=project, name="Friday")
+    comparison.save(update_fields=["batch"])
+    send_back(comparison=comparison, actor=make_member(project, Role.REVIEWER), to="others", more=1)
+    assert lease_next(make_labeler(project), count=1)[0].comparison_id == comparison.pk
 
 
 @pytest.mark.parametrize("more", [0, -1, 50, 10**6])
