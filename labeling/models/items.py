@@ -129,7 +129,7 @@ class QueueIndex(models.Index):
     ) -> Statement:
         statement = super().create_sql(model, schema_editor, using, **kwargs)
         if schema_editor.connection.vendor == "postgresql":
-            columns = statement.parts["columns"]
+            columns: Any = statement.parts["columns"]  # `Columns`, which the types do not know
             columns.col_suffixes = [*columns.col_suffixes[:-1], "NULLS FIRST"]
         return statement
 
