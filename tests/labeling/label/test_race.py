@@ -79,11 +79,14 @@ def test_sixteen_people_never_overallocate_and_all_finish():
     assert set(Resolution.objects.values_list("votes_a", "votes_b")) <= {(2, 0), (1, 1), (0, 2)}
 
 
-def test_sixty_four_people_with_gold_a_batch_and_a_bookmark_each(monkeypatch):
-    """Overlap 2: nothing is given out twice to one person or once too often, and all of it is finished."""
+def test_a_crowd_with_gold_a_batch_and_a_bookmark_each(monkeypatch):
+    """Overlap 2: nothing is given out twice to one person or once too often, and all of it is finished.
+
+    64 people at once; 16 where one alone can write and the others' turn is a matter of luck.
+    """
     monkeypatch.setattr(bookmark, "MOVE_SHARE", 0.2)
     project = make_project(150, overlap=2, random_share=0.2, gold_share=0.1)
-    people = [make_labeler(project) for _ in range(64)]
+    people = [make_labeler(project) for _ in range(64 if connection.vendor == "postgresql" else 16)]
     manager = User.objects.create_user("manager")
     known = list(Comparison.objects.order_by("priority").values_list("pk", flat=True)[:10])
     Comparison.objects.filter(pk__in=known).update(gold_outcome="a")
