@@ -60,7 +60,8 @@ def items_page(
     if few is not None:
         return _page_of_few(rows.filter(few), before, after, size)
     driver = next((condition.ids[0] for condition in conditions if condition.is_ordered), None)
-    return _walk(rows, driver or Ids(Comparison.objects.filter(project=project), "pk"), before, after, size)
+    ids = driver or Ids(Comparison.objects.filter(project=project), "pk")
+    return _walk(rows, ids, before, after, size, takes_all=not conditions)
 
 
 def items_chunks(
@@ -126,9 +127,16 @@ def _shown(rows: QuerySet[Comparison]) -> list[Comparison]:
 
 
 def _walk(
-    rows: QuerySet[Comparison], driver: Ids, before: int | None, after: int | None, size: int
+    rows: QuerySet[Comparison],
+    driver: Ids,
+    before: int | None,
+    after: int | None,
+    size: int,
+    *,
+    takes_all: bool,
 ) -> ItemPage:
-    """Along the driver's ids from the given place on, upwards where `after` is given."""
+    """Along the driver's ids from the given place on, upwards where `after` is given. Where all of them are taken, a
+    page that is not full is the last one."""
     is_up = after is not None
     place, found, has_ended = after if is_up else before, list[int](), False
     for width in (size + 1, *WINDOWS):
@@ -137,7 +145,7 @@ def _walk(
         found += matches.values_list("pk", flat=True)[: size + 1 - len(found)]
         if len(found) > size:
             break
-        place = window[width - 1 : width].first()
+        place = None if takes_all else window[width - 1 : width].first()
         if place is None:
             has_ended = True
             break

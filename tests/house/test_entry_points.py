@@ -326,8 +326,11 @@ def test_long_jobs_of_judges_and_models_leave_imports_and_snapshots_a_worker_of_
         kind["queue"] for kind in settings.JOB_KINDS.values()
     }
     isolated = {name: kind["queue"] for name, kind in settings.JOB_KINDS.items() if kind.get("isolated")}
-    # A preview loads no weights and takes seconds, and somebody waits for it.
-    assert {name for name, queue in isolated.items() if queue == "default"} == {"reward.preview"}
+    # Neither loads weights, both take seconds, and somebody waits for them.
+    assert {name for name, queue in isolated.items() if queue == "default"} == {
+        "reward.preview",
+        "import.check",
+    }
     assert set(isolated.values()) == {"judge", "gpu", "default"}
 
 

@@ -64,6 +64,7 @@ def addresses(project, version):
         ("verdict-detail", url("verdict-detail", verdict.uid), "get", viewers),
         ("loop-panel", url("loop-panel"), "get", viewers),
         ("comparison-panel", url("comparison-panel", verdict.comparison_id), "get", viewers),
+        ("history-panel", url("history-panel", verdict.comparison_id), "get", viewers),
         ("endpoint-delete", url("endpoint-delete", endpoint.uid), "post", manager),
         ("judge-delete", url("judge-delete", judge.uid), "post", manager),
     ]

@@ -60,9 +60,9 @@ def test_the_list_costs_the_same_however_long(client, django_assert_num_queries,
     project = labeled_project(size)
     as_member(client, project)
     client.get(url("comparison-list", project))  # fills the choices of the filters
-    # Session, user, project, role twice (loader, page), ids, is that all, rows; what is in hand, what is not indexed,
+    # Session, user, project, role twice (loader, page), ids, rows; what is in hand, what is not indexed,
     # saved filters.
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(10):
         html = client.get(url("comparison-list", project)).content.decode()
     assert all(
         url("comparison", project, pk) in html for pk in project.comparisons.values_list("pk", flat=True)
@@ -95,8 +95,8 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     resolve_comparisons([comparison.pk])
     as_member(client, project)
     # Session, user, project, three times the role, comparison, resolution, voices; is it in hand, was it seen, note
-    # that it is; six parts of the history, comments.
-    with django_assert_num_queries(19):
+    # that it is; six parts of the history, comments, rewrites.
+    with django_assert_num_queries(20):
         text = client.get(url("comparison", project, comparison.pk)).content.decode()
     for part in ("model-one", "model-two", "Ann", "Bo", "on second thought", "1 earlier answer", "B better"):
         assert part in text

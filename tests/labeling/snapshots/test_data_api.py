@@ -97,7 +97,7 @@ def test_comparisons_with_filters_by_cursor(viewer, project):
 def test_comparisons_cost_the_same_however_many(viewer, django_assert_num_queries, size):
     address = f"/api/v1/projects/data/comparisons?page_size={size}"
     viewer.get(address)
-    with django_assert_num_queries(5):  # token twice (knox), project, role, rows
+    with django_assert_num_queries(6):  # token twice (knox), project, role, ids, rows
         assert len(viewer.get(address).json()["results"]) == size
 
 

@@ -54,7 +54,7 @@ def test_progress_moves_by_itself_keeps_the_focus_and_stops_asking_at_the_end(pa
         state="done", lease_expires_at=None, finished_at=timezone.now(), result={"made": 10}
     )
     page.wait_for_selector("[data-job-state='done']")
-    assert page.locator("progress, [hx-trigger]").count() == 0
+    assert page.locator("main progress, main [hx-trigger]").count() == 0
 
 
 def test_a_manager_cancels_from_the_page(page, web_process, settings):
