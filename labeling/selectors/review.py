@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -133,8 +134,14 @@ class Neighbours:
     next: int | None
 
 
-def neighbours(found: QuerySet[Disagreement], comparison: Comparison, kind: str) -> Neighbours:
-    """Also of a row that has just been settled: its place is where it was. None of both where it never was."""
+def neighbours(
+    found: QuerySet[Disagreement], comparison: Comparison, kind: str, closed: Collection[int] = ()
+) -> Neighbours:
+    """Also of a row that has just been settled: its place is where it was. None of both where it never was. Rows with
+    one of the responses `closed`, which are in the reader's hand, are passed over: their desks refuse him."""
+    if closed:
+        in_hand = Q(comparison__response_a_id__in=closed) | Q(comparison__response_b_id__in=closed)
+        found = found.exclude(in_hand)
     row = Disagreement.objects.filter(comparison=comparison, kind=kind).first()
     if row is None:
         return Neighbours(None, found.values_list("comparison_id", flat=True).first())

@@ -45,6 +45,7 @@ def review_queue(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "wanted": wanted,
         "rows": rows,
+        "first": next((row for row in rows if row.is_open), None),
         "kinds": [(kind.value, QUEUES[kind], counts.get(kind.value, 0)) for kind in DisagreementKind],
         "waiting": sum(counts.values()),
         "choices": filter_choices(project),
@@ -76,7 +77,8 @@ def desk_response(
     kinds = kinds_of(comparison)
     if "kind" not in query and kinds:
         wanted = QueueFilter(kind=kinds[0].kind)
-    near = neighbours(queue(project, wanted), comparison, wanted.kind)
+    closed = responses_in_hand(person(request), project)
+    near = neighbours(queue(project, wanted), comparison, wanted.kind, closed)
     context = {
         "comparison": comparison,
         "kinds": [(row, QUEUES[DisagreementKind(row.kind)], round(100 * row.size)) for row in kinds],

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from labeling.access import Capability, comment_for, comparison_for, project_for, review_comparison_for
 from labeling.models import Comparison
+from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import neighbours, queue
 from labeling.services.adjudication import adjudicate, adjudication_withdraw
 from labeling.services.allocation import LabelingError
@@ -56,7 +57,8 @@ def _onwards(request: HttpRequest, comparison: Comparison) -> str:
     if request.POST.get("back") == "page":
         return reverse("labeling:comparison", args=[slug, comparison.pk])
     _form, wanted, _place = read_queue(_queue(request), comparison.project)
-    near = neighbours(queue(comparison.project, wanted), comparison, wanted.kind)
+    closed = responses_in_hand(person(request), comparison.project)
+    near = neighbours(queue(comparison.project, wanted), comparison, wanted.kind, closed)
     following = near.next or near.previous
     return desk_url(slug, following, wanted) or (
         f"{reverse('labeling:review', args=[slug])}?{urlencode(wanted.kept)}"

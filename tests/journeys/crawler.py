@@ -42,6 +42,9 @@ VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)v?\d+(?=/|$)")
 # Files to keep rather than pages to look at.
 NOT_PAGES = re.compile(r"/export/(data|manifest)|^/api/schema|^/media/|/history/$|/export/$")
 
+# Pages that hand out work come last: whoever has a comparison in hand is refused on the pages about it.
+HANDS_OUT = re.compile(r"/(label|rank)/$")
+
 
 def kind_of(url: str) -> str:
     """The address with the parts that vary left out."""
@@ -104,7 +107,8 @@ class Crawler:
         waiting = list(starts)
         seen: dict[str, int] = {}
         while waiting and len(self.visited) < self.most:
-            path = waiting.pop(0)
+            path = next((path for path in waiting if not HANDS_OUT.search(path)), waiting[0])
+            waiting.remove(path)
             kind = kind_of(path)
             if path in self.visited or seen.get(kind, 0) >= self.each_kind:
                 continue

@@ -146,6 +146,33 @@ def test_while_a_response_is_in_hand_its_voices_are_closed(project):
     assert (closed["open"], closed["outcome"], closed["votes"], closed["voices"]) == (False, None, None, [])
 
 
+def test_what_is_in_hand_is_passed_over_on_the_way_through_the_queue(project):
+    """The second of the queue is in the labeling manager's hand: its desk would refuse him."""
+    labeling = make_labeler(project, role=Role.MANAGER)
+    first, second, third = pks(project)[0], pks(project)[1], pks(project)[4]
+    Comparison.objects.filter(pk=second).update(state="open", open_slots=1, needed=9, priority=5000)
+    assert lease_next(labeling, count=1)[0].comparison_id == second
+    client = Client()
+    client.force_login(labeling.user)
+    desk = f"/projects/{project.slug}/review"
+    assert client.get(f"{desk}/{second}/").status_code == 403
+    page = client.get(f"{desk}/{first}/?kind=people").content.decode()
+    assert f"/review/{third}/" in page
+    assert f"/review/{second}/" not in page
+
+
+def test_the_first_that_is_open_begins(project):
+    labeling = make_labeler(project, role=Role.MANAGER)
+    first, second = pks(project)[:2]
+    Comparison.objects.filter(pk=first).update(state="open", open_slots=1, needed=9, priority=5000)
+    assert lease_next(labeling, count=1)[0].comparison_id == first
+    client = Client()
+    client.force_login(labeling.user)
+    page = client.get(f"/projects/{project.slug}/review/").content.decode()
+    head = page.partition('<nav class="kinds"')[0]
+    assert f"/review/{second}/?kind=people" in head
+
+
 def test_a_viewer_reads_and_settles_nothing(project):
     viewer = make_member(project, Role.VIEWER)
     client = Client()
