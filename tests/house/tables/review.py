@@ -31,8 +31,8 @@ api/v1/projects/<slug:slug>/comparisons/<int:pk>/history    GET view
 """
 LISTS = {
     "projects/<slug:slug>/review/": 10,
-    "projects/<slug:slug>/review/<int:pk>/": 25,
-    "projects/<slug:slug>/comparisons/<int:pk>/": 20,
+    "projects/<slug:slug>/review/<int:pk>/": 26,
+    "projects/<slug:slug>/comparisons/<int:pk>/": 21,
     "api/v1/projects/<slug:slug>/review": 9,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 10,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 13,
