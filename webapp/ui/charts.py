@@ -265,7 +265,7 @@ def line_chart(
 def bar_chart(
     bars: Sequence[tuple[str, float]], *, title: str, height: int = 140, y_format: str = "{:.0f}"
 ) -> SafeString:
-    """One bar for each (label, value); the last one stands for now and is drawn darker."""
+    """One bar for each (label, value); the last is the present one and is drawn darker."""
     top = max((value for _label, value in bars), default=0.0) or 1.0
     ticks = nice_ticks(0.0, top, 2)
     frame = _Frame(
