@@ -331,13 +331,16 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    # Names of choices whose fields are all called state, kind or outcome.
+    # Names of choices whose fields are all called state, kind, side or outcome.
     "ENUM_NAME_OVERRIDES": {
         "JobStateEnum": "webapp.jobs.models.JobState",
+        "LabelerKindEnum": "labeling.models.projects.LabelerKind",
         "OutcomeEnum": "labeling.models.items.Outcome",
         "ModelKindEnum": "workers.models.reward_models.ModelKind",
         "ModelStateEnum": "workers.models.reward_models.ModelState",
         "RunStateEnum": "workers.models.training.RunState",
+        "ScreenSideEnum": "labeling.spans.SIDES",
+        "SnapshotStateEnum": "labeling.models.snapshots.SnapshotState",
     },
 }
 
