@@ -70,7 +70,8 @@ class SnapshotRow:
             return 1.0
         if self.settled_by == "reliability" and self.outcome in ("a", "b"):
             return self.p_a if self.outcome == "a" else 1 - self.p_a
-        return getattr(self, f"votes_{self.outcome}") / self.votes
+        said: int = getattr(self, f"votes_{self.outcome}")
+        return said / self.votes
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, in the order of the file. Shallow: nested lists are shared."""

@@ -142,7 +142,9 @@ def test_least_agreement_keeps_what_a_reviewer_settled(django_user_model):
     assert len(lines(settled, min_agreement="1")) == 1
 
 
-@pytest.mark.parametrize(("outcome", "p_a", "agreement"), [("a", 0.9, 0.9), ("b", 0.2, 0.8), ("tie", 0.5, 0.25)])
+@pytest.mark.parametrize(
+    ("outcome", "p_a", "agreement"), [("a", 0.9, 0.9), ("b", 0.2, 0.8), ("tie", 0.5, 0.25)]
+)
 def test_least_agreement_asks_reliabilities_where_they_settled_it(outcome, p_a, agreement):
     votes = {"votes_a": 1, "votes_b": 2, "votes_tie": 1}
     row = SnapshotRow(outcome=outcome, p_a=p_a, settled_by="reliability", **votes)

@@ -125,7 +125,9 @@ def test_rest_says_that_a_settlement_is_newer(client, project):
     client.force_login(make_user(project, Role.MANAGER))
     taken(project)
     url = "/api/v1/projects/aging/snapshots"
-    assert [(row["stale"], row["revised_labels"]) for row in client.get(url).json()["results"]] == [(False, 0)]
+    assert [(row["stale"], row["revised_labels"]) for row in client.get(url).json()["results"]] == [
+        (False, 0)
+    ]
     settle(project.comparisons.first(), make_user(project, Role.REVIEWER), "tie", "only")
     assert [(row["stale"], row["revised_labels"]) for row in client.get(url).json()["results"]] == [(True, 1)]
 
