@@ -26,11 +26,13 @@ from labeling.models import (
     BatchPerson,
     Comparison,
     ComparisonState,
+    ItemDeedKind,
     Labeler,
     Project,
     Role,
 )
 from labeling.services.bookmark import bookmarks_void
+from labeling.services.item_deeds import deeds_record
 from webapp.audit.services import record
 from webapp.jobs.messages import message
 from webapp.notices.services import notice_send
@@ -78,14 +80,14 @@ def batch_create(
         batch.save()
         _people_set(batch, people)
         record(action="batch.create", subject=batch.name, actor=actor, project_id=project.pk, number=len(ids))
-    _move(batch, ids)
+    _move(batch, ids, actor)
     return batch
 
 
 def batch_extend(*, batch: Batch, choice: Choice, actor: User) -> int:
     """Put more comparisons into an open batch. Returns how many. Raises ValidationError."""
     _open(batch)
-    moved = _move(batch, _chosen(batch.project, choice))
+    moved = _move(batch, _chosen(batch.project, choice), actor)
     record(action="batch.extend", subject=batch.name, actor=actor, project_id=batch.project_id, number=moved)
     return moved
 
@@ -113,7 +115,7 @@ def batch_release(*, batch: Batch, actor: User) -> int:
     _open(batch)
     with transaction.atomic():
         Batch.objects.filter(pk=batch.pk).update(closed_at=timezone.now())
-        freed = _give_back(Comparison.objects.filter(batch=batch), batch.project_id)
+        freed = _give_back(Comparison.objects.filter(batch=batch), batch.project_id, actor)
         record(
             action="batch.release", subject=batch.name, actor=actor, project_id=batch.project_id, number=freed
         )
@@ -123,9 +125,8 @@ def batch_release(*, batch: Batch, actor: User) -> int:
 def batch_delete(*, batch: Batch, actor: User) -> None:
     """Remove the batch; its comparisons stay, and go back to everybody."""
     with transaction.atomic():
-        Comparison.objects.filter(batch=batch).update(batch=None)
+        _give_back(Comparison.objects.filter(batch=batch), batch.project_id, actor)
         batch.delete()
-        bookmarks_void(batch.project_id)
         record(action="batch.delete", subject=batch.name, actor=actor, project_id=batch.project_id)
 
 
@@ -137,7 +138,7 @@ def batches_tick(now: datetime | None = None) -> int:
     moment = now or timezone.now()
     closed = Comparison.objects.filter(batch__closed_at__isnull=False, state=ComparisonState.OPEN)
     for pk in set(closed.values_list("project_id", flat=True)):
-        _give_back(closed.filter(project_id=pk), pk)
+        _give_back(closed.filter(project_id=pk), pk, None)
     left = Comparison.objects.filter(batch=OuterRef("pk"), state=ComparisonState.OPEN)
     waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
     told = 0
@@ -211,7 +212,7 @@ def _people_set(batch: Batch, people: Sequence[Labeler]) -> None:
     )
 
 
-def _move(batch: Batch, ids: list[int]) -> int:
+def _move(batch: Batch, ids: list[int], actor: User) -> int:
     """Into the batch, in chunks of one transaction each; what somebody has finished meanwhile stays out."""
     moved = 0
     for start in range(0, len(ids), CHUNK):
@@ -219,11 +220,17 @@ def _move(batch: Batch, ids: list[int]) -> int:
             rows = Comparison.objects.filter(IN_QUEUE, pk__in=ids[start : start + CHUNK])
             locked = list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
             moved += Comparison.objects.filter(pk__in=locked).update(batch=batch)
+            deeds_record(locked, kind=ItemDeedKind.BATCH, actor=actor, text=batch.name)
     return moved
 
 
-def _give_back(rows: QuerySet[Comparison], project_id: int) -> int:
-    freed = rows.exclude(state=ComparisonState.DONE).update(batch=None)
-    if freed:
+@transaction.atomic
+def _give_back(rows: QuerySet[Comparison], project_id: int, actor: User | None) -> int:
+    """What is not done goes back to everybody."""
+    left = rows.exclude(state=ComparisonState.DONE)
+    ids = list(left.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    if ids:
+        left.update(batch=None)
+        deeds_record(ids, kind=ItemDeedKind.FREED, actor=actor)
         bookmarks_void(project_id)
-    return freed
+    return len(ids)

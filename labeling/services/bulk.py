@@ -23,11 +23,13 @@ from labeling.models import (
     Comparison,
     ComparisonState,
     ComparisonUse,
+    ItemDeedKind,
     Project,
     Resolution,
 )
 from labeling.services.allocation import CHECK_NEEDED, slots_recount
 from labeling.services.bookmark import bookmarks_void
+from labeling.services.item_deeds import deeds_record
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
@@ -178,7 +180,7 @@ def items_bulk(
     ids = sorted(some[: AT_ONCE + 1])
     count, job = 0, None
     if len(ids) <= AT_ONCE:
-        count = _treat(project, deed, ids)
+        count = _treat(project, deed, ids, actor)
         bookmarks_void(project.pk)
     else:
         job = job_enqueue(
@@ -221,7 +223,7 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     words = message(gettext_noop("comparisons looked at"))
     for ids in items_chunks(project, wanted, above=so_far.get("last", 0), up_to=params["up_to"]):
         with context.guarded():
-            treated += _treat(project, deed, ids)
+            treated += _treat(project, deed, ids, context.job.created_by)
             seen += len(ids)
             context.metric(last=ids[-1], seen=seen, treated=treated)
             context.write(force=True)
@@ -232,7 +234,7 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     return {"treated": treated, "left_out": seen - treated}
 
 
-def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
+def _treat(project: Project, deed: Deed, ids: Sequence[int], actor: User | None) -> int:
     """The deed on those of these comparisons that it fits, locked in id order. Returns how many."""
     rule = RULES[deed.action]
     locked = Comparison.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=ids).order_by("pk")
@@ -242,4 +244,6 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
     rule.apply(rows, project, deed.value)
     slots_recount(rows)
     disagreements_refresh(fitting)
+    value = deed.value if deed.action in (BulkAction.PRIORITY, BulkAction.PEOPLE) else None
+    deeds_record(fitting, kind=ItemDeedKind(deed.action.value), actor=actor, value=value)
     return len(fitting)
