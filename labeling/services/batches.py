@@ -66,12 +66,12 @@ def batch_create(
     name: str,
     people: Sequence[Labeler],
     deadline: datetime | None,
-    choice: Choice,
+    choice: Choice | None,
     actor: User,
 ) -> Batch:
-    """A batch with the comparisons of the choice. Raises ValidationError by field: a name in use, nobody named, a
-    deadline that is over, nothing that the choice fits."""
-    ids = _chosen(project, choice)
+    """A batch with the comparisons of the choice; None makes an empty one, to be filled. Raises ValidationError by
+    field: a name in use, nobody named, a deadline that is over, nothing that the choice fits."""
+    ids = _chosen(project, choice) if choice else []
     batch = Batch(project=project, name=name.strip(), deadline=deadline, created_by=actor)
     with transaction.atomic():
         _checked(batch, people)

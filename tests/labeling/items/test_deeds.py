@@ -11,7 +11,8 @@ from labeling.items.filters import ItemFilter
 from labeling.models import Comparison, ItemDeed
 from labeling.selectors.history import history_of
 from labeling.services.batches import Choice, batch_create, batch_delete, batch_release
-from labeling.services.bulk import BulkAction, Deed, items_bulk
+from labeling.services.bulk import items_bulk
+from labeling.services.bulk_deeds import BulkAction, Deed
 from tests.factories import make_comparison, make_labeler, make_team
 
 pytestmark = pytest.mark.django_db
@@ -73,6 +74,23 @@ def test_a_deed_on_many_costs_one_insert_more(team):
         do(team, BulkAction.PRIORITY, 1.0)
     assert sum('INTO "labeling_itemdeed"' in query["sql"] for query in captured) == 1
     assert ItemDeed.objects.count() == 43
+
+
+def test_a_bulk_action_into_a_batch_tells_its_name(team):
+    labeler = make_labeler(team.project, user=team.labeler)
+    batch = batch_create(
+        project=team.project, name="Law", people=[labeler], deadline=None, choice=None, actor=team.manager
+    )
+    first = Comparison.objects.earliest("pk")
+    items_bulk(
+        project=team.project,
+        wanted=ItemFilter(ids=(first.pk,)),
+        deed=Deed(BulkAction.BATCH, batch=batch.pk),
+        up_to=first.pk,
+        actor=team.manager,
+    )
+    assert told(first) == [("batch", str(team.manager), None, "Law")]
+    assert ItemDeed.objects.count() == 1
 
 
 @pytest.mark.parametrize("end", [batch_release, batch_delete])
