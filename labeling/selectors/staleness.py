@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Max, Min, OuterRef, Subquery
+from django.db.models import Exists, Max, Min, OuterRef, Subquery
 
 from labeling.models import Preference, Project, Snapshot, SnapshotState
 from labeling.selectors.figures import kept_figure
@@ -48,6 +48,18 @@ def revisions_of(project: Project) -> Revisions:
 
 def revised_since(snapshot: Snapshot) -> Revised:
     return revisions_of(snapshot.project).since(snapshot)
+
+
+def is_revised(snapshot: Snapshot) -> bool:
+    """Whether `revised_since` would find anything: one look at the revisions after the snapshot, up to the first."""
+    if snapshot.state != SnapshotState.READY:
+        return False
+    seen = snapshot.last_preference_id
+    later = Preference.objects.filter(project_id=snapshot.project_id, pk__gt=seen, revision__gt=1)
+    earlier = Preference.objects.filter(
+        comparison_id=OuterRef("comparison_id"), labeler_id=OuterRef("labeler_id"), revision=1, pk__lte=seen
+    )
+    return later.filter(Exists(earlier)).order_by().exists()
 
 
 def _read(project: Project) -> Revisions:
