@@ -78,8 +78,8 @@ class PreferenceSerializer(serializers.ModelSerializer):
     class Meta:
         model = Preference
         fields = (
-            "id", "uid", "comparison", "labeler", "revision", "outcome", "strength", "aspects", "reasons",
-            "skip_reason", "rationale", "shown_left", "duration_ms", "after_reveal", "source", "created_at",
+            "id", "uid", "comparison", "labeler", "revision", "outcome", "strength", "aspects", "aspect_strengths",
+            "reasons", "skip_reason", "rationale", "shown_left", "duration_ms", "after_reveal", "source", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
