@@ -54,14 +54,16 @@ class Seat:
             self.page.wait_for_timeout(SETTLED_MS)
             kill_browser(self.profile)
 
-    def recover(self) -> None:
+    def recover(self, *, reopens: bool = True) -> None:
+        """`reopens`: the page, too, where that is left to the person: a network comes back by itself."""
         if self.fault == "browser":
             self.page = self._browser()
         elif self.fault == "network":
             self.page.context.set_offline(False)
         else:
             self.page.context.add_cookies([session_cookie(self.labeler, self.url)])
-        self.open()
+        if reopens or self.fault != "network":
+            self.open()
 
     def wait_saved(self, outbox: str = "") -> None:
         """Until nothing waits in the browser's outbox of this kind; without one, that of the answers on pairs."""
@@ -117,7 +119,7 @@ def test_a_ranking_outlives_every_fault_and_is_saved_once(seat, fault):
         desk.page.wait_for_selector(".dock-error:not([hidden])")
         assert Ranking.objects.count() == number
         desk.die()
-        desk.recover()
+        desk.recover(reopens=False)
         desk.wait_saved("rank.")
         desk.page.wait_for_function(NEXT_ONE)
     rows = list(Ranking.objects.order_by("pk"))
@@ -153,7 +155,7 @@ def test_a_rewrite_outlives_every_fault_and_is_saved_once(seat, fault):
         desk.page.wait_for_selector(".stage .rewrite.a [data-said].bad")
         assert Response.objects.filter(parent__isnull=False).count() == number
         desk.die()
-        desk.recover()
+        desk.recover(reopens=False)
         desk.wait_saved("rewrite.")
         desk.page.keyboard.press("2")
         desk.page.wait_for_function(
