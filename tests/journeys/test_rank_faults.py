@@ -13,7 +13,7 @@ from tests.journeys.label_desk import session_cookie, sit_down
 from tests.labeling.ranking.builders import SCHEME, add_prompt, make_labeler, ranking_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
-TIMES = 6
+TIMES = 10  # rounds of two faults each
 FAULTS = ("network", "session", "browser")
 # A killed browser may lose what was typed in its last second, and no more.
 SETTLED_MS = 1000
