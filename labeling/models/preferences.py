@@ -44,6 +44,8 @@ class Assignment(models.Model):
     swapped = models.BooleanField()
     drawn = models.CharField(max_length=10, choices=DrawnBy)
     draft = models.JSONField(default=dict, blank=True)
+    # By side of the screen: the text of a rewrite that is not kept yet.
+    rewrites = models.JSONField(null=True, blank=True)
     lease_expires_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)

@@ -53,6 +53,8 @@ class Pair:
     right: str
     draft: dict[str, Any]
     lease_expires_at: datetime
+    # The person's own unfinished rewrites, by side.
+    rewrites: dict[str, str] = field(default_factory=dict)
     # The idempotency key of a form that is posted without the page's script.
     form_key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -127,6 +129,7 @@ def pair_of(assignment: Assignment) -> Pair:
         left=left,
         right=right,
         draft=assignment.draft,
+        rewrites=assignment.rewrites or {},
         lease_expires_at=assignment.lease_expires_at,
     )
 

@@ -61,6 +61,7 @@ def rank_page(request: HttpRequest, slug: str) -> HttpResponse:
         ranking_opened(task)
         context["shown"] = ranking_shown(task)
     context |= {
+        "labeler": labeler,
         "scheme": read_scheme(project.scheme),
         "skip_reasons": SKIP_REASONS,
         "last": last_ranking(labeler),

@@ -57,6 +57,17 @@ document.addEventListener("change", (event) => {
 // On a narrow screen the tabs scroll: the page's own is brought into view.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
+// A table that is wider than the screen takes the focus, so that the arrow keys scroll it.
+const wide = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+const watchTables = (root) => root.querySelectorAll(".table-wrap").forEach((wrap) => wide.observe(wrap));
+watchTables(document);
+document.addEventListener("htmx:load", (event) => watchTables(event.target));
+
 // Copy buttons: <button data-copy="#id" data-done="Copied">.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

@@ -1,4 +1,5 @@
-// The draft of one answer: in this browser at once, on the server a moment later. Its idempotency key goes with it.
+// The draft of one answer, ranking or rewrite: in this browser at once, on the server a moment later. Its
+// idempotency key goes with it.
 import { newKey, post } from "./outbox.js";
 import { read, remove, write } from "./store.js";
 
@@ -50,8 +51,8 @@ export class Draft {
     for (const box of this.form.querySelectorAll("[type=checkbox], [type=radio]")) {
       box.checked = fields.some(([name, value]) => name === box.name && value === box.value);
     }
-    const why = this.form.querySelector("[name=rationale]");
-    if (why) why.value = fields.find(([name]) => name === "rationale")?.[1] ?? "";
+    for (const select of this.form.querySelectorAll("select")) select.value = fields.find(([name]) => name === select.name)?.[1] ?? "";
+    for (const area of this.form.querySelectorAll("textarea")) area.value = fields.find(([name]) => name === area.name)?.[1] ?? "";
   }
 
   store() {
@@ -68,8 +69,9 @@ export class Draft {
   async send() {
     this.stop();
     this.unsent = false;
-    const { status } = await post(this.form.dataset.draft, this.body().toString());
-    this.unsent ||= status === "offline" || status === "login";
+    const result = await post(this.form.dataset.draft, this.body().toString());
+    this.unsent ||= result.status === "offline" || result.status === "login";
+    return result;
   }
 
   // The server can be reached again.

@@ -79,6 +79,17 @@ export class Outbox {
     return rest.length < items.length;
   }
 
+  // Take it back, sent or not: what is said now goes under another key.
+  drop(uid) {
+    if (!this.has(uid)) return;
+    this.cut?.abort();
+    this.keep(this.items().filter((item) => item.uid !== uid));
+  }
+
+  has(uid) {
+    return this.items().some((item) => item.uid === uid);
+  }
+
   // Somebody waits to undo what was sent, and the server allows that for seconds only.
   hurry() {
     this.wait = 1000;
