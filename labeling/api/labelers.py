@@ -111,9 +111,10 @@ class LabelersView(generics.ListAPIView[Labeler]):
         return Labeler.objects.filter(project=self.project)
 
     def get_serializer_context(self) -> dict[str, Any]:
-        context = super().get_serializer_context()
+        context = dict(super().get_serializer_context())
         if hasattr(self, "project"):
-            context |= {"figures": labeler_figures(self.project), "people": _reliabilities(self.project)}
+            context["figures"] = labeler_figures(self.project)
+            context["people"] = _reliabilities(self.project)
         return context
 
 
