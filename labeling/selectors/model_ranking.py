@@ -92,8 +92,8 @@ def model_ranking(
 ) -> ModelRanking:
     """Five queries; kept until there is a newer vote or voice. `controlled` takes the length of the responses out."""
     newest = Voice.objects.filter(project=project).aggregate(newest=Max("updated_at"))["newest"]
-    name = f"model-ranking:{controlled}:{language}:{topic}:{newest}"
-    return kept_figure(name, project, lambda: _made(project, controlled, language, topic))
+    name = f"model-ranking:{controlled}:{language}:{topic}"
+    return kept_figure(name, project, lambda: _made(project, controlled, language, topic), version=newest)
 
 
 def _made(project: Project, controlled: bool, language: str, topic: str) -> ModelRanking:

@@ -58,7 +58,7 @@ def revisions_of(project: Project) -> Revisions:
     """Costs two queries while there is no newer preference or adjudication; else a look at all of them after the
     oldest snapshot."""
     newest = Adjudication.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"]
-    return kept_figure(f"revisions {newest}", project, lambda: _read(project))
+    return kept_figure("revisions", project, lambda: _read(project), version=newest)
 
 
 def revised_since(snapshot: Snapshot) -> Revised:

@@ -163,7 +163,7 @@ api/v1/projects/<slug:slug>/retrain-policy              GET manage  PUT manage
 """
 # The queries of one visit of a manager, session and person included. A number that moves wants a look.
 LISTS = {
-    "": 6,
+    "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
     "projects/<slug:slug>/": 13,
@@ -171,7 +171,7 @@ LISTS = {
     "projects/<slug:slug>/label/": 7,
     "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
-    "projects/<slug:slug>/snapshots/": 10,
+    "projects/<slug:slug>/snapshots/": 12,
     "projects/<slug:slug>/judges/": 13,
     "projects/<slug:slug>/judges/<uuid:uid>/": 20,
     "projects/<slug:slug>/models/": 15,
