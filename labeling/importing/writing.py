@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
+from django.db import IntegrityError
+
 from labeling.importing.ahead import ahead
 from labeling.importing.checking import Progress, checked_records
 from labeling.importing.layouts import layout_for
@@ -30,6 +32,7 @@ BATCH_RESPONSES = 4000
 BATCH_PAIRS = 6000
 BATCH_VOTES = 12_000
 BATCH_CHARACTERS = 16 * 1024 * 1024
+ATTEMPTS = 5
 
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -104,11 +107,17 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
     counts = WriteCounts(**import_.counts.get("written", {}))
     cursor = import_.cursor
     for batch in ahead(_batches(import_, options)):
-        with guard():
-            counts += _write_batch(import_, batch, options, largest_margin)
-            _move_cursor(import_, cursor, batch, counts)
-            bookmarks_void(import_.project_id)
-        cursor = batch.after.rows
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with guard():
+                    written = counts + _write_batch(import_, batch, options, largest_margin)
+                    _move_cursor(import_, cursor, batch, written)
+                    bookmarks_void(import_.project_id)
+                break
+            except IntegrityError:  # another import has made one of the rows meanwhile
+                if attempt == ATTEMPTS:
+                    raise
+        counts, cursor = written, batch.after.rows
         if progress:
             progress(cursor, import_.row_count)
     return counts
