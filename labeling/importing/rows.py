@@ -17,7 +17,7 @@ from typing import Any
 from labeling.hashing import prompt_hash, response_hash
 from labeling.importing.bulk import find_pairs, rows_insert
 from labeling.importing.options import ImportOptions, record_group
-from labeling.importing.records import ImportedVote, Record, record_pairs
+from labeling.importing.records import HELD_OUT, ImportedVote, Record, record_pairs
 from labeling.models import Comparison, ComparisonState, Labeler, LabelerKind, Project, Prompt, Response
 
 FLIPPED = {"a": "b", "b": "a"}
@@ -31,22 +31,23 @@ PairKey = tuple[int, int]
 
 @dataclass(frozen=True)
 class PlacedVote:
-    """A vote against the rows of the database; `outcome` is in the comparison's own orientation."""
+    """A vote against the rows of the database; `outcome` and `aspects` are in the comparison's own orientation."""
 
     pair: PairKey
     labeler: str
     outcome: str
     vote: ImportedVote
     key: str
+    aspects: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class PlacedRecords:
     """What a batch became: its comparisons, which of them are new, its votes (one for each labeler and
-    pair), and how many rows are new. New comparisons count their votes already."""
+    pair), and which rows are new. New comparisons count their votes already."""
 
     prompts: int = 0
-    responses: int = 0
+    new_responses: set[int] = field(default_factory=set)
     votes: list[PlacedVote] = field(default_factory=list)
     comparison_ids: dict[PairKey, int] = field(default_factory=dict)
     new_pairs: set[PairKey] = field(default_factory=set)
@@ -84,7 +85,7 @@ def records_place(
     """
     placed = PlacedRecords()
     placed.prompts = _place_prompts(project, items, options)
-    placed.responses = _place_responses(items)
+    placed.new_responses = _place_responses(items)
     votes: dict[tuple[PairKey, str], PlacedVote] = {}
     for item in items:
         for vote in _votes(item, options, key):
@@ -120,30 +121,32 @@ def _place_prompts(project: Project, items: Sequence[Item], options: ImportOptio
 
     ids = find(firsts)
     missing = sorted(firsts.keys() - ids.keys())
-    rows = [_prompt_row(firsts[digest], options) for digest in missing]
+    held_out = {item.prompt_hash for item in items if options.split or item.record.is_held_out}
+    rows = [_prompt_row(firsts[digest], options, digest in held_out) for digest in missing]
     inserted = rows_insert(Prompt, rows, constants={"project_id": project.pk}, returning=["content_hash"])
     ids |= {digest: pk for pk, digest in inserted}
     if len(inserted) < len(missing):
         ids |= find(missing)
     new = {digest for _pk, digest in inserted}
-    if options.split:
-        _hold_out([pk for digest, pk in ids.items() if digest not in new], options.split)
+    _hold_out([ids[digest] for digest in held_out - new])
     for item in items:
         item.prompt_id = ids[item.prompt_hash]
         item.is_new = item.prompt_hash in new
     return len(inserted)
 
 
-def _hold_out(prompt_ids: Sequence[int], split: str) -> None:
+def _hold_out(prompt_ids: Sequence[int]) -> None:
     """Marks prompts that an earlier file brought; without the mark they would be trained on."""
+    if not prompt_ids:
+        return
     rows = Prompt.objects.select_for_update(no_key=True).filter(pk__in=prompt_ids).order_by("pk")
-    unmarked = [row for row in rows.only("metadata") if row.metadata.get("split") != split]
+    unmarked = [row for row in rows.only("metadata") if row.metadata.get("split") != HELD_OUT]
     for row in unmarked:
-        row.metadata = row.metadata | {"split": split}
+        row.metadata = row.metadata | {"split": HELD_OUT}
     Prompt.objects.bulk_update(unmarked, ["metadata"])
 
 
-def _prompt_row(item: Item, options: ImportOptions) -> dict[str, Any]:
+def _prompt_row(item: Item, options: ImportOptions, is_held_out: bool) -> dict[str, Any]:
     record = item.record
     return {
         "messages": [message.as_json() for message in record.messages],
@@ -152,12 +155,12 @@ def _prompt_row(item: Item, options: ImportOptions) -> dict[str, Any]:
         "language": record.language or options.language,
         "topic": record.topic,
         "external_id": record.external_id,
-        "metadata": (record.metadata | {"split": options.split} if options.split else record.metadata),
+        "metadata": record.metadata | ({"split": HELD_OUT} if is_held_out else {}),
     }
 
 
-def _place_responses(items: Sequence[Item]) -> int:
-    """Gives every item its responses' ids; returns how many are new."""
+def _place_responses(items: Sequence[Item]) -> set[int]:
+    """Gives every item its responses' ids; returns those that are new."""
     wanted: dict[ResponseKey, dict[str, Any]] = {}
     for item in items:
         for digest, response in zip(item.response_hashes, item.record.responses, strict=True):
@@ -179,7 +182,7 @@ def _place_responses(items: Sequence[Item]) -> int:
         ids |= find_pairs(Response, RESPONSE_KEY, missing)
     for item in items:
         item.response_ids = [ids[(item.prompt_id, digest)] for digest in item.response_hashes]
-    return len(inserted)
+    return {pk for pk, _prompt_id, _digest in inserted}
 
 
 def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]:
@@ -193,6 +196,10 @@ def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]
                 outcome=FLIPPED.get(vote.outcome, vote.outcome) if flipped else vote.outcome,
                 vote=vote,
                 key=f"{key}:{item.number}:{index}",
+                aspects={
+                    aspect: FLIPPED.get(side, side) if flipped else side
+                    for aspect, side in vote.aspects.items()
+                },
             )
 
 

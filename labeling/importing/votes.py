@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -53,7 +54,9 @@ def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: flo
         "source": PreferenceSource.IMPORT.value,
         "created_at": timezone.now(),
     }
-    rows_insert(Preference, rows, constants=constants, ignore_conflicts=False)
+    for has_aspects in (False, True):  # two statements where a file says something by aspect
+        part = [row for row in rows if ("aspects" in row) == has_aspects]
+        rows_insert(Preference, part, constants=constants, ignore_conflicts=False)
     _settle_new(project, placed, zip(new, rows, strict=True))
     added = Counter(placed.comparison_ids[vote.pair] for vote in new if vote.pair not in placed.new_pairs)
     _count_labels(added)
@@ -84,7 +87,11 @@ def _row(placed: PlacedVote, comparison_id: int, labeler_id: int, largest_margin
     if placed.outcome not in ("a", "b"):
         strength = None
     said = f"{placed.outcome}|{strength}|{vote.duration_ms}|{vote.rationale}"
-    return {
+    by_aspect: dict[str, Any] = {}
+    if vote.aspects:
+        by_aspect = {"aspects": placed.aspects, "aspect_strengths": dict(vote.aspect_strengths)}
+        said += orjson.dumps(by_aspect, option=orjson.OPT_SORT_KEYS).decode()
+    return by_aspect | {
         "comparison_id": comparison_id,
         "labeler_id": labeler_id,
         "outcome": placed.outcome,

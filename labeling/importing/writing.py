@@ -17,6 +17,7 @@ from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
+from labeling.importing.rewrites import rewrites_keep
 from labeling.importing.rows import Item, item_of, records_place
 from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
@@ -148,9 +149,10 @@ def _write_batch(import_: Import, batch: Batch, options: ImportOptions, largest_
     key = f"import:{import_.sha256[:32]}"
     placed = records_place(project=import_.project, items=batch.items, options=options, key=key)
     recorded = votes_record(project=import_.project, placed=placed, largest_margin=largest_margin)
+    rewrites_keep(project=import_.project, items=batch.items, placed=placed)
     return WriteCounts(
         prompts=placed.prompts,
-        responses=placed.responses,
+        responses=len(placed.new_responses),
         comparisons=len(placed.new_pairs),
         preferences=recorded,
         records=len(batch.items),
