@@ -20,8 +20,8 @@ function choose(value, { write = true } = {}) {
   if (write) reason.focus();
 }
 
-// Draft of the reason: a reload or a log-in in between loses nothing.
-const draftName = form ? `chosen.reason.${new URL(form.action).pathname}` : "";
+// Draft of the reason: a reload or a log-in in between loses nothing, and nobody else at this machine is shown it.
+const draftName = form ? `chosen.reason.${form.dataset.me}.${new URL(form.action).pathname}` : "";
 
 function settle() {
   const choice = chosen();

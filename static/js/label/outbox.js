@@ -87,6 +87,12 @@ export class Outbox {
     else this.flush();
   }
 
+  // Ends when nothing is on its way any more: all has arrived, or the server cannot be reached.
+  async settle() {
+    while (this.sending) await new Promise((resolve) => setTimeout(resolve, 50));
+    if (this.items().length) await this.flush();
+  }
+
   async flush() {
     if (this.sending) return;
     clearTimeout(this.timer);
