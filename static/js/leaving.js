@@ -1,16 +1,18 @@
 // Log-out: what this browser alone knows is sent first, and the person is asked where that fails. What the server has
 // is forgotten by the log-in page (entrance.js), so that the next person at this machine finds nothing.
 import { Draft } from "./label/draft.js";
+import { me } from "./label/me.js";
 import { read } from "./label/store.js";
 
 const PATIENCE_MS = 5000;
 const namesIn = (storage, prefix) => Object.keys(storage).filter((name) => name.startsWith(prefix));
 
-// Drafts, answers on their way, rewrites and reasons that were begun: how many the server does not have.
+// The person's drafts, answers on their way, rewrites and reasons that were begun: how many the server does not have.
 function countUnsaved() {
-  const answers = namesIn(localStorage, "chosen.outbox.").reduce((sum, name) => sum + (read(name)?.items?.length ?? 0), 0);
-  const reasons = namesIn(sessionStorage, "chosen.reason.").filter((name) => sessionStorage.getItem(name).trim());
-  return Draft.unsaved().length + answers + namesIn(localStorage, "chosen.rewrite.").length + reasons.length;
+  const boxes = namesIn(localStorage, "chosen.outbox.").map(read).filter((box) => box?.me === me());
+  const rewrites = namesIn(localStorage, `chosen.rewrite.${me()}.`);
+  const reasons = namesIn(sessionStorage, `chosen.reason.${me()}.`).filter((name) => sessionStorage.getItem(name).trim());
+  return Draft.unsaved().length + boxes.flatMap(({ items }) => items).length + rewrites.length + reasons.length;
 }
 
 // The page sends what it holds itself: each listener adds its promise.
@@ -22,7 +24,10 @@ async function sendAll() {
 }
 
 export async function leave(form) {
+  const button = form.querySelector("button");
+  button.disabled = true; // once is enough
   await Promise.race([sendAll(), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
   const count = countUnsaved();
   if (!count || window.confirm(form.dataset.tUnsaved.replace("{n}", count))) form.submit();
+  else button.disabled = false;
 }

@@ -97,6 +97,8 @@ def test_what_the_server_did_not_get_is_asked_about_and_stays(seat):
     desk.open()
     assert WORDS not in desk.page.inner_text("body")
     assert desk.why == ""
+    log_out(desk)  # nothing of this person's own is left here
+    assert WORDS in desk.page.evaluate(KEPT)
     desk.page.unroute("**/draft")
     log_in(desk, first)
     with desk.page.expect_response("**/draft"):

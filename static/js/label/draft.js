@@ -1,5 +1,6 @@
 // The draft of one answer: in this browser at once, on the server a moment later. Its idempotency key goes with it.
 // `sent`: the server has all of it, so that this browser may forget it when somebody logs out.
+import { me } from "./me.js";
 import { newKey, post } from "./outbox.js";
 import { read, remove, write } from "./store.js";
 
@@ -17,6 +18,8 @@ function bodyOf({ fields, choice }) {
   if (choice) body.set("choice", choice);
   return body.toString();
 }
+
+const isUnsaved = (record) => !record.sent && Boolean(record.choice || record.fields?.length);
 
 // Whether the server has it now; it keeps no draft of what is answered or no longer the person's.
 async function isKept(url, body) {
@@ -57,20 +60,20 @@ export class Draft {
     return names.map((name) => ({ name, record: read(name) })).filter(({ record }) => record);
   }
 
-  // What this browser alone knows.
+  // What this browser alone knows of the person's.
   static unsaved() {
-    return Draft.all().filter(({ record }) => !record.sent && (record.choice || record.fields?.length));
+    return Draft.all().filter(({ record }) => record.me === me() && isUnsaved(record));
   }
 
+  // Whoever wrote them.
   static forgetSaved() {
-    const unsaved = new Set(Draft.unsaved().map(({ name }) => name));
-    for (const { name } of Draft.all()) if (!unsaved.has(name)) remove(name);
+    for (const { name, record } of Draft.all()) if (!isUnsaved(record)) remove(name);
   }
 
   // Drafts of pairs that are not on the page.
   static async sendUnsaved() {
     for (const { name, record } of Draft.unsaved()) {
-      if (record.url && (await isKept(record.url, bodyOf(record)))) write(name, { ...record, sent: true });
+      if (await isKept(record.url, bodyOf(record))) write(name, { ...record, sent: true });
     }
   }
 
@@ -90,7 +93,7 @@ export class Draft {
 
   record() {
     const { key, ms, choice, sent } = this;
-    return { key, ms, choice, sent, fields: fieldsOf(this.form), url: this.form.dataset.draft };
+    return { key, ms, choice, sent, fields: fieldsOf(this.form), url: this.form.dataset.draft, me: me() };
   }
 
   store() {

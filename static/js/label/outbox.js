@@ -1,5 +1,6 @@
 // Answers on their way to the server. Each stays in this browser until the server has acknowledged or refused it,
 // and is sent again under the same idempotency key: a cut connection, a closed tab or a killed browser loses nothing.
+import { me } from "./me.js";
 import { read, write } from "./store.js";
 
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
@@ -63,7 +64,7 @@ export class Outbox {
   }
 
   keep(items) {
-    write(this.name, { items });
+    write(this.name, { items, me: me() });
   }
 
   add(item) {

@@ -1,11 +1,12 @@
 // Rewriting a response: the text is kept in this browser until it is saved, and what changed is shown beside it.
 import { canDiff, clearDiff, showDiff } from "./diff.js";
+import { me } from "./me.js";
 import { newKey, post } from "./outbox.js";
 
 const UNDO_S = 10;
 const DIFF_MS = 200;
 const holderOf = (form) => form.closest(".pair-view, .again");
-const nameOf = (form) => `chosen.rewrite.${form.getAttribute("action")}.${form.elements.side.value}`;
+const nameOf = (form) => `chosen.rewrite.${me()}.${form.getAttribute("action")}.${form.elements.side.value}`;
 const originalOf = (form) => holderOf(form)?.querySelector(`.response.${form.closest(".rewrite").classList.contains("a") ? "a" : "b"} .text`);
 let timer = 0;
 
