@@ -103,8 +103,9 @@ def _preferences(comparison: Comparison, most: int) -> Iterator[Event]:
             after_reveal=row.after_reveal,
             text=row.rationale or str(SKIP_REASONS.get(row.skip_reason, row.skip_reason)),
         )
-        is_ranked = row.ranking is not None and row.outcome in LABEL_OUTCOMES
-        yield replace(said, kind="ranked", **_places(comparison, row.ranking)) if is_ranked else said
+        if row.ranking is not None and row.outcome in LABEL_OUTCOMES:
+            said = replace(said, kind="ranked", **_places(comparison, row.ranking))
+        yield said
 
 
 def _rankings(comparison: Comparison, most: int) -> Iterator[Event]:

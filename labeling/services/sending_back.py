@@ -124,13 +124,14 @@ def _ask_named(comparison: Comparison, people: Sequence[Labeler], actor: User) -
     """Returns how many of them get it anew. Raises ValidationError."""
     if not people:
         raise ValidationError({"people": _("Name somebody to ask.")})
-    how = {asked.member.user_id: asked.how for asked in people_to_ask(comparison, actor)}
-    barred = [person.name for person in people if person.user_id not in how]
+    known = {asked.member.user_id: asked.how for asked in people_to_ask(comparison, actor)}
+    how = {person.pk: known.get(person.user_id or 0, "") for person in people}
+    barred = [person.name for person in people if not how[person.pk]]
     if barred:
         words = _("%(names)s cannot be asked: paused, not qualified yet, or done with it in another way.")
         raise ValidationError({"people": words % {"names": ", ".join(barred)}})
-    again = [person.pk for person in people if how[person.user_id] == AGAIN]
-    anew = [person for person in people if how[person.user_id] == NEXT]
+    again = [person.pk for person in people if how[person.pk] == AGAIN]
+    anew = [person for person in people if how[person.pk] == NEXT]
     if not again and not anew:
         raise ValidationError({"people": _("They have it in hand already.")})
     if again:
