@@ -164,7 +164,6 @@ class ProjectSettingsForm(forms.ModelForm):
         data["scheme"] = read_scheme(raw).to_json()
         return data
 
-
     def previewed(self) -> tuple[LabelScheme, list[str]]:
         """The label scheme as the form stands, whatever its other fields hold; the saved one, and why, where it is
         none."""

@@ -127,7 +127,9 @@ def items_into_new_batch(
 
     Raises ValidationError by field, as `batch_create`; also where nothing is left that fits: no batch is made then.
     """
-    batch = batch_create(project=project, name=name, people=people, deadline=deadline, choice=None, actor=actor)
+    batch = batch_create(
+        project=project, name=name, people=people, deadline=deadline, choice=None, actor=actor
+    )
     deed = Deed(BulkAction.BATCH, batch=batch.pk)
     count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
     if not count and job is None:

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_noop
 from labeling.models import (
     PRIORITY_BY_HAND,
     Batch,
-    Comparison,
     ComparisonState,
     ComparisonUse,
     Project,

@@ -253,9 +253,7 @@ def test_a_new_batch_is_made_with_what_fits_and_not_at_all_where_nothing_does():
 def test_a_job_fills_a_batch_and_stops_where_it_is_closed(many):
     person = make_labeler(many)
     actor = make_member(many)
-    batch = batch_create(
-        project=many, name="Big", people=[person], deadline=None, choice=None, actor=actor
-    )
+    batch = batch_create(project=many, name="Big", people=[person], deadline=None, choice=None, actor=actor)
     deed = Deed(BulkAction.BATCH, batch=batch.pk)
     preview, job = begun(many, deed)
     assert run(job) == {"treated": preview.fitting, "left_out": preview.left_out}

@@ -135,7 +135,11 @@ def test_ticked_rows_go_into_a_new_batch_or_an_open_one(manager, team):
     done = post_bulk(manager, team, **sent, name="Friday", people=[person], deadline="2099-01-01T10:00")
     assert "2 comparisons were changed" in done.content.decode()
     batch = Batch.objects.get()
-    assert (batch.name, batch.deadline.year, batch.people.get().labeler.user) == ("Friday", 2099, team.labeler)
+    assert (batch.name, batch.deadline.year, batch.people.get().labeler.user) == (
+        "Friday",
+        2099,
+        team.labeler,
+    )
     assert set(team.project.comparisons.filter(batch=batch)) == set(rows[:2])
     preview = post_bulk(manager, team, scope="all", action="batch", filter="{}")
     assert (preview.context["preview"].fitting, preview.context["preview"].left_out) == (1, 2)

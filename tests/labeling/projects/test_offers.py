@@ -22,7 +22,9 @@ def offers(client, person, project, name) -> tuple[int, int]:
     """How often a page leads to the label page, its tab not counted, and to the import of a file."""
     client.force_login(person)
     html = client.get(reverse(name, args=[project.slug])).content.decode()
-    places = [f'href="{reverse(place, args=[project.slug])}"' for place in ("labeling:label", "labeling:import-new")]
+    places = [
+        f'href="{reverse(place, args=[project.slug])}"' for place in ("labeling:label", "labeling:import-new")
+    ]
     head, _tabs, rest = html.partition('<nav class="tabs"')
     body = head + rest.partition("</nav>")[2]
     return body.count(places[0]), body.count(places[1])

@@ -102,7 +102,11 @@ def test_send_back_to_people_by_name(client, project):
     person = make_labeler(project)
     body = {"to": "named", "people": [person.user.username]}
     response = send(client, "post", one(project, "send-back"), body)
-    assert (response.status_code, response.json()["more"], response.json()["people"]) == (201, 1, [person.name])
+    assert (response.status_code, response.json()["more"], response.json()["people"]) == (
+        201,
+        1,
+        [person.name],
+    )
     assert Comparison.objects.get().batch.people.get().labeler == person
     history = client.get(one(project, "history")).json()["results"]
     assert [event["people"] for event in history if event["kind"] == "sent_back"] == [[person.name]]
