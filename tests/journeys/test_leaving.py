@@ -35,7 +35,7 @@ def log_out(desk, *, says: str = "") -> None:
         dialog.accept() if says == "yes" else dialog.dismiss()
 
     desk.page.on("dialog", reply)
-    desk.page.click("header details.menu:has([data-leaving]) > summary")
+    desk.page.eval_on_selector("header details.menu:has([data-leaving])", "menu => { menu.open = true; }")
     desk.page.click("[data-leaving] button")
     if says == "no":
         wait_until(lambda: desk.page.evaluate("1") and asked)
