@@ -90,6 +90,7 @@ class EventSerializer(serializers.Serializer):
     pair = serializers.IntegerField(
         allow_null=True, help_text="The comparison of the response with its rewrite."
     )
+    value = serializers.FloatField(allow_null=True)
 
 
 class HistorySerializer(serializers.Serializer):

@@ -23,7 +23,15 @@ from labeling.selectors.work import (
     members_who_label,
     person_rows,
 )
-from labeling.services.batches import AT_ONCE, Choice, batch_create, batch_delete, batch_release, batch_update
+from labeling.services.batches import (
+    AT_ONCE,
+    Choice,
+    batch_create,
+    batch_delete,
+    batch_extend,
+    batch_release,
+    batch_update,
+)
 from labeling.services.checks import allocation_update, checks_add, checks_release
 from labeling.services.qualification import PERSON_DEEDS
 from webapp.users.models import User
@@ -47,10 +55,16 @@ class NewBatchSerializer(serializers.Serializer):
     deadline = serializers.DateTimeField(required=False, allow_null=True)
 
 
-class BatchWriteSerializer(NewBatchSerializer):
+class BatchExtendSerializer(serializers.Serializer):
+    """Everybody's first `number` open comparisons by priority, of this topic and language."""
+
     number = serializers.IntegerField(min_value=1, max_value=AT_ONCE)
     topic = serializers.CharField(max_length=120, required=False, default="")
     language = serializers.CharField(max_length=12, required=False, default="")
+
+
+class BatchWriteSerializer(NewBatchSerializer, BatchExtendSerializer):
+    """A new batch, and what it takes."""
 
 
 class BatchChangeSerializer(serializers.Serializer):
@@ -145,6 +159,13 @@ class BatchView(APIView):
     @extend_schema(responses=BatchSerializer, operation_id="batches_get")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
         return Response(_json(batch_row(batch_for(request.user, slug, uid))))
+
+    @extend_schema(request=BatchExtendSerializer, responses=BatchSerializer, operation_id="batches_extend")
+    def post(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Keep more comparisons for its people."""
+        batch, actor = batch_for(request.user, slug, uid), cast(User, request.user)
+        batch_extend(batch=batch, choice=Choice(**_data(BatchExtendSerializer, request)), actor=actor)
+        return Response(_json(batch_row(batch)))
 
     @extend_schema(request=BatchChangeSerializer, responses=BatchSerializer, operation_id="batches_change")
     def patch(self, request: Request, slug: str, uid: UUID) -> Response:

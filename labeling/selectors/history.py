@@ -21,6 +21,7 @@ from labeling.models import (
     AssignmentState,
     Comment,
     Comparison,
+    ItemDeed,
     Outcome,
     Preference,
     Ranking,
@@ -37,8 +38,9 @@ _SPOKEN: dict[str, str] = {Outcome.SKIP: "skip", Outcome.WITHDRAWN: "undo"}
 @dataclass(frozen=True)
 class Event:
     """One thing that happened. `kind`: created, leased, lapsed, vote, change, skip, undo, ranked, rewritten,
-    rewrite_undone, seen, adjudicated, withdrawn, sent_back, comment. `outcome` is against the comparison's responses;
-    `left` says which response stood on the left ("a", "b" or ""); `text` is what the person wrote.
+    rewrite_undone, seen, adjudicated, withdrawn, sent_back, comment, or a deed of a manager (ItemDeedKind) with its
+    `value`. `outcome` is against the comparison's responses; `left` says which response stood on the left ("a", "b" or
+    ""); `text` is what the person wrote, or the batch's name.
 
     Of a ranking: `ranked` responses got a place, these two `place_a` and `place_b` (None: none). Of a rewrite: `letter`
     is the response that was rewritten, and `pair` the comparison with the new one; here, where `pair` is None, the
@@ -62,12 +64,14 @@ class Event:
     place_b: int | None = None
     letter: str = ""
     pair: int | None = None
+    value: float | None = None
 
 
 def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
-    """The newest `most` events, oldest of them first. Ten queries at most."""
+    """The newest `most` events, oldest of them first. Eleven queries at most."""
     parts = (
         _leases, _preferences, _rankings, _rewrites, _reveals, _adjudications, _sent_back, _comments,
+        _deeds,
     )  # fmt: skip
     found = chain.from_iterable(part(comparison, most) for part in parts)
     created = Event(comparison.created_at, "created")
@@ -204,6 +208,12 @@ def _comments(comparison: Comparison, most: int) -> Iterator[Event]:
     rows = Comment.objects.filter(comparison=comparison).select_related("author").order_by("-pk")
     for row in rows[:most]:
         yield Event(row.created_at, "comment", _name(row.author), text=row.text)
+
+
+def _deeds(comparison: Comparison, most: int) -> Iterator[Event]:
+    rows = ItemDeed.objects.filter(comparison=comparison).select_related("actor").order_by("-pk")
+    for row in rows[:most]:
+        yield Event(row.created_at, row.kind, _name(row.actor), text=row.text, value=row.value)
 
 
 def _name(user: object | None) -> str:

@@ -26,6 +26,7 @@ from labeling.models import (
     Disagreement,
     DisagreementKind,
     Labeler,
+    Project,
     Resolution,
     Role,
     SentBack,
@@ -34,7 +35,7 @@ from labeling.models import (
 from labeling.selectors.asking import AGAIN, NEXT, people_to_ask
 from labeling.services.adjudication import RetiredError, text_cleaned
 from labeling.services.allocation import LabelingError, slots_recount
-from labeling.services.batches import batch_create
+from labeling.services.batches import batch_create, people_tell
 from labeling.services.resolution import ADJUDICATED
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
@@ -144,32 +145,26 @@ def _ask_named(comparison: Comparison, people: Sequence[Labeler], actor: User) -
 def _keep_for(comparison: Comparison, people: Sequence[Labeler], actor: User) -> None:
     """A place for each of them, beside those who have it in hand; and a word that tells nothing of the comparison."""
     in_hand = Assignment.objects.filter(comparison=comparison, state=AssignmentState.LEASED).count()
-    batch = _batch_of(comparison, people, actor)
-    _open(comparison, comparison.label_count + in_hand + len(people), batch=batch)
-    project = comparison.project
-    notice_send(
-        users=[person.user for person in people if person.user is not None],
-        kind="batch.kept",
-        text=message(gettext_noop("Comparisons in %(project)s are kept for you."), project=project.name),
-        url=reverse("labeling:label", args=[project.slug]),
-        project_id=project.pk,
+    _open(
+        comparison,
+        comparison.label_count + in_hand + len(people),
+        batch=_batch_of(comparison.project, people, actor),
     )
 
 
-def _batch_of(comparison: Comparison, people: Sequence[Labeler], actor: User) -> Batch:
-    """The open batch that review keeps for exactly these people; made where there is none."""
+def _batch_of(project: Project, people: Sequence[Labeler], actor: User) -> Batch:
+    """The open batch that review keeps for exactly these people, made where there is none. They are told of either."""
     names = ", ".join(sorted(person.name for person in people))
     name = (_("Review: %(names)s") % {"names": names})[:BATCH_NAME_MAX]
-    alike = Batch.objects.filter(project_id=comparison.project_id, name__startswith=name)
+    alike = Batch.objects.filter(project=project, name__startswith=name)
     wanted = {person.pk for person in people}
     for batch in alike.filter(closed_at__isnull=True, is_paused=False).order_by("pk"):
         if set(batch.people.values_list("labeler", flat=True)) == wanted:
+            people_tell(batch, User.objects.filter(labelers__in=people))
             return batch
     taken = set(alike.values_list("name", flat=True))
     free = next(text for text in chain([name], (f"{name} {n}" for n in count(2))) if text not in taken)
-    return batch_create(
-        project=comparison.project, name=free, people=people, deadline=None, choice=None, actor=actor
-    )
+    return batch_create(project=project, name=free, people=people, deadline=None, choice=None, actor=actor)
 
 
 def _open(comparison: Comparison, needed: int, *, batch: Batch | None) -> None:

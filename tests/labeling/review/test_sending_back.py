@@ -170,7 +170,7 @@ def test_who_is_named_gets_it_next_and_nobody_else_does():
         answer(person, "1")
     assert (only(project).state, kinds(only(project))) == ("done", {})
     told = Notice.objects.filter(user__in=[first.user, second.user])
-    assert [notice.kind for notice in told] == ["batch.kept"] * 2
+    assert [notice.kind for notice in told] == ["batch.new"] * 2
     assert not any(word in str(notice.text) for notice in told for word in ("review", "Not for them"))
 
 
