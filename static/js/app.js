@@ -32,6 +32,19 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// Log-out waits until the server has what this browser keeps.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.leaving) return;
+  event.preventDefault();
+  try {
+    const { leave } = await import(form.dataset.leaving);
+    await leave(form);
+  } catch {
+    form.submit(); // the module cannot be had: what is kept stays kept
+  }
+});
+
 // A form is sent once: the second half of a double click would make a second run, invitation or token.
 const RESEND_MS = 30_000;
 // Heard at the window, after every module that sends its forms itself.

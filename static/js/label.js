@@ -306,6 +306,11 @@ addEventListener("pagehide", () => {
   current?.draft.leave();
 });
 
+document.addEventListener("chosen:leaving", ({ detail }) => {
+  if (current && !current.draft.sent) detail.push(current.draft.send());
+  detail.push(outbox.settle());
+});
+
 addEventListener("resize", fit);
 
 document.documentElement.classList.add("has-js");

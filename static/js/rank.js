@@ -109,6 +109,8 @@ const outbox = new Outbox(`rank.${lost.dataset.labeler}`, {
   },
 });
 
+document.addEventListener("chosen:leaving", ({ detail }) => detail.push(outbox.settle()));
+
 function send(url, body, key) {
   if (outbox.has(text.kept)) return;
   draft.stop();

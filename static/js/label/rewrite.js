@@ -76,6 +76,8 @@ addEventListener("pagehide", () => {
   for (const form of forms()) if (drafts.get(form)?.timer) drafts.get(form).leave();
 });
 
+document.addEventListener("chosen:leaving", ({ detail }) => detail.push(outbox.settle()));
+
 function say(form, words, isBad = true) {
   form.querySelector("[data-said]").textContent = words;
   form.querySelector("[data-said]").classList.toggle("bad", isBad);
@@ -97,7 +99,7 @@ const outbox = new Outbox(`rewrite.${root.dataset.labeler}`, {
     const form = formOf(item);
     if (!form) return;
     draftOf(form).key = newKey();
-    draftOf(form).unsent = false;
+    draftOf(form).sent = true;
     say(form, data.message, false);
     settle(form, true);
     setTimeout(() => (form.querySelector("[data-take-back]").hidden = true), 1000 * UNDO_S);

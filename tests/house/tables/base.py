@@ -38,6 +38,7 @@ projects/new/                                           GET starter POST starter
 invitations/<str:token>/                                GET open    POST open
 projects/<slug:slug>/                                   GET enter
 projects/<slug:slug>/settings/                          GET manage  POST manage
+projects/<slug:slug>/settings/preview/                  POST manage
 projects/<slug:slug>/people/                            GET manage  POST manage
 projects/<slug:slug>/people/<int:pk>/                   POST manage
 
