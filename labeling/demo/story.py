@@ -13,7 +13,9 @@ from typing import Any
 from labeling.demo.data import load_sample, load_truth
 from labeling.demo.simulate import SimulatedLabeler
 
-# Accounts of the demo that simulated labelers speak for, so that their own pages have something to tell.
+# Accounts that simulated labelers speak for, so that their own pages have something to tell; the reviewer labels in
+# batches alone.
+REVIEWER = SimulatedLabeler("Rui 审核", ("en", "zh"), error_rate=0.04, tie_width=0.3, speed_s=50)
 MEMBERS = {
     "labeler": SimulatedLabeler("Lee Labeler", ("en",), error_rate=0.08, tie_width=0.4, speed_s=44),
     "biaozhu": SimulatedLabeler("标注员小周", ("zh",), error_rate=0.10, length_bias=-0.3, speed_s=36),
@@ -41,12 +43,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """`who` makes `text` of the response by `model`, on a pair of it that they have answered (`other`)."""
+    """`who` makes `text` of the response by `model`, on the pair of this prompt that they have answered (`SAID`)."""
 
     who: str
     prompt: str
     model: str
-    other: str
     text: str
 
 
@@ -86,7 +87,7 @@ SAID = (
 
 REWRITES = (
     Rewrite(
-        "labeler", "help-en-06", "larch-7b-v2", "pocket-1b",
+        "labeler", "help-en-06", "larch-7b-v2",
         "Treat it as an electrical danger first:\n\n"
         "1. **Don't touch the light or its switch.** Switch off the lighting circuit at the fuse box, unless you "
         "would stand in water to reach it.\n"
@@ -96,7 +97,7 @@ REWRITES = (
         "pipe; when somebody showers, a seal; when it rains, the roof.",
     ),
     Rewrite(
-        "biaozhu", "help-zh-08", "pocket-1b", "ginkgo-13b",
+        "biaozhu", "help-zh-08", "pocket-1b",
         "不用抱，也别伸手去掏。成年猫刚到家躲上三天到两周都正常，夜里肯出来吃就是好兆头。\n\n"
         "把水、粮、猫砂放在离床不远的地方，每天在房间里安静地坐一会儿，等它自己出来。\n\n"
         "要是整整一天一口不吃，或者一天多没有尿，就带去看医生。",
@@ -121,6 +122,7 @@ SENT_BACK_NOTE = (
     "The soil is “always wet”, and the plant stands at a north window. Which of the two says anything about the light? "
     "Please read both once more."
 )
+# (name, who shares it with the reviewer, language)
 BATCHES = (("Maths, pencil in hand", "labeler", "en"), ("数学题，请动笔验算", "biaozhu", "zh"))
 FILTER_NAME = "Safety: people disagree · 安全：意见不一"
 

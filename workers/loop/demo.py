@@ -24,15 +24,17 @@ from labeling.demo.story import GOLD, QUALIFICATION, known_rows
 from labeling.importing.options import ImportOptions
 from labeling.importing.services import import_confirm, import_create
 from labeling.importing.uploads import read_chunks, upload_store
-from labeling.models import Comparison, ComparisonUse, Membership, Preference, Project, Role, SnapshotState
+from labeling.models import Comparison, ComparisonUse, Membership, Project, Role, SnapshotState
 from labeling.services.checks import checks_mark, known_comparisons
 from labeling.services.diffs import diff_start
 from labeling.services.projects import project_create
 from labeling.services.reliability import fit_start
 from webapp.users.models import User
 from workers.loop import people
+from workers.loop.cast import Cast, cast_of
 from workers.loop.jobs import run_job
 from workers.loop.judges import LOCAL_JUDGE, judge_sample, local_judge
+from workers.loop.reviewing import review
 from workers.loop.simulation import Perceived, simulate_labels
 from workers.models import ModelKind, TrainingRun
 from workers.services.policies import policy_save
@@ -47,8 +49,8 @@ PEOPLE = (
     ("labeler", "Lee Labeler", Role.LABELER, ""),
     ("biaozhu", "标注员小周", Role.LABELER, "zh-hans"),
 )
-# Labels after which the first and the second reward model are trained; what is left open is for you.
-FIRST_LABELS, SECOND_LABELS = 120, 520
+# Labels from the queue before the first and the second reward model; what is left open is for you.
+FIRST_LABELS, SECOND_LABELS = 130, 270
 GROUPS = {"group_key": "group", "fractions": {"train": 0.6, "validation": 0.15, "test": 0.25}}
 RETRAIN_EVERY = 25
 # Small enough for half a minute on two cores; on so few labels it is a challenger that ought to lose.
@@ -86,14 +88,9 @@ def demo_exists() -> bool:
 
 def make_demo(say: Say) -> Project:
     """Fill an empty database with the demo. Call `demo_exists` first."""
-    users = _users()
-    manager = users["manager"]
-    project = _project(manager)
     say("importing the sample, and what is known of it")
-    _import_sample(project, manager)
-    _import_known(project, QUALIFICATION, ComparisonUse.QUALIFICATION, manager)
-    _import_known(project, GOLD, ComparisonUse.GOLD, manager)
-    cast = people.cast_of(project, users, _truth())
+    cast = gather()
+    project, manager = cast.project, cast.manager
     say("people qualify, compare, rank and rewrite responses")
     people.qualify(cast)
     people.say(cast)
@@ -116,7 +113,7 @@ def make_demo(say: Say) -> Project:
     if job is not None:
         run_job(job.uid)
     say("reviewing, and comparing what came out")
-    people.review(cast)
+    review(cast)
     _compare_snapshots(project, manager)
     run_job(fit_start(project=project, actor=manager).uid)
     policy_save(
@@ -127,12 +124,19 @@ def make_demo(say: Say) -> Project:
     return project
 
 
-def _label(cast: people.Cast, until: int) -> None:
-    """Simulated people label until the project has so many labels."""
-    given = Preference.objects.filter(project=cast.project, revision=1).count()
-    simulate_labels(
-        cast.project, truth=cast.truth, people=cast.everybody, limit=until - given, diary=cast.diary
-    )
+def gather() -> Cast:
+    """The accounts, and the project with the sample and what is known of it."""
+    users = _users()
+    manager = users["manager"]
+    project = _project(manager)
+    _import_sample(project, manager)
+    _import_known(project, QUALIFICATION, ComparisonUse.QUALIFICATION, manager)
+    _import_known(project, GOLD, ComparisonUse.GOLD, manager)
+    return cast_of(project, users, _truth())
+
+
+def _label(cast: Cast, number: int) -> None:
+    simulate_labels(cast.project, truth=cast.truth, people=cast.everybody, limit=number, diary=cast.diary)
 
 
 def _users() -> dict[str, User]:

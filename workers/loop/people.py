@@ -3,106 +3,47 @@ qualification by them, batches, rankings, rewrites, review. The texts are in `la
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.access import labeler_for
 from labeling.demo.scheme import reason_names
-from labeling.demo.simulate import LABELERS
 from labeling.demo.story import (
     BATCHES,
-    COMMENTS,
-    FILTER_NAME,
-    MEMBERS,
-    OVERLOOKED,
     REWRITES,
     SAID,
-    SENT_BACK_NOTE,
-    SETTLED,
-    SETTLED_REASON,
-    TASTE,
     TIE_WITHIN,
     Said,
     text_of,
 )
-from labeling.items.filters import ItemFilter
 from labeling.models import (
     Assignment,
-    Batch,
-    BatchPerson,
     Comparison,
     ComparisonUse,
     DrawnBy,
     Labeler,
     PreferenceSource,
-    Project,
     RankingTask,
-    SentTo,
 )
-from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import by_priority, lease_take
 from labeling.services.batches import Choice, batch_create
 from labeling.services.checks import allocation_update
-from labeling.services.comments import comment_create
 from labeling.services.draws import checks, of_batch
 from labeling.services.preferences import preference_submit
 from labeling.services.qualification import qualification_grant, qualification_settle
 from labeling.services.ranked import ranking_skip, ranking_submit
 from labeling.services.ranking import ranking_next
 from labeling.services.rewriting import rewrite_submit
-from labeling.services.saved_filters import saved_filter_create
-from labeling.services.sending_back import send_back
-from webapp.users.models import User
+from workers.loop.cast import Cast, pair
 from workers.loop.simulation import (
-    Diary,
     Simulated,
-    Truth,
     lease_readable,
-    simulate_answer,
-    simulated,
 )
 
 QUALIFY_WITH, QUALIFY_SHARE, GOLD_SHARE = 4, 0.75, 0.1
-BATCH_SIZE, BATCH_DONE, BATCH_DAYS = 8, 3, 3
+BATCH_SIZE, BATCH_DONE, BATCH_DAYS = 8, 3, 2
 FROM_SIMULATION = PreferenceSource.SIMULATION
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Everybody who labels in the demo, and how the simulated ones see the responses."""
-
-    project: Project
-    users: Mapping[str, User]
-    everybody: Sequence[Simulated]
-    truth: Truth
-    diary: Diary
-
-    @property
-    def manager(self) -> User:
-        return self.users["manager"]
-
-    def named(self, name: str) -> Simulated:
-        return next(who for who in self.everybody if who.person.name == name)
-
-    def labeler(self, name: str) -> Labeler:
-        """Of an account, or of a simulated labeler."""
-        is_account = name in self.users
-        return labeler_for(self.users[name], self.project) if is_account else self.named(name).labeler
-
-    def answer(self, lease: Assignment, who: Simulated) -> None:
-        simulate_answer(lease, who.person, self.truth, diary=self.diary)
-
-
-def cast_of(project: Project, users: Mapping[str, User], truth: Truth) -> Cast:
-    """The simulated labelers, and the accounts that some of them speak for."""
-    members = [Simulated(person, labeler_for(users[name], project)) for name, person in MEMBERS.items()]
-    others = [simulated(project, person) for person in LABELERS]
-    began = timezone.localtime().replace(hour=9, minute=0, second=0, microsecond=0) - timedelta(days=7)
-    return Cast(project, users, [*members, *others], truth, Diary(began))
 
 
 def qualify(cast: Cast) -> None:
@@ -181,13 +122,6 @@ def _say(cast: Cast, said: Said) -> Assignment:
     return lease
 
 
-def pair(project: Project, prompt_id: str, model: str, other: str) -> Comparison:
-    """The comparison of what these two models answer to this prompt of the sample."""
-    texts = [text_of(prompt_id, name) for name in (model, other)]
-    rows = Comparison.objects.select_related("prompt", "response_a", "response_b", "project")
-    return rows.get(project=project, response_a__text__in=texts, response_b__text__in=texts)
-
-
 def rank(cast: Cast, who: Simulated, number: int) -> None:
     """This person ranks so many prompts of those on top of the queue, and skips what they cannot read."""
     while number:
@@ -222,49 +156,22 @@ def _places(cast: Cast, task: RankingTask) -> list[int]:
 
 
 def batches(cast: Cast) -> None:
-    """Maths for two people until a day after tomorrow; each has begun."""
-    deadline = timezone.now() + timedelta(days=BATCH_DAYS)
+    """Maths for two people each, until the day after tomorrow; they have begun."""
     for name, username, language in BATCHES:
-        batch_create(
+        pair_of_people = (
+            next(who for who in cast.everybody if who.labeler == cast.labeler(username)),
+            cast.reviewer,
+        )
+        batch = batch_create(
             project=cast.project,
             name=name,
-            people=[cast.labeler(username)],
-            deadline=deadline,
+            people=[who.labeler for who in pair_of_people],
+            deadline=timezone.now() + timedelta(days=BATCH_DAYS),
             choice=Choice(number=BATCH_SIZE, topic="maths", language=language),
             actor=cast.manager,
         )
-    for place in BatchPerson.objects.filter(batch__in=Batch.objects.filter(project=cast.project)).order_by(
-        "pk"
-    ):
-        who = next(who for who in cast.everybody if who.labeler.pk == place.labeler_id)
-        for _number in range(BATCH_DONE):
-            rows = by_priority(of_batch(who.labeler, place.batch_id))
+        for who in pair_of_people * BATCH_DONE:
+            rows = by_priority(of_batch(who.labeler, batch.pk))
             lease = lease_readable(who, rows, cast.project, DrawnBy.BATCH)
             if lease is not None:
                 cast.answer(lease, who)
-
-
-def review(cast: Cast) -> None:
-    """A talk about a question of taste, one disagreement settled, one sent back; and a filter to come back to."""
-    reviewer = cast.users["reviewer"]
-    talked_about = pair(cast.project, *TASTE)
-    for name, words in COMMENTS:
-        comment_create(comparison=talked_about, author=cast.users[name], text=words)
-    settled = pair(cast.project, *SETTLED)
-    is_a = settled.response_a.text == text_of(*SETTLED[:2])
-    adjudicate(
-        comparison=settled,
-        reviewer=reviewer,
-        outcome="a" if is_a else "b",
-        strength=2,
-        reason=SETTLED_REASON,
-        key="demo:adjudication",
-    )
-    send_back(comparison=pair(cast.project, *OVERLOOKED), actor=reviewer, to=SentTo.SAME, note=SENT_BACK_NOTE)
-    saved_filter_create(
-        project=cast.project,
-        owner=cast.manager,
-        name=FILTER_NAME,
-        wanted=ItemFilter(topic="safety", disputed=True),
-        is_shared=True,
-    )
