@@ -48,7 +48,7 @@ def cast_of(project: Project, users: Mapping[str, User], truth: Truth) -> Cast:
     members = [Simulated(person, labeler_for(users[name], project)) for name, person in MEMBERS.items()]
     others = [simulated(project, person) for person in LABELERS]
     reviewer = Simulated(REVIEWER, labeler_for(users["reviewer"], project))
-    began = timezone.localtime().replace(hour=9, minute=0, second=0, microsecond=0) - timedelta(days=7)
+    began = timezone.localtime().replace(hour=9, minute=0, second=0, microsecond=0) - timedelta(days=4)
     return Cast(project, users, [*members, *others], reviewer, truth, Diary(began))
 
 
