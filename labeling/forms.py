@@ -124,6 +124,7 @@ class ProjectSettingsForm(forms.ModelForm):
             ("ranking", _("rank all responses of a prompt")),
             ("both", _("do either")),
         ],
+        help_text=_("The qualification, gold and batches are pairs for those who rank, too."),
     )
     rewrites = forms.BooleanField(label=_("Responses may be rewritten into better ones"), required=False)
     spans = forms.BooleanField(label=_("Passages may be marked as the reason"), required=False)

@@ -19,7 +19,7 @@ from tests.processes import WebProcess, WorkerProcess
 from tests.servers import RedisServer, SharedServers, sweep_dead_runs
 
 IS_POSTGRES = os.environ.get("CHOSEN_TEST_DATABASE", "sqlite") == "postgres"
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+NEEDS_SERVERS = {"db", "transactional_db", "servers", "broker", "redis_server"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,8 +38,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 SERVERS = pytest.StashKey[SharedServers]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need PostgreSQL say so with the marker `postgres` and run only when it is under test.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that need PostgreSQL say so with the marker `postgres` and run only when it is under test. There, tests
+    that ask for no database and no server are left out: they say the same as on SQLite, where all run.
 
     A journey has a second try, which the run's last lines name: a browser, a server and another test run share the
     machine's two cores, and what a real fault breaks is broken twice.
@@ -50,6 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("postgres") and not IS_POSTGRES:
             item.add_marker(skip)
+    if IS_POSTGRES:
+        config.hook.pytest_deselected(items=[item for item in items if not needs_servers(item)])
+        items[:] = [item for item in items if needs_servers(item)]
+
+
+def needs_servers(item: pytest.Item) -> bool:
+    """Whether a test asks for the database or for what stands beside it."""
+    is_marked = any(item.get_closest_marker(name) for name in ("django_db", "postgres"))
+    return is_marked or not NEEDS_SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 # --- servers ----------------------------------------------------------------------------------------------
@@ -180,14 +190,3 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS, headless=True)
         yield browser
         browser.close()
-
-
-# --- data -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of public data sets beside the repository; the test is skipped where there is none."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"the data sets are not here: {SHARED_DATA}")
-    return SHARED_DATA

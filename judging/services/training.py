@@ -35,7 +35,7 @@ MAX_TEST_PAIRS = 500
 MIN_TRAIN_PAIRS = 20
 _COLUMNS = [
     "comparison_id", "prompt_id", "messages", "response_a", "response_b", "outcome", "split",
-    "votes_a", "votes_b", "votes_tie", "votes_both_bad",
+    "votes_a", "votes_b", "votes_tie", "votes_both_bad", "p_a", "settled_by",
 ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def _spread(rows: Sequence[SnapshotRow], most: int) -> Sequence[SnapshotRow]:
 
 
 def _both_orders(rows: Sequence[SnapshotRow]) -> list[TrainingRow]:
-    """Two training rows for each pair. Both bad is a tie; the weight is the votes' agreement."""
+    """Two training rows for each pair. Both bad is a tie; the weight is the row's agreement."""
     found: list[TrainingRow] = []
     for row in rows:
         for order in ("ab", "ba"):

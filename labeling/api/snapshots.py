@@ -41,14 +41,15 @@ class SnapshotSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_stale(self, snapshot: Snapshot) -> bool:
-        """Whether there are preferences that this snapshot has not seen."""
+        """Whether there are preferences or adjudications that this snapshot has not seen."""
         if "newest" not in self.context:
             return snapshot.stale
         is_behind: bool = self.context["newest"] > snapshot.last_preference_id
+        is_behind = is_behind or self.context["settled"] > snapshot.last_adjudication_id
         return is_behind or self.context["preference_count"] != snapshot.preference_count
 
     def get_revised_labels(self, snapshot: Snapshot) -> int:
-        """How many of the labels that it has seen were changed or undone since."""
+        """How many of the labels that it has seen were changed, undone or settled by a reviewer since."""
         revisions = self.context.get("revisions") or revisions_of(snapshot.project)
         return int(revisions.since(snapshot).labels)
 
@@ -76,6 +77,8 @@ class SnapshotsView(generics.ListAPIView[Snapshot]):
             preferences = self.project.preferences
             context["revisions"] = revisions_of(self.project)
             context["newest"] = preferences.order_by("-pk").values_list("pk", flat=True).first() or 0
+            settled = self.project.adjudications.order_by("-pk").values_list("pk", flat=True)
+            context["settled"] = settled.first() or 0
             # Counted once for the whole list, and only where a snapshot has the newest id.
             context["preference_count"] = SimpleLazyObject(preferences.count)
         return context

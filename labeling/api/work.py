@@ -23,7 +23,15 @@ from labeling.selectors.work import (
     members_who_label,
     person_rows,
 )
-from labeling.services.batches import AT_ONCE, Choice, batch_create, batch_delete, batch_release, batch_update
+from labeling.services.batches import (
+    AT_ONCE,
+    Choice,
+    batch_create,
+    batch_delete,
+    batch_extend,
+    batch_release,
+    batch_update,
+)
 from labeling.services.checks import allocation_update, checks_add, checks_release
 from labeling.services.qualification import PERSON_DEEDS
 from webapp.users.models import User
@@ -41,13 +49,22 @@ class BatchSerializer(serializers.Serializer):
     closed_at = serializers.DateTimeField(source="batch.closed_at", allow_null=True)
 
 
-class BatchWriteSerializer(serializers.Serializer):
+class NewBatchSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     people = serializers.ListField(child=serializers.CharField(max_length=150), max_length=1000)
     deadline = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class BatchExtendSerializer(serializers.Serializer):
+    """Everybody's first `number` open comparisons by priority, of this topic and language."""
+
     number = serializers.IntegerField(min_value=1, max_value=AT_ONCE)
     topic = serializers.CharField(max_length=120, required=False, default="")
     language = serializers.CharField(max_length=12, required=False, default="")
+
+
+class BatchWriteSerializer(NewBatchSerializer, BatchExtendSerializer):
+    """A new batch, and what it takes."""
 
 
 class BatchChangeSerializer(serializers.Serializer):
@@ -96,7 +113,7 @@ class ChecksSerializer(serializers.Serializer):
     count = serializers.IntegerField(min_value=0, max_value=10_000)
 
 
-def _labelers(project: Project, names: list[str]) -> list[Labeler]:
+def labelers_named(project: Project, names: list[str]) -> list[Labeler]:
     members = {member.user.username: member for member in members_who_label(project)}
     unknown = [name for name in names if name not in members]
     if unknown:
@@ -126,7 +143,7 @@ class BatchesView(APIView):
         batch = batch_create(
             project=project,
             name=data["name"],
-            people=_labelers(project, data["people"]),
+            people=labelers_named(project, data["people"]),
             deadline=data.get("deadline"),
             choice=Choice(data["number"], data["topic"], data["language"]),
             actor=cast(User, request.user),
@@ -143,6 +160,13 @@ class BatchView(APIView):
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
         return Response(_json(batch_row(batch_for(request.user, slug, uid))))
 
+    @extend_schema(request=BatchExtendSerializer, responses=BatchSerializer, operation_id="batches_extend")
+    def post(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Keep more comparisons for its people."""
+        batch, actor = batch_for(request.user, slug, uid), cast(User, request.user)
+        batch_extend(batch=batch, choice=Choice(**_data(BatchExtendSerializer, request)), actor=actor)
+        return Response(_json(batch_row(batch)))
+
     @extend_schema(request=BatchChangeSerializer, responses=BatchSerializer, operation_id="batches_change")
     def patch(self, request: Request, slug: str, uid: UUID) -> Response:
         """Change it, or close it with `release`."""
@@ -150,7 +174,7 @@ class BatchView(APIView):
         data = _data(BatchChangeSerializer, request)
         is_released, names = data.pop("release"), data.pop("people", None)
         if data or names is not None:
-            people = None if names is None else _labelers(batch.project, names)
+            people = None if names is None else labelers_named(batch.project, names)
             batch_update(batch=batch, actor=actor, people=people, **data)
         if is_released:
             batch_release(batch=batch, actor=actor)
@@ -176,7 +200,7 @@ class WorkersView(APIView):
         """Pause or resume a person; grant the qualification, or let them try again."""
         project = project_for(request.user, slug, Capability.MANAGE)
         data = _data(PersonDeedSerializer, request)
-        labeler = _labelers(project, [data["person"]])[0]
+        labeler = labelers_named(project, [data["person"]])[0]
         PERSON_DEEDS[data["deed"]](labeler=labeler, actor=cast(User, request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

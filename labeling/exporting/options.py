@@ -146,7 +146,10 @@ class ExportForm(forms.Form):
         min_value=0,
         max_value=1,
         required=False,
-        help_text=_("Share of the votes that must say what the outcome says, 0 to 1."),
+        help_text=_(
+            "Share of the votes that must say what the outcome says, 0 to 1. What a reviewer settled has 1, what"
+            " reliabilities settled their probability of it."
+        ),
     )
     rewrites = _choice(_("Rewrites"), REWRITE_CHOICES, _("Comparisons of a response that a person wrote."))
     verdicts = _choice(

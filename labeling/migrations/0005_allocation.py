@@ -39,6 +39,10 @@ class Migration(migrations.Migration):
             name='BatchPerson',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('passed_priority', models.FloatField(blank=True, editable=False, null=True)),
+                ('passed_id', models.BigIntegerField(blank=True, editable=False, null=True)),
+                ('passed_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('passed_epoch', models.PositiveBigIntegerField(default=0, editable=False)),
             ],
             options={
                 'verbose_name': 'person of a batch',
@@ -177,6 +181,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='comparison',
             index=labeling.models.items.QueueIndex(condition=models.Q(('batch__isnull', False), ('open_slots__gt', 0), ('state', 'open')), fields=['batch', '-priority', 'id'], name='comparison_batch'),
+        ),
+        migrations.AddIndex(
+            model_name='comparison',
+            index=models.Index(condition=models.Q(('batch__isnull', False), ('freed_at__isnull', False), ('open_slots__gt', 0), ('state', 'open')), fields=['batch', 'freed_at'], name='comparison_batch_freed'),
         ),
         migrations.AddIndex(
             model_name='comparison',

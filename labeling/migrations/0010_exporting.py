@@ -1,4 +1,4 @@
-"""Differences between snapshots."""
+"""Differences between snapshots, and up to which adjudication one has come."""
 
 import django.db.models.deletion
 from django.conf import settings
@@ -13,6 +13,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='snapshot',
+            name='last_adjudication_id',
+            field=models.BigIntegerField(default=0, verbose_name='up to adjudication'),
+        ),
         migrations.CreateModel(
             name='SnapshotDiff',
             fields=[

@@ -42,10 +42,14 @@ class Batch(models.Model):
 
 
 class BatchPerson(models.Model):
-    """One of the people whom a batch is for."""
+    """One of the people whom a batch is for, and the bookmark of how far they have walked it (as Labeler's)."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="people", db_index=False)
     labeler = models.ForeignKey(Labeler, on_delete=models.CASCADE, related_name="batch_places")
+    passed_priority = models.FloatField(null=True, blank=True, editable=False)
+    passed_id = models.BigIntegerField(null=True, blank=True, editable=False)
+    passed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    passed_epoch = models.PositiveBigIntegerField(default=0, editable=False)
 
     class Meta:
         ordering = ["id"]

@@ -208,6 +208,11 @@ class Comparison(models.Model):
                 condition=Q(state="open", open_slots__gt=0, batch__isnull=False),
             ),
             models.Index(
+                fields=["batch", "freed_at"],
+                name="comparison_batch_freed",
+                condition=Q(state="open", open_slots__gt=0, batch__isnull=False, freed_at__isnull=False),
+            ),
+            models.Index(
                 fields=["batch", "state"],
                 name="comparison_batch_state",
                 condition=Q(batch__isnull=False),

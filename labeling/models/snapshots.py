@@ -32,6 +32,7 @@ class Snapshot(models.Model):
     file_hash = models.CharField(max_length=64, blank=True)
     last_preference_id = models.BigIntegerField(_("up to preference"), default=0)
     preference_count = models.PositiveBigIntegerField(_("preferences in the project"), default=0)
+    last_adjudication_id = models.BigIntegerField(_("up to adjudication"), default=0)
     job_uid = models.UUIDField(null=True, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -54,7 +55,7 @@ class Snapshot(models.Model):
 
     @property
     def stale(self) -> bool:
-        """Whether the project has preferences, edits included, that this snapshot has not seen.
+        """Whether the project has preferences, edits included, or adjudications that this snapshot has not seen.
 
         A preference may be committed after the snapshot with an id below the last one that it saw, so where
         no id is newer, the append-only rows are counted: an index-only count, 0.15 s for a million.
@@ -62,6 +63,7 @@ class Snapshot(models.Model):
         preferences = self.project.preferences
         return (
             preferences.filter(pk__gt=self.last_preference_id).exists()
+            or self.project.adjudications.filter(pk__gt=self.last_adjudication_id).exists()
             or preferences.count() != self.preference_count
         )
 

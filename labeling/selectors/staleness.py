@@ -1,22 +1,28 @@
-"""Which labels of a snapshot were revised after it was made. The snapshot, and what was made of it, stays as it is;
-this says how far it has fallen behind.
+"""Which labels of a snapshot were revised after it was made, by the people who gave them or by a reviewer. The
+snapshot, and what was made of it, stays as it is; this says how far it has fallen behind.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Max, Min, OuterRef, Subquery
+from django.db.models import Max, Min, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
-from labeling.models import Preference, Project, Snapshot, SnapshotState
+from labeling.models import Adjudication, Preference, Project, Snapshot, SnapshotState
 from labeling.selectors.figures import kept_figure
+
+# Stands for the first of something that there is none of.
+NEVER = sys.maxsize
 
 
 class Revised(NamedTuple):
-    """Labels (of one person on one comparison) that have a newer revision, and the comparisons that they are on."""
+    """Labels (of one person on one comparison, or a reviewer's settlement of it) of which there is a newer one, and
+    the comparisons that they are on."""
 
     labels: int = 0
     comparisons: int = 0
@@ -24,26 +30,35 @@ class Revised(NamedTuple):
 
 @dataclass(frozen=True)
 class Revisions:
-    """The revised labels of a project. `rows` is (labels, 3): the first revision's id, the last one's, comparison."""
+    """What was revised in a project. `labels` is (labels, 3): the first revision's id, the last one's, comparison.
+    `settled` is (comparisons, 4): the first preference's id, the first adjudication's, the last one's, comparison."""
 
-    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    settled: npt.NDArray[np.int64]
 
     def since(self, snapshot: Snapshot | None) -> Revised:
-        """The labels that this snapshot has seen in a form that is no longer the last one: changed or undone since.
+        """The labels that this snapshot has seen in a form that is no longer the last one: changed or undone since,
+        or overruled by a reviewer, whose withdrawal is one more settlement.
 
-        A label that came after the snapshot is none of them, however often it was revised.
+        A label that came after the snapshot is none of them, however often it was revised; so is a settlement of what
+        the snapshot does not have.
         """
         if snapshot is None or snapshot.state != SnapshotState.READY:
             return Revised()
-        first, last, comparison = self.rows.T
-        seen = snapshot.last_preference_id
-        behind = comparison[(first <= seen) & (last > seen)]
+        seen, seen_settled = snapshot.last_preference_id, snapshot.last_adjudication_id
+        first, last, comparison = self.labels.T
+        said = comparison[(first <= seen) & (last > seen)]
+        vote, first, last, comparison = self.settled.T
+        decided = comparison[((vote <= seen) | (first <= seen_settled)) & (last > seen_settled)]
+        behind = np.concatenate([said, decided])
         return Revised(labels=len(behind), comparisons=len(np.unique(behind)))
 
 
 def revisions_of(project: Project) -> Revisions:
-    """Costs one query while there is no newer preference; else a look at all preferences after the oldest snapshot."""
-    return kept_figure("revisions", project, lambda: _read(project))
+    """Costs two queries while there is no newer preference or adjudication; else a look at all of them after the
+    oldest snapshot."""
+    newest = Adjudication.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"]
+    return kept_figure(f"revisions {newest}", project, lambda: _read(project))
 
 
 def revised_since(snapshot: Snapshot) -> Revised:
@@ -52,15 +67,31 @@ def revised_since(snapshot: Snapshot) -> Revised:
 
 def _read(project: Project) -> Revisions:
     ready = Snapshot.objects.filter(project=project, state=SnapshotState.READY)
-    oldest = ready.aggregate(oldest=Min("last_preference_id"))["oldest"]
-    if oldest is None:
-        return Revisions(np.empty((0, 3), dtype=np.int64))
+    oldest = ready.aggregate(vote=Min("last_preference_id"), settled=Min("last_adjudication_id"))
+    if oldest["vote"] is None:
+        return Revisions(_rows([], 3), _rows([], 4))
     first = Preference.objects.filter(
         comparison_id=OuterRef("comparison_id"), labeler_id=OuterRef("labeler_id"), revision=1
     )
-    later = Preference.objects.filter(project=project, pk__gt=oldest, revision__gt=1).order_by()
+    later = Preference.objects.filter(project=project, pk__gt=oldest["vote"], revision__gt=1).order_by()
     labels = later.values("comparison_id", "labeler_id").annotate(
         last=Max("pk"), first=Subquery(first.values("pk")[:1])
     )
-    found = list(labels.values_list("first", "last", "comparison_id"))
-    return Revisions(np.array(found, dtype=np.int64).reshape(-1, 3))
+    newer = Adjudication.objects.filter(project=project, pk__gt=oldest["settled"]).order_by()
+    settled = newer.values("comparison_id").annotate(
+        last=Max("pk"), vote=_first(Preference.objects.all()), first=_first(Adjudication.objects.all())
+    )
+    return Revisions(
+        _rows(labels.values_list("first", "last", "comparison_id"), 3),
+        _rows(settled.values_list("vote", "first", "last", "comparison_id"), 4),
+    )
+
+
+def _first(rows: QuerySet[Any]) -> Coalesce:
+    """The first of these rows on the outer row's comparison."""
+    ours = rows.filter(comparison_id=OuterRef("comparison_id")).order_by("pk")
+    return Coalesce(Subquery(ours.values("pk")[:1]), NEVER)
+
+
+def _rows(found: Any, columns: int) -> npt.NDArray[np.int64]:
+    return np.array(list(found), dtype=np.int64).reshape(-1, columns)

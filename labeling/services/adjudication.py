@@ -25,6 +25,7 @@ from labeling.models import (
 )
 from labeling.services.after_vote import resolution_told
 from labeling.services.allocation import LabelingError, slots_recount
+from labeling.services.answers import is_skipped_out
 from labeling.services.resolution import ADJUDICATED, Tally, read_tallies, resolve_comparisons
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
@@ -157,10 +158,9 @@ def _settle(comparison: Comparison, row: Adjudication) -> None:
 def _unsettle(comparison: Comparison) -> None:
     Resolution.objects.filter(comparison=comparison).delete()
     resolve_comparisons([comparison.pk])
-    limit = comparison.project.skip_limit
     if comparison.label_count >= comparison.needed:
         state = ComparisonState.DONE
-    elif limit and comparison.skip_count >= limit:
+    elif is_skipped_out(comparison, comparison.project.skip_limit):
         state = ComparisonState.REVIEW
     else:
         state = ComparisonState.OPEN

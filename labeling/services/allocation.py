@@ -14,18 +14,16 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from labeling.models import Assignment, AssignmentState, Comparison, DrawnBy, Labeler, Project
-from labeling.services.bookmark import bookmark_move, bookmarks_void, has_freed
+from labeling.services.bookmark import bookmarks_void, has_freed
 from labeling.services.draws import (
     CHECK_NEEDED,
     Draw,
-    batch_draws,
+    Work,
     by_priority,
     candidates,
     from_random_key,
     has_batches,
     qualification_draws,
-    queue_draws,
-    work_draws,
 )
 from labeling.services.leases import (
     LABELED_STATES,
@@ -154,9 +152,9 @@ def _drawn_for(person: Labeler, leases: list[Assignment]) -> Assignment | None:
                 return lease
         if in_hand or not qualification_settle(person):
             return None
-    lease = _taken(person, work_draws(person))
-    if lease is None or lease.drawn == DrawnBy.PRIORITY:
-        bookmark_move(person, candidates(person), is_empty=lease is None)
+    work = Work(person)
+    lease = _taken(person, work.draws())
+    work.bookmarks_move(lease)
     return lease
 
 
@@ -182,7 +180,7 @@ def _lease_waiting(labeler: Labeler, count: int, leases: list[Assignment]) -> tu
         person = person_read(labeler)
         if is_asked_to_qualify(person):
             return leases, False
-        left = ((draw, draw.rows.first()) for draw in (*batch_draws(person), *queue_draws(person)))
+        left = ((draw, draw.rows.first()) for draw in Work(person).sure_draws())
         found = next(((draw, row.pk) for draw, row in left if row is not None), None)
         if found is None:
             return leases, False

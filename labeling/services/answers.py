@@ -17,6 +17,7 @@ from labeling.models import (
     AssignmentState,
     Comparison,
     ComparisonState,
+    ComparisonUse,
     Outcome,
     Preference,
     PreferenceSource,
@@ -153,15 +154,21 @@ def answer_count(comparison: Comparison, outcome: str, step: int, *, skip_limit:
         slots_recount(Comparison.objects.filter(pk=comparison.pk))
 
 
+def is_skipped_out(comparison: Comparison, skip_limit: int) -> bool:
+    """Whether so many have skipped it that reviewers look at it. What checks on people is for each of them to skip."""
+    is_work = comparison.use == ComparisonUse.WORK
+    return is_work and bool(skip_limit) and comparison.skip_count >= skip_limit
+
+
 def _state_after(comparison: Comparison, outcome: str, step: int, skip_limit: int) -> str:
     state = comparison.state
-    is_skipped_out = bool(skip_limit) and comparison.skip_count >= skip_limit
+    is_out = is_skipped_out(comparison, skip_limit)
     is_full = comparison.label_count >= comparison.needed
     if state == ComparisonState.RETIRED:
         return state
-    if outcome == Outcome.SKIP and step > 0 and is_skipped_out:
+    if outcome == Outcome.SKIP and step > 0 and is_out:
         return ComparisonState.REVIEW
-    if outcome == Outcome.SKIP and step < 0 and state == ComparisonState.REVIEW and not is_skipped_out:
+    if outcome == Outcome.SKIP and step < 0 and state == ComparisonState.REVIEW and not is_out:
         return ComparisonState.OPEN
     if is_full and state == ComparisonState.OPEN:
         return ComparisonState.DONE

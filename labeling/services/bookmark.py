@@ -1,9 +1,10 @@
-"""The bookmark: how far a labeler's own queue has been walked, so that 100,000 own labels at its top cost nothing.
+"""Bookmarks: how far a person has walked a queue, so that 100,000 own labels at its top cost nothing.
 
-`Labeler.passed_*` says: whatever stands in the queue's order (-priority, id) up to (`passed_priority`, `passed_id`) was
-had by this person, or had no place, at `passed_at`. What comes free later bears a later `freed_at` and is looked for by
-it; everything else that changes the queue's order or content raises `Project.work_epoch`, and the bookmark is void.
-`passed_id` 0 stands for "before the first of that priority".
+`passed_*` of a Labeler (everybody's queue) or a BatchPerson (a batch) says: whatever stands in the queue's order
+(-priority, id) up to (`passed_priority`, `passed_id`) was had by this person, or had no place, at `passed_at`. What
+comes free later bears a later `freed_at` and is looked for by it; everything else that changes the queue's order or
+content raises `Project.work_epoch`, and the bookmark is void. `passed_id` 0 stands for "before the first of that
+priority".
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from labeling.models import IN_QUEUE, QUEUE_ORDER, Comparison, Labeler, Project
+from labeling.models import IN_QUEUE, QUEUE_ORDER, BatchPerson, Comparison, Labeler, Project
 
 # A draw moves the bookmark with this chance, so the look-up it takes is paid once in a hundred draws.
 MOVE_SHARE = 0.01
@@ -28,85 +30,102 @@ FREED_LIMIT = 1000
 # A place that was given back may be stamped before the look and be committed after it.
 LOOK_BACK = timedelta(minutes=1)
 THE_END = (-sys.float_info.max, 2**63 - 1)
+# Of one batch, which says that there is one: SQLite takes "not null" for a reason to read another index.
+IN_BATCH = Q(state="open", open_slots__gt=0)
+
+
+def freed_since(passed_at: OuterRef | object) -> Q:
+    """What came free later. The words of the partial indexes stand in it."""
+    return Q(freed_at__isnull=False, freed_at__gt=passed_at)
 
 
 def has_freed() -> Exists:
-    """Whether anything came free since the bookmark of a labeler (the outer row) was set."""
-    return Exists(
-        Comparison.objects.filter(
-            IN_QUEUE,
-            project_id=OuterRef("project_id"),
-            freed_at__isnull=False,
-            freed_at__gt=OuterRef("passed_at"),
-        )
-    )
+    """Whether anything of everybody's queue came free since the bookmark of a labeler (the outer row) was set."""
+    rows = Comparison.objects.filter(IN_QUEUE, project_id=OuterRef("project_id"))
+    return Exists(rows.filter(freed_since(OuterRef("passed_at"))))
 
 
-def has_bookmark(labeler: Labeler) -> bool:
-    return labeler.passed_id is not None and labeler.passed_epoch == labeler.project.work_epoch
+def has_freed_of_batch() -> Exists:
+    """The same of a batch, for a person of it (the outer row)."""
+    rows = Comparison.objects.filter(IN_BATCH, batch_id=OuterRef("batch_id"))
+    return Exists(rows.filter(freed_since(OuterRef("passed_at"))))
 
 
-def before_bookmark(labeler: Labeler) -> Q:
-    priority = labeler.passed_priority
-    assert priority is not None
-    return Q(priority__gt=priority) | Q(priority=priority, pk__lte=labeler.passed_id)
+@dataclass
+class Queue:
+    """Comparisons in the queue's order, as one person walks them: `standing` are all that have a place, `rows` those
+    of them that the person may be given, `mark` is the row that holds the bookmark. `has_freed` false: the caller
+    knows that nothing came free since the bookmark was set."""
 
+    standing: QuerySet[Comparison]
+    rows: QuerySet[Comparison]
+    mark: Labeler | BatchPerson
+    epoch: int
+    has_freed: bool = True
 
-def behind_bookmark(labeler: Labeler, rows: QuerySet[Comparison]) -> Iterator[QuerySet[Comparison]]:
-    """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it."""
-    priority = labeler.passed_priority
-    if priority is None or not has_bookmark(labeler):
-        yield rows
-        return
-    if not labeler.passed_id:
-        yield rows.filter(priority__lte=priority)
-        return
-    yield rows.filter(priority=priority, pk__gt=labeler.passed_id)
-    yield rows.filter(priority__lt=priority)
+    @property
+    def has_bookmark(self) -> bool:
+        return self.mark.passed_id is not None and self.mark.passed_epoch == self.epoch
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the bookmark has passed all of the queue: only what came free since can be left."""
+        return self.has_bookmark and (self.mark.passed_priority, self.mark.passed_id) == THE_END
 
-def freed_before(labeler: Labeler, rows: QuerySet[Comparison]) -> list[int]:
-    """Ids of what came free before the bookmark since it was set, best first. Too many void the bookmark."""
-    freed = rows.filter(before_bookmark(labeler), freed_at__isnull=False, freed_at__gt=labeler.passed_at)
-    found = list(freed.order_by("freed_at").values_list("priority", "pk")[: FREED_LIMIT + 1])
-    if len(found) > FREED_LIMIT:
-        labeler.passed_id = None
-        return []
-    return [pk for _priority, pk in sorted(found, key=lambda row: (-row[0], row[1]))]
-
-
-def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison], *, is_empty: bool) -> None:
-    """Now and then, and where there is none, set the bookmark before the first of `rows`, the person's candidates.
-
-    The labeler is locked by the caller. Read without skipping locked rows: what somebody's passing lock hides is not
-    passed. `is_empty`: this draw has found nothing.
-    """
-    if has_bookmark(labeler):
-        at_end = (labeler.passed_priority, labeler.passed_id) == THE_END
-        is_due = not at_end if is_empty else random.random() < MOVE_SHARE  # noqa: S311 - sampling
-        if not is_due or freed_before(labeler, rows):
+    def behind(self) -> Iterator[QuerySet[Comparison]]:
+        """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it."""
+        priority = self.mark.passed_priority
+        if priority is None or not self.has_bookmark:
+            yield self.rows
+        elif self.is_at_end:
             return
-    place = _place_before_first(labeler, rows)
-    labeler.passed_priority, labeler.passed_id = place
-    labeler.passed_at = timezone.now() - LOOK_BACK
-    labeler.passed_epoch = labeler.project.work_epoch
-    Labeler.objects.filter(pk=labeler.pk).update(
-        passed_priority=place[0],
-        passed_id=place[1],
-        passed_at=Now() - LOOK_BACK,
-        passed_epoch=labeler.passed_epoch,
-    )
+        elif not self.mark.passed_id:
+            yield self.rows.filter(priority__lte=priority)
+        else:
+            yield self.rows.filter(priority=priority, pk__gt=self.mark.passed_id)
+            yield self.rows.filter(priority__lt=priority)
 
+    def freed_before(self) -> list[int]:
+        """Ids of what came free before the bookmark since it was set, best first. Too many void the bookmark."""
+        if not (self.has_bookmark and self.has_freed):
+            return []
+        priority = self.mark.passed_priority
+        before = Q(priority__gt=priority) | Q(priority=priority, pk__lte=self.mark.passed_id)
+        freed = self.rows.filter(before, freed_since(self.mark.passed_at))
+        found = list(freed.order_by("freed_at").values_list("priority", "pk")[: FREED_LIMIT + 1])
+        if len(found) > FREED_LIMIT:
+            self.mark.passed_id = None
+            return []
+        return [pk for _priority, pk in sorted(found, key=lambda row: (-row[0], row[1]))]
 
-def _place_before_first(labeler: Labeler, rows: QuerySet[Comparison]) -> tuple[float, int]:
-    for part in behind_bookmark(labeler, rows):
-        first = part.order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
-        if first is not None:
-            priority, pk = first
-            queue = Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id)
-            ties = queue.filter(priority=priority, pk__lt=pk).order_by(*QUEUE_ORDER)[:TIES].count()
-            return (priority, pk - 1) if ties == TIES else (priority, 0)
-    return THE_END
+    def move(self, *, is_empty: bool) -> None:
+        """Now and then, and where there is none, set the bookmark before the first of the person's rows.
+
+        The labeler is locked by the caller. Read without skipping locked rows: what somebody's passing lock hides is
+        not passed. `is_empty`: a draw has just found nothing here.
+        """
+        if self.has_bookmark:
+            is_due = not self.is_at_end if is_empty else random.random() < MOVE_SHARE  # noqa: S311 - sampling
+            if not is_due or self.freed_before():
+                return
+        place = self._place_before_first()
+        mark = self.mark
+        mark.passed_priority, mark.passed_id = place
+        mark.passed_at, mark.passed_epoch = timezone.now() - LOOK_BACK, self.epoch
+        type(mark)._default_manager.filter(pk=mark.pk).update(
+            passed_priority=place[0], passed_id=place[1], passed_at=Now() - LOOK_BACK, passed_epoch=self.epoch
+        )
+
+    def _place_before_first(self) -> tuple[float, int]:
+        for part in self.behind():
+            first = part.order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
+            if first is not None:
+                priority, pk = first
+                ties = (
+                    self.standing.filter(priority=priority, pk__lt=pk).order_by(*QUEUE_ORDER)[:TIES].count()
+                )
+                return (priority, pk - 1) if ties == TIES else (priority, 0)
+        return THE_END
 
 
 def bookmarks_void(project_id: int) -> None:

@@ -14,6 +14,7 @@ from labeling.services.bookmark import bookmarks_void
 from labeling.services.draws import CHECK_NEEDED, IS_CHECK
 from labeling.services.leases import slots_recount
 from labeling.services.projects import project_update
+from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -43,11 +44,13 @@ def _mark(project: Project, ids: list[int], use: ComparisonUse) -> int:
     needed = project.overlap if use == ComparisonUse.WORK else CHECK_NEEDED
     for row in locked:
         row.use, row.needed, row.batch_id = use, needed, None
-        if row.state in (ComparisonState.OPEN, ComparisonState.DONE):
+        # A check never waits for review: it is each person's own to skip.
+        if use != ComparisonUse.WORK or row.state != ComparisonState.REVIEW:
             is_full = row.label_count >= needed
             row.state = ComparisonState.DONE if is_full else ComparisonState.OPEN
     Comparison.objects.bulk_update(locked, ["use", "needed", "batch", "state"])
     slots_recount(Comparison.objects.filter(pk__in=[row.pk for row in locked]), is_freed=False)
+    disagreements_refresh(row.pk for row in locked)
     return len(locked)
 
 

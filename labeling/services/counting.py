@@ -7,7 +7,7 @@ from collections.abc import Collection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from labeling.models import Comparison, ComparisonState
+from labeling.models import Comparison, ComparisonState, ComparisonUse
 from labeling.services.allocation import slots_recount
 
 
@@ -26,7 +26,7 @@ def skips_count(comparison_ids: Collection[int], step: int, *, skip_limit: int) 
     rows = Comparison.objects.filter(pk__in=comparison_ids)
     rows.update(skip_count=F("skip_count") + step)
     if step > 0 and skip_limit:
-        often = rows.filter(skip_count__gte=skip_limit, state=ComparisonState.OPEN)
+        often = rows.filter(skip_count__gte=skip_limit, state=ComparisonState.OPEN, use=ComparisonUse.WORK)
         often.update(state=ComparisonState.REVIEW)
     if step < 0:
         seldom = rows if not skip_limit else rows.filter(skip_count__lt=skip_limit)

@@ -17,7 +17,6 @@ from labeling.models import (
     QUEUE_ORDER,
     Assignment,
     AssignmentState,
-    Batch,
     BatchPerson,
     Comparison,
     ComparisonUse,
@@ -26,7 +25,8 @@ from labeling.models import (
     Preference,
     PreferenceSource,
 )
-from labeling.services.bookmark import behind_bookmark, freed_before, has_bookmark
+from labeling.scheme import read_scheme
+from labeling.services.bookmark import IN_BATCH, Queue, has_freed_of_batch
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 # How many labels a comparison that checks on people takes: everybody's, so it is never done.
 CHECK_NEEDED = 30_000
 IS_CHECK = ~Q(use="work") & Q(state="open")
-# Of one batch, which says that there is one: SQLite takes "not null" for a reason to read another index.
-IN_BATCH = Q(state="open", open_slots__gt=0)
 # What came free before the bookmark is tried one by one; the rest waits for the next draw.
 FREED_TRIES = 5
+# So many rows of the random order are tried for one that the person has not had.
+RANDOM_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,6 @@ def checks(labeler: Labeler, use: ComparisonUse) -> QuerySet[Comparison]:
     return not_had(labeler, rows)
 
 
-def of_batch(labeler: Labeler, batch_id: int) -> QuerySet[Comparison]:
-    return not_had(labeler, Comparison.objects.filter(IN_BATCH, batch_id=batch_id))
-
-
-def open_batches(labeler: Labeler) -> QuerySet[Batch]:
-    """Batches that the person may draw from, the most urgent first."""
-    rows = Batch.objects.filter(people__labeler=labeler, is_paused=False, closed_at__isnull=True)
-    return rows.order_by(F("deadline").asc(nulls_last=True), "pk")
-
-
 def has_batches() -> Exists:
     """Whether a labeler (the outer row) has an open batch."""
     return Exists(
@@ -103,6 +93,28 @@ def has_batches() -> Exists:
             labeler=OuterRef("pk"), batch__is_paused=False, batch__closed_at__isnull=True
         )
     )
+
+
+def batch_queues(labeler: Labeler) -> list[Queue]:
+    """Batches that the person may draw from, the most urgent first. One query, none for who is in no batch."""
+    if not getattr(labeler, "has_batches", True):
+        return []
+    places = BatchPerson.objects.filter(
+        labeler=labeler, batch__is_paused=False, batch__closed_at__isnull=True
+    ).annotate(has_freed=has_freed_of_batch())
+    queues = []
+    for place in places.order_by(F("batch__deadline").asc(nulls_last=True), "batch_id"):
+        standing = Comparison.objects.filter(IN_BATCH, batch_id=place.batch_id)
+        epoch = labeler.project.work_epoch
+        queues.append(Queue(standing, not_had(labeler, standing), place, epoch, place.has_freed))
+    return queues
+
+
+def common_queue(labeler: Labeler) -> Queue:
+    """Everybody's."""
+    standing = Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id)
+    is_freed = getattr(labeler, "has_freed", True)
+    return Queue(standing, candidates(labeler), labeler, labeler.project.work_epoch, is_freed)
 
 
 def by_priority(queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
@@ -117,35 +129,81 @@ def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
     yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), is_check=True)
 
 
-def work_draws(labeler: Labeler) -> Iterator[Draw]:
-    """Gold and random draws by chance, at the project's rates; then batches, then the queue by priority.
+class Work:
+    """Where a person's next comparison may come from: their batches, then everybody's queue.
 
-    Gold comes before batches, so that the rate is the same for those who work in one. `labeler` comes from
-    `person_read`.
+    `labeler` comes from `person_read`. Where people only rank, everybody's queue is the ranking page's.
     """
-    project = labeler.project
-    if _by_chance(project.gold_share):
-        yield from _anywhere(DrawnBy.GOLD, checks(labeler, ComparisonUse.GOLD), is_check=True)
-    yield from batch_draws(labeler)
-    if _by_chance(project.random_share):
-        yield from _anywhere(DrawnBy.RANDOM, candidates(labeler))
-    yield from queue_draws(labeler)
+
+    def __init__(self, labeler: Labeler) -> None:
+        self.labeler = labeler
+        self.batches = batch_queues(labeler)
+        is_in_pairs = read_scheme(labeler.project.scheme).screen != "ranking"
+        self.common = common_queue(labeler) if is_in_pairs else None
+
+    def draws(self) -> Iterator[Draw]:
+        """Gold and random draws by chance, at the project's rates; then batches, then the queue by priority.
+
+        Gold comes before batches, so that the rate is the same for those who work in one.
+        """
+        project = self.labeler.project
+        if _by_chance(project.gold_share):
+            yield from _anywhere(DrawnBy.GOLD, checks(self.labeler, ComparisonUse.GOLD), is_check=True)
+        yield from self._batch_draws()
+        if self.common is not None and _by_chance(project.random_share):
+            yield from random_draws(self.common)
+        yield from self._common_draws()
+
+    def sure_draws(self) -> Iterator[Draw]:
+        """Those that leave nothing out and hang on no chance."""
+        yield from self._batch_draws()
+        yield from self._common_draws()
+
+    def _batch_draws(self) -> Iterator[Draw]:
+        for queue in self.batches:
+            yield from queue_draws(DrawnBy.BATCH, queue)
+
+    def _common_draws(self) -> Iterator[Draw]:
+        if self.common is not None:
+            yield from queue_draws(DrawnBy.PRIORITY, self.common)
+
+    def bookmarks_move(self, lease: Assignment | None) -> None:
+        """After a draw that gave `lease`, or nothing: of each queue that it came by."""
+        drawn = lease.drawn if lease is not None else None
+        if drawn == DrawnBy.GOLD:
+            return
+        for queue in self.batches:
+            is_here = lease is not None and drawn == DrawnBy.BATCH and _is_of(queue, lease)
+            queue.move(is_empty=not is_here)
+            if is_here:
+                return
+        if self.common is not None and drawn != DrawnBy.RANDOM:
+            self.common.move(is_empty=lease is None)
 
 
-def batch_draws(labeler: Labeler) -> Iterator[Draw]:
-    if getattr(labeler, "has_batches", True):
-        for pk in list(open_batches(labeler).values_list("pk", flat=True)):
-            yield Draw(DrawnBy.BATCH, by_priority(of_batch(labeler, pk)))
+def _is_of(queue: Queue, lease: Assignment) -> bool:
+    return isinstance(queue.mark, BatchPerson) and queue.mark.batch_id == lease.comparison.batch_id
 
 
-def queue_draws(labeler: Labeler) -> Iterator[Draw]:
+def queue_draws(name: DrawnBy, queue: Queue) -> Iterator[Draw]:
     """By priority: what came free before the bookmark, which is always of higher priority, then what is behind it."""
-    rows = candidates(labeler)
-    if has_bookmark(labeler) and getattr(labeler, "has_freed", True):
-        for pk in freed_before(labeler, rows)[:FREED_TRIES]:
-            yield Draw(DrawnBy.PRIORITY, rows.filter(pk=pk).order_by("pk"))
-    for part in behind_bookmark(labeler, rows):
-        yield Draw(DrawnBy.PRIORITY, by_priority(part))
+    for pk in queue.freed_before()[:FREED_TRIES]:
+        yield Draw(name, queue.rows.filter(pk=pk).order_by("pk"))
+    for part in queue.behind():
+        yield Draw(name, by_priority(part))
+
+
+def random_draws(queue: Queue) -> Iterator[Draw]:
+    """From a random place in the random order, and from its beginning: the first of RANDOM_TRIES rows that the person
+    has not had. Who has had all of so many gets the next by priority instead.
+
+    Ordered by an expression, or the databases would rather walk the random order's index, own rows and all.
+    """
+    if queue.is_at_end:
+        return
+    for start in (random.random(), 0.0):  # noqa: S311 - a place in an order, not a secret
+        near = from_random_key(queue.standing, start).values("pk")[:RANDOM_TRIES]
+        yield Draw(DrawnBy.RANDOM, queue.rows.filter(pk__in=near).order_by(F("random_key") + 0.0, "pk"))
 
 
 def _anywhere(name: str, rows: QuerySet[Comparison], *, is_check: bool = False) -> Iterator[Draw]:

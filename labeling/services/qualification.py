@@ -53,7 +53,8 @@ def _answered(labeler: Labeler) -> dict[int, str]:
 def qualification_settle(labeler: Labeler) -> bool:
     """Compare the person's answers with the known outcomes: qualified, or for a manager to look at.
 
-    The labeler is locked by the caller and has been given all there is. A tie is right where a tie is known.
+    The labeler is locked by the caller and has been given all there is. A tie is right where a tie is known. The share
+    is of the answers that the project asks for, so nobody comes through by skipping what they do not know.
     """
     if labeler.failed_at is not None:
         return False
@@ -61,7 +62,8 @@ def qualification_settle(labeler: Labeler) -> bool:
     said = latest_preferences(list(known)).filter(labeler=labeler).values_list("comparison_id", "outcome")
     right = sum(known[pk] == outcome for pk, outcome in said)
     now, share = timezone.now(), labeler.project.qualification_pass
-    is_good = bool(known) and right >= share * len(known) - 1e-9
+    asked = max(len(known), labeler.project.qualification_size)
+    is_good = bool(known) and right >= share * asked - 1e-9
     labeler.qualified_at, labeler.failed_at = (now, None) if is_good else (None, now)
     labeler.save(update_fields=["qualified_at", "failed_at"])
     if not is_good:

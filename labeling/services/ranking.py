@@ -37,6 +37,7 @@ from labeling.services.allocation import (
     candidates,
     is_swapped,
     lease_end,
+    lease_next,
 )
 
 # So many comparisons at the top of the queue are looked at for a prompt to rank.
@@ -59,11 +60,18 @@ class NotQualifiedError(LabelingError):
     message = _("Answer the qualification on the label page first.")
 
 
+class PairsFirstError(LabelingError):
+    """Pairs wait for the person that no ranking may hold: of a batch of theirs, or gold."""
+
+    code = "pairs_first"
+    message = _("Some pairs are to be compared first, on the label page.")
+
+
 def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTask | None:
     """The ranking that this person holds, or a new one: the prompt of the highest pair in the person's queue that has
     MIN_SHOWN responses or more with open pairs. None: there is none among the first LOOK_AHEAD pairs.
 
-    Raises RankingOffError, PausedError, NotQualifiedError.
+    Raises RankingOffError, PausedError, NotQualifiedError, PairsFirstError.
     """
     moment = now or timezone.now()
     project = Project.objects.get(pk=labeler.project_id)
@@ -71,6 +79,9 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
     held = _held(labeler, project, moment)
     if held is not None:
         return held
+    # Who also compares pairs is given these there.
+    if read_scheme(project.scheme).screen == "ranking" and lease_next(labeler, count=1):
+        raise PairsFirstError
     for prompt_id in _prompts_ahead(labeler):
         with transaction.atomic():
             # Two tabs of one person ask one after the other.

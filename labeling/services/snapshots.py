@@ -104,6 +104,7 @@ def snapshot_build(
             locked.file_hash = file_hash
             locked.last_preference_id = source.up_to
             locked.preference_count = source.preference_count
+            locked.last_adjudication_id = source.last_adjudication_id
             locked.save()
             _tell(locked)
     return locked

@@ -64,8 +64,14 @@ class SnapshotRow:
 
     @property
     def agreement(self) -> float:
-        """Share of the votes that say what the row's outcome says; 1 for a row settled without votes."""
-        return getattr(self, f"votes_{self.outcome}") / self.votes if self.votes else 1.0
+        """How sure the row's outcome is by those who settled it: the share of the votes that say the same; the
+        probability of the winning side where reliabilities settled it; 1 where a reviewer did, or without votes."""
+        if self.settled_by == "adjudication" or not self.votes:
+            return 1.0
+        if self.settled_by == "reliability" and self.outcome in ("a", "b"):
+            return self.p_a if self.outcome == "a" else 1 - self.p_a
+        said: int = getattr(self, f"votes_{self.outcome}")
+        return said / self.votes
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, in the order of the file. Shallow: nested lists are shared."""

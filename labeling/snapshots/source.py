@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from labeling.models import (
+    Adjudication,
     Comparison,
     ComparisonState,
     Labeler,
@@ -86,11 +87,14 @@ class SnapshotSource:
     using: str
     up_to: int = 0
     preference_count: int = 0
+    last_adjudication_id: int = 0
     weights: dict[int, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         found = self._preferences().aggregate(newest=Max("pk"), count=Count("pk"))
         self.up_to, self.preference_count = found["newest"] or 0, found["count"]
+        settled = Adjudication.objects.using(self.using).filter(project=self.project)
+        self.last_adjudication_id = settled.aggregate(newest=Max("pk"))["newest"] or 0
         if self.config.weights == RELIABILITY:
             self.weights = weights_of(self.project, using=self.using)
 

@@ -57,19 +57,20 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
 def label_page(request: HttpRequest, slug: str) -> HttpResponse:
     labeler = own_labeler(_person(request), slug)
     project = labeler.project
-    if read_scheme(project.scheme).screen == "ranking":
-        return redirect("labeling:rank", slug)
     context = project_context(request, project, "label") | _common(project)
     try:
         leases = lease_next(labeler)
     except PausedError as error:
         leases, context["paused"] = [], error.message
+    nothing = None if leases or "paused" in context else why_nothing(labeler)
+    if nothing and nothing.kind != "qualified_wait" and context["scheme"].screen == "ranking":
+        return redirect("labeling:rank", slug)  # no pair of the qualification, of a batch or of gold is left
     if leases:
         _mark_opened(leases[0])
     context |= {
         "labeler": labeler,
         "pairs": [pair_of(lease) for lease in leases],
-        "nothing": None if leases or "paused" in context else why_nothing(labeler),
+        "nothing": nothing,
         "last": last_answer(labeler),
         "with_texts": True,
         "today": labels_today(labeler),

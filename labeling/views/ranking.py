@@ -26,7 +26,13 @@ from labeling.selectors.label import labels_today, project_progress
 from labeling.selectors.ranking import LETTERS, last_ranking, ranking_shown
 from labeling.services.allocation import LabelingError
 from labeling.services.ranked import ranking_skip, ranking_submit, ranking_undo
-from labeling.services.ranking import ranking_draft_save, ranking_next, ranking_opened, ranking_renew
+from labeling.services.ranking import (
+    PairsFirstError,
+    ranking_draft_save,
+    ranking_next,
+    ranking_opened,
+    ranking_renew,
+)
 from labeling.views.label_form import read_key, wants_json
 from webapp.users.models import User
 
@@ -47,6 +53,8 @@ def rank_page(request: HttpRequest, slug: str) -> HttpResponse:
     context = project_context(request, project, "label")
     try:
         task = ranking_next(labeler)
+    except PairsFirstError:
+        return redirect("labeling:label", slug)
     except LabelingError as error:
         task, context["refused"] = None, error
     if task is not None:

@@ -18,7 +18,7 @@ projects/<slug:slug>/people/<int:pk>/work               POST manage
 projects/<slug:slug>/settings/allocation/               GET manage  POST manage
 projects/<slug:slug>/settings/checks                    POST manage
 api/v1/projects/<slug:slug>/batches                     GET manage  POST manage
-api/v1/projects/<slug:slug>/batches/<uuid:uid>          GET manage  PATCH manage  DELETE manage
+api/v1/projects/<slug:slug>/batches/<uuid:uid>          GET manage  POST manage  PATCH manage  DELETE manage
 api/v1/projects/<slug:slug>/work/people                 GET manage  POST manage
 api/v1/projects/<slug:slug>/allocation                  GET manage  PATCH manage  POST manage
 """

@@ -8,8 +8,9 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from labeling.models import Comparison, Labeler, Prompt
+from labeling.models import Batch, BatchPerson, Comparison, Labeler, Prompt
 from labeling.selectors.work import batch_row
+from labeling.services import batches
 from labeling.services.allocation import PersonPausedError, lease_next
 from labeling.services.batches import (
     Choice,
@@ -20,9 +21,11 @@ from labeling.services.batches import (
     batch_update,
     batches_tick,
 )
+from labeling.services.bookmark import THE_END
 from labeling.services.preferences import preference_submit, preference_undo
 from labeling.services.qualification import person_pause, person_resume
 from tests.labeling.label.factories import make_labeler, make_project
+from webapp.audit.models import AuditEvent
 from webapp.notices.models import Notice
 from webapp.users.models import User
 
@@ -113,8 +116,8 @@ def test_a_deadline_is_announced_once_and_takes_nothing_away(manager):
     assert batches_tick() == 0
     assert batches_tick(timezone.now() + timedelta(hours=30)) == 1
     assert batches_tick(timezone.now() + timedelta(hours=31)) == 0
-    told = Notice.objects.get()
-    assert (told.user, told.kind) == (doctor.user, "batch.due")
+    told = Notice.objects.get(kind="batch.due")
+    assert told.user == doctor.user
     assert "secret name" not in str(told.text)
     assert batches_tick(timezone.now() + timedelta(days=3)) == 1
     assert Notice.objects.get(kind="batch.over").user == manager
@@ -182,3 +185,48 @@ def test_a_paused_person_gets_nothing_more_but_may_answer_what_is_in_hand(manage
     assert preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k").pk
     person_resume(labeler=labeler, actor=manager)
     assert priorities(labeler, 2) == [2, 1]
+
+
+def test_its_people_are_told_when_it_is_made_and_when_they_join(manager):
+    project = make_project(6)
+    first, second, other = (make_labeler(project) for _ in range(3))
+    batch = make_batch(project, manager, first, name="urgent and secret")
+    told = Notice.objects.get()
+    assert (told.user, told.kind) == (first.user, "batch.new")
+    assert "secret" not in str(told.text)
+    batch_update(batch=batch, actor=manager, people=[first, second])
+    batch_update(batch=batch, actor=manager, name="other")
+    assert list(Notice.objects.order_by("pk").values_list("user", flat=True)) == [
+        first.user_id,
+        second.user_id,
+    ]
+    assert not Notice.objects.filter(user=other.user).exists()
+
+
+def test_where_others_were_faster_no_batch_is_left_behind(manager, monkeypatch):
+    """What was chosen is finished before it is moved: neither an empty batch nor a note of one."""
+    project = make_project(3)
+    ids = list(Comparison.objects.values_list("pk", flat=True))
+    monkeypatch.setattr(batches, "_chosen", lambda _project, _choice: ids)
+    Comparison.objects.filter(pk__in=ids[:2]).update(state="done", open_slots=0)
+    batch = make_batch(project, manager, make_labeler(project), name="one")
+    assert AuditEvent.objects.get(action="batch.create").detail["number"] == 1
+    with pytest.raises(ValidationError) as refused:
+        make_batch(project, manager, make_labeler(project), name="none")
+    assert "number" in refused.value.message_dict
+    assert list(Batch.objects.all()) == [batch]
+    assert AuditEvent.objects.filter(action="batch.create").count() == 1
+
+
+def test_what_is_added_later_is_found_before_the_bookmark(manager):
+    project = make_project(8)
+    doctor = make_labeler(project)
+    Prompt.objects.filter(comparisons__priority__lte=3).update(topic="medical")
+    batch = make_batch(project, manager, doctor, choice=Choice(3, topic="medical"))
+    for lease in lease_next(doctor, count=3):
+        preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key=str(lease.pk))
+    assert [lease.drawn for lease in lease_next(doctor, count=1)] == ["priority"]
+    assert BatchPerson.objects.get().passed_id == THE_END[1]
+    batch_extend(batch=batch, choice=Choice(2), actor=manager)
+    drawn = [(lease.comparison.priority, lease.drawn) for lease in lease_next(doctor, count=3)]
+    assert drawn == [(8, "priority"), (7, "batch"), (6, "batch")]

@@ -7,13 +7,16 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from labeling.models import Assignment, Comparison, ComparisonState, Labeler, Project
+from labeling.models import Assignment, Batch, BatchPerson, Comparison, ComparisonState, Labeler, Project
 from labeling.services import bookmark
 from labeling.services.allocation import bookmarks_void, by_priority, candidates, lease_next, release_expired
+from labeling.services.batches import Choice, batch_create, batch_extend
+from labeling.services.draws import not_had
 from labeling.services.preferences import LeaseLostError, UndoRefusedError, preference_submit, preference_undo
 from labeling.services.projects import project_update
 from tests.labeling.label.factories import add_pairs, make_labeler, make_project
@@ -23,7 +26,15 @@ pytestmark = pytest.mark.django_db
 
 
 def first_without(labeler: Labeler) -> int | None:
-    return by_priority(candidates(labeler)).values_list("pk", flat=True).first()
+    """The first of the person's batch, else of everybody's queue."""
+    ours = Comparison.objects.filter(
+        state="open", open_slots__gt=0, batch__people__labeler=labeler, batch__closed_at=None
+    )
+    for rows in (not_had(labeler, ours), candidates(labeler)):
+        found = by_priority(rows).values_list("pk", flat=True).first()
+        if found is not None:
+            return found
+    return None
 
 
 def drawn(labeler: Labeler) -> Assignment | None:
@@ -36,7 +47,7 @@ def drawn(labeler: Labeler) -> Assignment | None:
 class World:
     """Some people and everything that can happen to a queue, by one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, with_batch: bool) -> None:
         self.dice = random.Random(seed)
         self.project = make_project(25, overlap=2)
         # Few priorities and many ties, as after an import.
@@ -44,13 +55,26 @@ class World:
             Comparison.objects.filter(pk=row.pk).update(priority=float(self.dice.choice([0, 0, 0, 1, 2])))
         self.people = [make_labeler(self.project) for _ in range(3)]
         self.manager = User.objects.create_user(f"manager-{seed}")
+        self.batch = self.make_batch(14) if with_batch else None
+
+    def make_batch(self, number: int) -> Batch:
+        """For the first two of the people."""
+        kept = {"people": self.people[:2], "deadline": None, "choice": Choice(number), "actor": self.manager}
+        return batch_create(project=self.project, name="batch", **kept)
 
     def step(self) -> None:
         deed = self.dice.choices(
-            [self.answer, self.lapse, self.undo, self.skip, self.new_rows, self.reorder, self.overlap],
-            [10, 4, 3, 3, 1, 1, 1],
-        )[0]
+            [
+                self.answer, self.lapse, self.undo, self.skip, self.new_rows, self.reorder, self.overlap, self.extend
+            ],
+            [10, 4, 3, 3, 1, 1, 1, 1],
+        )[0]  # fmt: skip
         deed()
+
+    def extend(self) -> None:
+        if self.batch is not None:
+            with suppress(ValidationError):  # everybody's queue may be empty
+                batch_extend(batch=self.batch, choice=Choice(2), actor=self.manager)
 
     def lease(self) -> Assignment | None:
         rows = Assignment.objects.filter(state="leased").order_by("pk")
@@ -95,10 +119,12 @@ class World:
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("ties", [1, 50])
-def test_the_draw_with_a_bookmark_is_the_draw_without(seed, ties, monkeypatch):
+@pytest.mark.parametrize("with_batch", [False, True], ids=["queue", "batch"])
+def test_the_draw_with_a_bookmark_is_the_draw_without(seed, ties, with_batch, monkeypatch):
     monkeypatch.setattr(bookmark, "MOVE_SHARE", 0.7)
     monkeypatch.setattr(bookmark, "TIES", ties)
-    world, found, had_bookmark = World(seed), 0, 0
+    world, found, had_bookmark = World(seed, with_batch=with_batch), 0, 0
+    marks = BatchPerson.objects if with_batch else Labeler.objects
     for _ in range(60):
         world.step()
         labeler = world.dice.choice(world.people)
@@ -106,7 +132,7 @@ def test_the_draw_with_a_bookmark_is_the_draw_without(seed, ties, monkeypatch):
         lease = drawn(labeler)
         assert (lease.comparison_id if lease else None) == expected
         found += lease is not None
-        had_bookmark += Labeler.objects.get(pk=labeler.pk).passed_id is not None
+        had_bookmark += marks.filter(passed_id__isnull=False).exists()
     assert found > 20
     assert had_bookmark > 20
 

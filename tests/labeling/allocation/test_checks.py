@@ -11,7 +11,15 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Assignment, Comparison, ComparisonState, DrawnBy, Labeler, Preference
+from labeling.models import (
+    Assignment,
+    Comparison,
+    ComparisonState,
+    Disagreement,
+    DrawnBy,
+    Labeler,
+    Preference,
+)
 from labeling.selectors.label import project_progress as label_progress
 from labeling.selectors.label import why_nothing
 from labeling.selectors.progress import project_progress
@@ -209,15 +217,60 @@ def test_a_second_try_is_on_comparisons_not_had(asked, manager):
     assert lease_next(labeler)[0].drawn == "priority"
 
 
-def test_skipping_all_of_it_is_no_way_through(asked):
+def skip(lease: Assignment) -> None:
+    data = {"choice": "skip", "skip_reason": "unclear"}
+    preference_submit(assignment=lease, data=data, idempotency_key=str(lease.uid))
+
+
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_skipping_what_one_does_not_know_is_no_way_through(asked, right):
+    """Two right answers of two given are two of the four that are asked."""
     labeler = make_labeler(asked)
-    for _ in range(6):
-        lease = lease_next(labeler, count=1)[0]
-        data = {"choice": "skip", "skip_reason": "unclear"}
-        preference_submit(assignment=lease, data=data, idempotency_key=str(lease.uid))
+    answer_all(labeler, ["tie"] * right)
+    for _ in range(6 - right):
+        skip(lease_next(labeler, count=1)[0])
     assert lease_next(labeler) == []
     labeler.refresh_from_db()
     assert (labeler.qualified_at, labeler.failed_at is None) == (None, False)
+
+
+def test_a_skip_that_others_make_good_does_no_harm(asked):
+    labeler = make_labeler(asked)
+    for _ in range(2):
+        skip(lease_next(labeler, count=1)[0])
+    answer_all(labeler, ["tie"] * 4)
+    assert lease_next(labeler)[0].drawn == "priority"
+
+
+def test_a_set_that_has_shrunk_lets_nobody_through_on_fewer_answers(asked, manager):
+    ids = list(Comparison.objects.filter(use="qualification").values_list("pk", flat=True))
+    checks_mark(project=asked, comparison_ids=ids[2:], use="work", actor=manager)
+    labeler = make_labeler(asked)
+    answer_all(labeler, ["tie", "tie"])
+    assert lease_next(labeler) == []
+    assert why_nothing(labeler).kind == "qualified_wait"
+
+
+@pytest.mark.parametrize(("use", "size"), [("gold", 0), ("qualification", 1)])
+def test_a_check_that_many_skip_stays_for_everybody_else(manager, use, size):
+    project = make_project(1, gold_share=1.0, qualification_size=size, skip_limit=2)
+    mark(project, manager, 1, use)
+    for _ in range(3):
+        skip(lease_next(make_labeler(project), count=1)[0])
+    row = Comparison.objects.get()
+    assert (row.state, row.skip_count) == (ComparisonState.OPEN, 3)
+    assert not Disagreement.objects.exists()
+    assert len(lease_next(make_labeler(project), count=1)) == 1
+
+
+def test_what_was_skipped_too_often_is_drawn_once_it_is_gold(manager):
+    project = make_project(1, gold_share=1.0, skip_limit=1)
+    skip(lease_next(make_labeler(project))[0])
+    assert Comparison.objects.get().state == ComparisonState.REVIEW
+    assert Disagreement.objects.get().kind == "skipped"
+    mark(project, manager, 1, "gold")
+    assert lease_next(make_labeler(project))[0].drawn == "gold"
+    assert not Disagreement.objects.exists()
 
 
 def test_a_set_in_use_is_not_taken_away(asked, manager):

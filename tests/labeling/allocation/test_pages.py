@@ -128,6 +128,11 @@ def test_rest_of_batches_and_allocation(team, manager):
     assert (row["people"], row["total"], row["done"], row["state"]) == ([team.labeler.username], 2, 0, "open")
     url = f"{base}/batches/{row['uid']}"
     assert manager.get(f"{base}/batches").json()["results"] == [row]
+    more = manager.post(url, {"number": 1}, content_type="application/json").json()
+    assert more == row | {"total": 3}
+    none = manager.post(url, {"number": 1, "topic": "unheard of"}, content_type="application/json")
+    assert (none.status_code, list(none.json()["error"]["detail"])) == (400, ["number"])
+    row = more
     changed = manager.patch(url, {"is_paused": True}, content_type="application/json").json()
     assert changed == row | {"state": "paused"}
     assert manager.patch(url, {"release": True}, content_type="application/json").json()["state"] == "closed"

@@ -17,6 +17,7 @@ from labeling.exporting.layouts import chosen_side
 from labeling.exporting.manifest import export_bytes, facts_known, manifest_path
 from labeling.exporting.writers import csv_cell
 from labeling.importing.layouts import detect_layout, parse_row
+from labeling.services.adjudication import adjudicate
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import SnapshotCorruptError, SnapshotRow, read_snapshot
 from labeling.snapshots.files import snapshot_path
@@ -127,6 +128,27 @@ def test_splits_and_least_agreement(snapshot):
         "written": 0,
         "left_out": {"min_agreement": 1},
     }
+
+
+def test_least_agreement_keeps_what_a_reviewer_settled(django_user_model):
+    """One of three said what the reviewer found: the row is the surest of all, not the least sure."""
+    project = make_project()
+    comparison = make_comparison(make_prompt(project))
+    for outcome in ("a", "a", "b"):
+        vote(comparison, make_labeler(project), outcome)
+    reviewer = django_user_model.objects.create_user("reviewer")
+    adjudicate(comparison=comparison, reviewer=reviewer, outcome="b", reason="I looked it up.", key="k")
+    settled = snapshot_build(snapshot_create(project=project, enqueue=False))
+    assert len(lines(settled, min_agreement="1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "p_a", "agreement"), [("a", 0.9, 0.9), ("b", 0.2, 0.8), ("tie", 0.5, 0.25)]
+)
+def test_least_agreement_asks_reliabilities_where_they_settled_it(outcome, p_a, agreement):
+    votes = {"votes_a": 1, "votes_b": 2, "votes_tie": 1}
+    row = SnapshotRow(outcome=outcome, p_a=p_a, settled_by="reliability", **votes)
+    assert row.agreement == pytest.approx(agreement)
 
 
 def test_plain_texts_leave_conversations_out_and_say_so(snapshot):

@@ -9,6 +9,8 @@ import pytest
 from django.test import Client
 
 from labeling.models import Comparison, Preference, Ranking, RankingTask, Response
+from labeling.services.batches import Choice, batch_create
+from labeling.services.checks import checks_mark
 from labeling.services.ranking import ranking_next
 from tests.factories import make_prompt
 from tests.labeling.label.test_rest import client_of
@@ -119,11 +121,103 @@ def test_pairs_alone_and_rankings_alone(seat, labeler):
     assert f'href="{url}"' in client.get(label).content.decode()
     project.scheme = {"screen": "ranking"}
     project.save()
+    answer_pair(client, url)  # what is in hand comes first
+    answer_pair(client, url)
     assert client.get(label)["Location"] == url
     project.scheme = {}
     project.save()
     assert 'data-nothing="ranking_off"' in client.get(url).content.decode()
     assert f'href="{url}"' not in client.get(label).content.decode()
+
+
+@pytest.fixture
+def ranks_alone(labeler):
+    """Labelers rank, and nothing else; two pairs of other prompts have known outcomes."""
+    project = labeler.project
+    project.scheme = {"screen": "ranking"}
+    project.save()
+    for _ in range(2):
+        add_prompt(project, 2)
+    known = Comparison.objects.order_by("-pk")[:2]
+    Comparison.objects.filter(pk__in=[row.pk for row in known]).update(gold_outcome="tie")
+    return project
+
+
+def answer_pair(client, url, choice="tie") -> None:
+    """The pair that the label page shows now."""
+    page = client.get(url.replace("/rank/", "/label/")).content.decode()
+    uid = re.search(r'data-uid="([^"]+)"', page)[1]
+    answered = client.post(
+        f"{url.replace('/rank/', '/label/')}{uid}/submit", {"choice": choice, "key": uid}, headers=JSON
+    )
+    assert answered.status_code == 200, answered.content
+
+
+def known_ids() -> list[int]:
+    return list(Comparison.objects.exclude(gold_outcome="").values_list("pk", flat=True))
+
+
+def test_who_ranks_alone_can_qualify(seat, ranks_alone, django_user_model):
+    client, url = seat
+    manager = django_user_model.objects.create_user("manager")
+    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="qualification", actor=manager)
+    type(ranks_alone).objects.update(qualification_size=2, qualification_pass=0.5)
+    page = client.get(url).content.decode()
+    assert 'data-nothing="not_qualified"' in page
+    assert f'href="{url.replace("/rank/", "/label/")}"' in page
+    answer_pair(client, url)
+    answer_pair(client, url)
+    assert client.get(url.replace("/rank/", "/label/"))["Location"] == url
+    assert RankingTask.objects.count() == 0
+    client.get(url)
+    assert RankingTask.objects.count() == 1
+
+
+def test_who_ranks_alone_and_has_not_qualified_is_told_so_and_not_sent_round(
+    seat, ranks_alone, django_user_model
+):
+    client, url = seat
+    manager = django_user_model.objects.create_user("manager")
+    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="qualification", actor=manager)
+    type(ranks_alone).objects.update(qualification_size=2)
+    answer_pair(client, url, "2")
+    answer_pair(client, url, "2")
+    page = client.get(url.replace("/rank/", "/label/"))
+    assert 'data-nothing="qualified_wait"' in page.content.decode()
+    assert client.get(url).status_code == 200
+
+
+def test_a_batch_for_who_ranks_alone_comes_first_and_the_rest_is_ranked(
+    seat, labeler, ranks_alone, django_user_model
+):
+    client, url = seat
+    manager = django_user_model.objects.create_user("manager")
+    Comparison.objects.filter(pk__in=known_ids()).update(priority=9.0)
+    batch_create(
+        project=ranks_alone, name="b", people=[labeler], deadline=None, choice=Choice(2), actor=manager
+    )
+    assert client.get(url)["Location"] == url.replace("/rank/", "/label/")
+    rest = client_of(labeler).post(f"/api/v1/projects/{ranks_alone.slug}/rankings/next")
+    assert (rest.status_code, rest.json()["error"]["code"]) == (409, "pairs_first")
+    answer_pair(client, url)
+    answer_pair(client, url)
+    assert set(Preference.objects.values_list("comparison_id", flat=True)) == set(known_ids())
+    assert client.get(url.replace("/rank/", "/label/"))["Location"] == url
+    assert client.get(url).status_code == 200
+    assert RankingTask.objects.count() == 1
+
+
+def test_gold_comes_between_rankings_once(seat, ranks_alone, django_user_model):
+    client, url = seat
+    manager = django_user_model.objects.create_user("manager")
+    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
+    type(ranks_alone).objects.update(gold_share=1.0)
+    for _ in range(2):
+        assert client.get(url)["Location"] == url.replace("/rank/", "/label/")
+        answer_pair(client, url)
+    assert client.get(url).status_code == 200
+    assert client.get(url).status_code == 200  # the ranking in hand stays
+    assert RankingTask.objects.count() == 1
 
 
 def test_somebody_elses_ranking_does_not_exist(seat, labeler):

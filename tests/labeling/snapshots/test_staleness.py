@@ -10,6 +10,7 @@ from django.urls import reverse
 from labeling.exporting import export_open, read_options
 from labeling.models import Preference, Role
 from labeling.selectors.staleness import Revised, revised_since
+from labeling.services.adjudication import adjudicate, adjudication_withdraw
 from labeling.services.resolution import resolve_comparisons
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots.files import snapshot_path
@@ -81,6 +82,54 @@ def test_other_projects_and_unready_snapshots_count_nothing(project):
     vote(first.comparison, first.labeler, "tie")
     assert revised_since(snapshot).labels == 0
     assert revised_since(snapshot_create(project=other, enqueue=False)).labels == 0
+
+
+def settle(comparison, reviewer, outcome, key):
+    words = {"comparison": comparison, "reviewer": reviewer, "reason": "I looked it up.", "key": key}
+    if outcome == "withdrawn":
+        return adjudication_withdraw(**words)
+    return adjudicate(**words, outcome=outcome)
+
+
+def test_what_a_reviewer_settled_since_counts_and_so_does_its_withdrawal(project):
+    reviewer, snapshot = make_user(project, Role.REVIEWER), taken(project)
+    one, other = project.comparisons.order_by("pk")[:2]
+    settle(one, reviewer, "b", "first")
+    assert snapshot.stale
+    assert revised_since(snapshot) == Revised(labels=1, comparisons=1)
+    settle(one, reviewer, "a", "second")
+    assert revised_since(snapshot) == Revised(labels=1, comparisons=1)
+    settle(other, reviewer, "tie", "third")
+    first = project.preferences.filter(comparison=one).first()
+    vote(one, first.labeler, "both_bad")
+    assert revised_since(snapshot) == Revised(labels=3, comparisons=2)
+    newer = taken(project)
+    assert (newer.stale, revised_since(newer)) == (False, Revised(0, 0))
+    settle(one, reviewer, "withdrawn", "fourth")
+    newer.refresh_from_db()
+    assert (newer.stale, revised_since(newer)) == (True, Revised(labels=1, comparisons=1))
+
+
+def test_what_is_settled_without_votes_counts_once_a_snapshot_has_it(project):
+    reviewer, older = make_user(project, Role.REVIEWER), taken(project)
+    unseen = make_comparison(make_prompt(project))
+    settle(unseen, reviewer, "a", "first")
+    assert (older.stale, revised_since(older)) == (True, Revised(0, 0))
+    newer = taken(project)
+    settle(unseen, reviewer, "b", "second")
+    assert revised_since(older) == Revised(0, 0)
+    assert revised_since(newer) == Revised(labels=1, comparisons=1)
+
+
+def test_rest_says_that_a_settlement_is_newer(client, project):
+    client.force_login(make_user(project, Role.MANAGER))
+    taken(project)
+    url = "/api/v1/projects/aging/snapshots"
+    assert [(row["stale"], row["revised_labels"]) for row in client.get(url).json()["results"]] == [
+        (False, 0)
+    ]
+    settle(project.comparisons.first(), make_user(project, Role.REVIEWER), "tie", "only")
+    assert [(row["stale"], row["revised_labels"]) for row in client.get(url).json()["results"]] == [(True, 1)]
 
 
 @pytest.mark.parametrize("seed", range(5))
