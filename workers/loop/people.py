@@ -1,5 +1,5 @@
 """What the people of the demo do beside voting, through the services that the pages call: known outcomes and the
-qualification by them, batches, rankings, rewrites, review. The texts are in `labeling.demo.story`."""
+qualification by them, batches, rankings, rewrites. The texts are in `labeling.demo.story`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,16 @@ from labeling.models import (
 )
 from labeling.services.allocation import by_priority, lease_take
 from labeling.services.batches import Choice, batch_create
+from labeling.services.bookmark import IN_BATCH
 from labeling.services.checks import allocation_update
-from labeling.services.draws import checks, of_batch
+from labeling.services.draws import checks, not_had
 from labeling.services.preferences import preference_submit
 from labeling.services.qualification import qualification_grant, qualification_settle
 from labeling.services.ranked import ranking_skip, ranking_submit
 from labeling.services.ranking import ranking_next
 from labeling.services.rewriting import rewrite_submit
 from workers.loop.cast import Cast, pair
-from workers.loop.simulation import (
-    Simulated,
-    lease_readable,
-)
+from workers.loop.simulation import Simulated, lease_readable
 
 QUALIFY_WITH, QUALIFY_SHARE, GOLD_SHARE = 4, 0.75, 0.1
 BATCH_SIZE, BATCH_DONE, BATCH_DAYS = 8, 3, 2
@@ -171,7 +169,7 @@ def batches(cast: Cast) -> None:
             actor=cast.manager,
         )
         for who in pair_of_people * BATCH_DONE:
-            rows = by_priority(of_batch(who.labeler, batch.pk))
+            rows = by_priority(not_had(who.labeler, Comparison.objects.filter(IN_BATCH, batch=batch)))
             lease = lease_readable(who, rows, cast.project, DrawnBy.BATCH)
             if lease is not None:
                 cast.answer(lease, who)
