@@ -46,6 +46,7 @@ class Measured:
     rows: int
     bytes: int
     seconds: float
+    cpu_s: float
     memory_mb: float
 
     @property
@@ -126,14 +127,14 @@ def measure(number: int, rows: int, file_hash: str, options: dict[str, str]) -> 
 
     process = psutil.Process()
     before = process.memory_info().rss
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     stream = export_open(snapshot_of(number, rows, file_hash), read_options(options))
     for _chunk in stream:
         pass
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert stream.written == rows, f"{stream.written} of {rows} rows were written: {stream.dropped}"
-    return Measured(stream.written, stream.size, seconds, (peak - before) / 1e6)
+    return Measured(stream.written, stream.size, seconds, used, (peak - before) / 1e6)
 
 
 def measured_apart(number: int, rows: int, file_hash: str, options: dict[str, str]) -> Measured:
@@ -205,11 +206,11 @@ def main() -> None:
 
 
 def report(found: dict[tuple[str, int], Measured], copied: dict[str, float], large: int) -> None:
-    print(f"{'export':<30}{'rows':>11}{'MB out':>9}{'rows/s':>9}{'memory MB':>11}")
+    print(f"{'export':<30}{'rows':>11}{'MB out':>9}{'rows/s':>9}{'memory MB':>11}{'CPU µs/row':>12}")
     for (name, rows), measured in found.items():
         print(
             f"{name:<30}{rows:>11,}{measured.bytes / 1e6:>9,.0f}{measured.rate:>9,.0f}"
-            f"{measured.memory_mb:>11,.0f}"
+            f"{measured.memory_mb:>11,.0f}{1e6 * measured.cpu_s / rows:>12,.0f}"
         )
     for name, rate in copied.items():
         print(f"{name:<30}{large:>11,}{'':>9}{rate:>9,.0f}")

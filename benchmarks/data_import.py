@@ -75,7 +75,7 @@ class Result:
     write_s: float
     tenths: list[float]  # pairs a second of the write pass
     memory_mb: float
-    cpu_s: tuple[float, float]  # of this process and of PostgreSQL
+    cpu_s: dict[str, float]
 
     @property
     def rate(self) -> float:
@@ -96,7 +96,7 @@ def import_pairs(project: Any, count: int, seed: int) -> Result:
     with Memory() as memory:
         started = time.perf_counter()
         import_check(import_)
-        checked = time.perf_counter()
+        checked, cpu_checked = time.perf_counter(), _cpu_seconds()
         assert import_.state == ImportState.READY, import_.problems
         import_confirm(import_, enqueue=False)
         marks.append((0, time.perf_counter()))
@@ -105,10 +105,13 @@ def import_pairs(project: Any, count: int, seed: int) -> Result:
         )
         ended = time.perf_counter()
     assert written.comparisons == written.preferences == count, written
-    ours, theirs = (after - before for after, before in zip(_cpu_seconds(), cpu, strict=True))
-    return Result(
-        count, checked - started, ended - checked, _tenths(marks, count), memory.most, (ours, theirs)
-    )
+    ours, theirs = _cpu_seconds()
+    used = {
+        "check": cpu_checked[0] - cpu[0],
+        "write": ours - cpu_checked[0],
+        "PostgreSQL": theirs - cpu[1],
+    }
+    return Result(count, checked - started, ended - checked, _tenths(marks, count), memory.most, used)
 
 
 def _cpu_seconds() -> tuple[float, float]:
@@ -187,13 +190,17 @@ def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
         _row("import", "last tenth / first tenth", last, WANTED["last tenth"], "wanted at least"),
         _row("import", "MB above the start", result.memory_mb, WANTED["MB"], "wanted at most"),
         *(
+            _row("import", f"CPU µs a pair, {name}", 1e6 * value / result.pairs)
+            for name, value in result.cpu_s.items()
+        ),
+        *(
             _row("import", "pairs/s, write", result.pairs / result.write_s, rate, case)
             for case, rate in copies.items()
         ),
     ]
     print(f"\n{result.pairs:,} pairs of {sum(SIZES.values())} bytes on PostgreSQL, {os.cpu_count()} cores")
-    ours, theirs = (1e6 * seconds / result.pairs for seconds in result.cpu_s)
-    print(f"CPU for each pair, both passes: {ours:,.0f} µs here, {theirs:,.0f} µs in PostgreSQL")
+    used = {name: 1e6 * seconds / result.pairs for name, seconds in result.cpu_s.items()}
+    print("CPU µs for each pair: " + ", ".join(f"{name} {value:,.0f}" for name, value in used.items()))
     print("write pass by tenths, pairs/s: " + " ".join(f"{rate:,.0f}" for rate in result.tenths))
     for row in rows:
         rival = f"   {row['rival_name']}: {row['rival']:,.1f}" if row["rival"] is not None else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,14 +46,17 @@ class Series:
     left: Array
     seconds: Array
 
+    @cached_property
+    def _sums(self) -> Array:
+        """(N + 1, 3): the sums of `same`, of `others`, and of votes that have others, over all votes before each."""
+        columns = np.stack([self.same, self.others, self.others > 0], axis=1)
+        return np.concatenate([np.zeros((1, 3)), np.cumsum(columns, axis=0, dtype=np.float64)])
+
     def agreement(self, start: int, stop: int) -> Estimate | None:
         """The share over all pairs of votes; its Wilson interval counts each vote that has others once, since the pairs
         of one vote are not independent of each other."""
-        others = self.others[start:stop]
-        pairs, votes = int(others.sum()), int((others > 0).sum())
-        if not pairs:
-            return None
-        return wilson_interval(float(self.same[start:stop].sum()) / pairs * votes, votes)
+        same, pairs, votes = (self._sums[stop] - self._sums[start]).tolist()
+        return wilson_interval(same / pairs * votes, int(votes)) if pairs else None
 
     def window(self, start: int, stop: int) -> Window:
         left, seconds = (known(values[start:stop]) for values in (self.left, self.seconds))

@@ -165,6 +165,15 @@ class ProjectSettingsForm(forms.ModelForm):
         data["scheme"] = read_scheme(raw).to_json()
         return data
 
+    def previewed(self) -> tuple[LabelScheme, list[str]]:
+        """The label scheme as the form stands, whatever its other fields hold; the saved one, and why, where it is
+        none."""
+        names = (*self.CHOICES, *self.SWITCHES, "ask_when", "aspects", "reasons")
+        texts = [text for name in names for text in self.errors.get(name, ())]
+        problems = [str(text) for text in [*self.non_field_errors(), *texts]]
+        scheme = getattr(self, "cleaned_data", {}).get("scheme", self.instance.scheme)
+        return read_scheme(scheme), problems
+
 
 class InviteForm(forms.Form):
     email = forms.EmailField(

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from labeling.access import Capability, role_of
-from labeling.models import Project
+from labeling.models import Comparison, ComparisonState, Project
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Tab:
 # key, name, URL name, capability. Apps are named as strings: labeling does not import what stands above it.
 TABS: tuple[tuple[str, str | Promise, str, Capability], ...] = (
     ("overview", _("Overview"), "labeling:project", Capability.VIEW),
+    ("label", _("Label"), "labeling:label", Capability.LABEL),
     ("items", _("Comparisons"), "labeling:comparison-list", Capability.VIEW),
     ("review", _("Review"), "labeling:review", Capability.VIEW),
     ("agreement", _("Quality"), "labeling:agreement", Capability.VIEW),
@@ -59,4 +60,10 @@ def project_context(request: HttpRequest, project: Project, section: str) -> dic
         "may_label": role in Capability.LABEL.value,
         "may_manage": role in Capability.MANAGE.value,
         "tabs": project_tabs(project, role),
+        "has_open": lambda: has_open(project),  # asked by the pages that offer to label
     }
+
+
+def has_open(project: Project) -> bool:
+    """Whether a comparison waits for a label."""
+    return Comparison.objects.filter(project=project, state=ComparisonState.OPEN).exists()

@@ -8,7 +8,6 @@ use.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Z_95 = 1.959963984540054
-BLOCK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -162,55 +160,6 @@ def krippendorff_alpha(counts: Array, level: Literal["nominal", "ordinal"] = "no
     if not len(counts):
         return math.nan
     return float(alpha_of_coincidences(coincidences(counts).sum(axis=0, keepdims=True), level)[0])
-
-
-def cluster_bootstrap(
-    sums: Array,
-    clusters: Array,
-    statistic: Callable[[Array], Array],
-    *,
-    n: int | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Estimate:
-    """`statistic` of the column sums, with a 95 % percentile interval from resampling whole clusters.
-
-    `sums`: (units, m) whatever adds up over units; `clusters`: (units,) which cluster (prompt) a unit
-    belongs to; `statistic`: (R, m) sums to (R,) values. Two votes on one prompt are not independent, hence
-    clusters. With fewer than two clusters there is no interval. `n` is what is reported as the number of
-    units (default: units).
-    """
-    count = len(sums) if n is None else n
-    if not len(sums):
-        return Estimate(math.nan, None, None, count)
-    _names, codes = np.unique(clusters, return_inverse=True)
-    size = int(codes.max()) + 1
-    totals = np.zeros((size, sums.shape[1]))  # (K, m)
-    np.add.at(totals, codes, sums)
-    value = float(statistic(totals.sum(axis=0, keepdims=True))[0])
-    if size < 2 or math.isnan(value):
-        return Estimate(value, None, None, count)
-    values = np.concatenate([statistic(block) for block in _resampled(totals, resamples, seed)])
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return Estimate(value, None, None, count)
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(value, float(low), float(high), count)
-
-
-def _resampled(totals: Array, resamples: int, seed: int) -> list[Array]:
-    """Sums of `resamples` draws of the clusters with replacement, in blocks that bound the memory."""
-    generator = np.random.default_rng(seed)
-    size = len(totals)
-    rows = max(1, min(resamples, BLOCK_CELLS // size))
-    blocks = []
-    for start in range(0, resamples, rows):
-        count = min(rows, resamples - start)
-        drawn = generator.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
-        # How often each cluster was drawn: (R, K), all rows counted at once.
-        weights = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)
-        blocks.append(weights.astype(np.float64) @ totals)
-    return blocks
 
 
 def wilson_interval(hits: float, n: int) -> Estimate:

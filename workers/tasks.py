@@ -72,15 +72,18 @@ def in_words(context: JobContext, work: Callable[[JobContext], dict[str, Any]]) 
 
 @shared_task(name="workers.retrain_tick", ignore_result=True)
 def retrain_tick() -> int:
-    """Every minute: start the runs that enough new labels call for, and score what an import brought.
+    """Every minute: start the runs that enough new labels call for, score what an import brought, and tell of models
+    that have become stale.
 
     Safe to be sent twice. Returns the number of runs started.
     """
     from workers.services.policies import policies_tick
     from workers.services.scoring import scoring_tick
+    from workers.services.staleness import stale_tick
 
     started = policies_tick()
     scoring_tick()
+    stale_tick()
     return started
 
 

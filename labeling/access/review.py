@@ -6,6 +6,7 @@ from typing import cast
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.access.comparisons import comparison_for, reveal_to
@@ -42,7 +43,8 @@ def again_for(user: User, slug: str, uid: UUID) -> tuple[Assignment, SentBack]:
         pk=found.pk, state=AssignmentState.SUBMITTED, comparison__project__slug=slug
     )
     within(answered, uid=uid)
-    asked = SentBack.objects.filter(comparison=found.comparison_id, to=SentTo.SAME).order_by("-pk")
+    is_asked = Q(to=SentTo.SAME) | Q(to=SentTo.NAMED, people=found.labeler_id)
+    asked = SentBack.objects.filter(is_asked, comparison=found.comparison_id).order_by("-pk")
     request = within(asked)
     reveal_to(user, found.comparison)
     return found, request

@@ -80,6 +80,16 @@ class EventSerializer(serializers.Serializer):
     text = serializers.CharField()
     more = serializers.IntegerField()
     to = serializers.CharField()
+    people = serializers.ListField(
+        child=serializers.CharField(), help_text="To whom it was sent back by name."
+    )
+    ranked = serializers.IntegerField(help_text="Of a ranking: how many responses got a place.")
+    place_a = serializers.IntegerField(allow_null=True)
+    place_b = serializers.IntegerField(allow_null=True)
+    letter = serializers.CharField(help_text="Of a rewrite: the response that was rewritten.")
+    pair = serializers.IntegerField(
+        allow_null=True, help_text="The comparison of the response with its rewrite."
+    )
     value = serializers.FloatField(allow_null=True)
 
 

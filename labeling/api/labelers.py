@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from labeling.access import Capability, labeler_seen, own_labeler_seen, project_for
 from labeling.models import Labeler, Project
-from labeling.selectors.labelers import Figures, labeler_figures
+from labeling.selectors.labelers import Figures, figures_of_one, labeler_figures
 from labeling.selectors.own_statistics import own_statistics
 from labeling.selectors.reliability import Person, newest_fit, people_of
 
@@ -34,7 +34,8 @@ class WindowSerializer(serializers.Serializer):
 
 
 class OwnFiguresSerializer(serializers.Serializer):
-    """`rate`: votes an hour of work; `seconds`: median time of a vote; `left`, `longer`: shares of decided votes."""
+    """Of what the person said last before seeing what others say, rewrites left out. `rate`: answers an hour of work, a
+    ranking being one; `seconds`: median time of a vote; `left`, `longer`: shares of decided votes."""
 
     labels = serializers.IntegerField()
     rate = serializers.FloatField(allow_null=True)
@@ -93,17 +94,13 @@ class LabelerDetailSerializer(LabelerSerializer):
         return [{"from": at, **WindowSerializer(window).data} for at, window in figures.windows]
 
 
-class _WithFigures:
-    """What the serializers of labelers read, for all of a page at once."""
-
-    def known_of(self, project: Project) -> dict[str, Any]:
-        fit = newest_fit(project)
-        people = {person.labeler.pk: person for person in (people_of(fit) if fit else [])}
-        return {"figures": labeler_figures(project), "people": people}
+def _reliabilities(project: Project) -> dict[int, Person]:
+    fit = newest_fit(project)
+    return {person.labeler.pk: person for person in (people_of(fit) if fit else [])}
 
 
 @extend_schema_view(get=extend_schema(operation_id="labelers_list"))
-class LabelersView(_WithFigures, generics.ListAPIView[Labeler]):
+class LabelersView(generics.ListAPIView[Labeler]):
     """Everybody whose preferences the project holds or may hold, newest first, with figures."""
 
     serializer_class = LabelerSerializer
@@ -114,16 +111,20 @@ class LabelersView(_WithFigures, generics.ListAPIView[Labeler]):
         return Labeler.objects.filter(project=self.project)
 
     def get_serializer_context(self) -> dict[str, Any]:
-        known = self.known_of(self.project) if hasattr(self, "project") else {}
-        return {**super().get_serializer_context(), **known}
+        context = dict(super().get_serializer_context())
+        if hasattr(self, "project"):
+            context["figures"] = labeler_figures(self.project)
+            context["people"] = _reliabilities(self.project)
+        return context
 
 
-class LabelerView(_WithFigures, APIView):
+class LabelerView(APIView):
     @extend_schema(responses=LabelerDetailSerializer, operation_id="labelers_get")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
         """One labeler, with the figures of every fifty votes."""
         labeler = labeler_seen(request.user, slug, uid)
-        return Response(LabelerDetailSerializer(labeler, context=self.known_of(labeler.project)).data)
+        known = {"figures": {labeler.pk: figures_of_one(labeler)}, "people": _reliabilities(labeler.project)}
+        return Response(LabelerDetailSerializer(labeler, context=known).data)
 
 
 class DaySerializer(serializers.Serializer):

@@ -10,7 +10,9 @@ from rest_framework.views import APIView
 
 from labeling.access import Capability, project_for
 from labeling.api.labelers import EstimateSerializer
+from labeling.snapshots import SnapshotError
 from labeling.views.model_ranking import RankingForm
+from webapp.api.errors import Conflict
 
 
 class StandingSerializer(serializers.Serializer):
@@ -49,15 +51,21 @@ class ModelRankingView(APIView):
             OpenApiParameter("length_control", bool, description="Strengths at equal length."),
             OpenApiParameter("language", str),
             OpenApiParameter("topic", str),
+            OpenApiParameter(
+                "snapshot", int, description="By the labels of this snapshot, as they were then."
+            ),
         ],
         responses=ModelRankingSerializer,
     )
     def get(self, request: Request, slug: str) -> Response:
         """Bradley–Terry strengths by people, each judge and the reward model, with 95 % intervals by prompt."""
         project = project_for(request.user, slug, Capability.VIEW)
-        form = RankingForm(request.query_params)
+        form = RankingForm(project, request.query_params)
         if not form.is_valid():
             raise serializers.ValidationError(
                 {name: [str(text) for text in texts] for name, texts in form.errors.items()}
             )
-        return Response(ModelRankingSerializer(form.ranking(project)).data)
+        try:
+            return Response(ModelRankingSerializer(form.ranking()).data)
+        except SnapshotError as error:
+            raise Conflict(str(error)) from None

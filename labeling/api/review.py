@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 
 from labeling.access import Capability, project_for, reveals_record, review_comparison_for
 from labeling.api.label import KEY_HEADER, conflict, read_key
-from labeling.models import DisagreementKind, SentTo
+from labeling.api.work import labelers_named
+from labeling.models import DisagreementKind, SentBack, SentTo
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import queue, queue_counts, queue_page
 from labeling.selectors.review_rows import QueueRow, queue_row
@@ -183,13 +184,24 @@ class SendBackSerializer(serializers.Serializer):
     to = serializers.ChoiceField(choices=SentTo.choices)
     more = serializers.IntegerField(required=False, min_value=1, max_value=NEEDED_MAX, default=1)
     note = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_MAX, default="")
+    people = serializers.ListField(
+        child=serializers.CharField(max_length=150),
+        required=False,
+        default=list,
+        max_length=NEEDED_MAX,
+        help_text="User names, for `named`.",
+    )
 
 
 class SentBackSerializer(serializers.Serializer):
     to = serializers.CharField()
     more = serializers.IntegerField()
+    people = serializers.SerializerMethodField()
     note = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+    def get_people(self, row: SentBack) -> list[str]:
+        return [labeler.name for labeler in row.people.order_by("pk")]
 
 
 class SendBackView(APIView):
@@ -197,10 +209,13 @@ class SendBackView(APIView):
         operation_id="comparison_send_back", request=SendBackSerializer, responses={201: SentBackSerializer}
     )
     def post(self, request: Request, slug: str, pk: int) -> Response:
-        """Ask more people, or those who answered to look again."""
+        """Ask more people, those who answered to look again, or people by name: of these, who has answered looks
+        again, and the others get it next."""
         comparison = review_comparison_for(request.user, slug, pk)
         said = SendBackSerializer(data=request.data)
         said.is_valid(raise_exception=True)
+        asked: dict[str, Any] = dict(said.validated_data)
+        people = labelers_named(comparison.project, asked.pop("people"))
         with refusals():
-            row = send_back(comparison=comparison, actor=person(request), **said.validated_data)
+            row = send_back(comparison=comparison, actor=person(request), people=people, **asked)
         return Response(SentBackSerializer(row).data, status=status.HTTP_201_CREATED)

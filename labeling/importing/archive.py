@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO, cast
 
-from labeling.importing.dataset_card import data_names
+from labeling.importing.dataset_card import data_splits
 from labeling.importing.parquet import COLUMN_MAGICS
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row
@@ -46,11 +46,12 @@ def archive_rows(
         with zipfile.ZipFile(_checked(handle)) as archive:
             members = _members(archive, limits)
             for index in range(at.member, len(members)):
-                name = members[index].filename[:NAME_SHOWN]
+                info, split = members[index]
+                name = info.filename[:NAME_SHOWN]
                 inner = Position(at.offset, at.line, at.rows - at.before) if at.rows > at.before else None
                 at = Position(rows=at.rows, member=index, before=at.before)
-                for event in _member_rows(archive, members[index], limits, inner, read):
-                    found = _placed(event, at, name)
+                for event in _member_rows(archive, info, limits, inner, read):
+                    found = _placed(event, at, name, split)
                     yield found
                     if isinstance(found, ImportProblem) and found.fatal:
                         return
@@ -67,7 +68,7 @@ def archive_names(handle: BinaryIO, limits: Limits) -> tuple[list[str], list[str
     """Names of the members that are read, and of those that are passed over; none of what is no sound zip."""
     try:
         with zipfile.ZipFile(_checked(handle)) as archive:
-            read = [info.filename for info in _members(archive, limits)]
+            read = [info.filename for info, _split in _members(archive, limits)]
             spare = [info.filename for info in archive.infolist() if not info.is_dir()]
     except (ProblemError, *DAMAGE):
         return [], []
@@ -87,13 +88,14 @@ def _checked(handle: BinaryIO) -> BinaryIO:
     return handle
 
 
-def _members(archive: zipfile.ZipFile, limits: Limits) -> list[zipfile.ZipInfo]:
-    """The files to be read, in the order of their names. Raises ProblemError.
+def _members(archive: zipfile.ZipFile, limits: Limits) -> list[tuple[zipfile.ZipInfo, str]]:
+    """The files to be read, in the order of their names, with the split that the card gives them. Raises ProblemError.
 
     What a member unpacks to is what the directory says of it, at most: reading stops there.
     """
     files = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    chosen = [files[name] for name in data_names(files, _card(archive, files))]
+    splits = data_splits(files, _card(archive, files))
+    chosen = [files[name] for name in splits]
     if not chosen:
         raise ProblemError("zip_no_data", found=sorted(files)[:20])
     if len(chosen) > MAX_MEMBERS:
@@ -107,7 +109,7 @@ def _members(archive: zipfile.ZipFile, limits: Limits) -> list[zipfile.ZipInfo]:
         raise ProblemError("too_large", limit_bytes=limits.max_total_bytes)
     if unpacked > limits.ratio_free_bytes and unpacked > packed * limits.max_ratio:
         raise ProblemError("expands_too_much", limit_ratio=limits.max_ratio)
-    return chosen
+    return list(zip(chosen, splits.values(), strict=True))
 
 
 def _card(archive: zipfile.ZipFile, files: dict[str, zipfile.ZipInfo]) -> tuple[str, str]:
@@ -146,9 +148,9 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[tuple[B
             yield cast(BinaryIO, copy), False
 
 
-def _placed(event: Row | ImportProblem, at: Position, name: str) -> Row | ImportProblem:
-    """The same with its member's name, counted through the archive."""
+def _placed(event: Row | ImportProblem, at: Position, name: str, split: str) -> Row | ImportProblem:
+    """The same with its member's name and split, counted through the archive."""
     if isinstance(event, ImportProblem):
         return replace(event, member=name, row=at.before + event.row if event.row else at.rows)
     after = replace(event.after, rows=at.before + event.after.rows, member=at.member, before=at.before)
-    return replace(event, number=at.before + event.number, after=after, member=name)
+    return replace(event, number=at.before + event.number, after=after, member=name, split=split)

@@ -14,6 +14,7 @@ LISTS = frozenset(
         "output",
         "votes",
         "annotators",
+        "aspect_votes",
         "chosen_messages",
         "rejected_messages",
         "metadata",

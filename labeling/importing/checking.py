@@ -30,8 +30,9 @@ Progress = Callable[[int, int], None]
 @dataclass
 class CheckReport:
     """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
-    `unpaired` are responses of records that make no comparison. `members` are the files of an archive that were
-    read, `passed_over` the first of those that were not. `sample` are the first rows as they stand in the file, cut.
+    `unpaired` are responses of records that make no comparison, `held_out` records that are kept out of training.
+    `members` are the files of an archive that were read, `passed_over` the first of those that were not. `sample` are
+    the first rows as they stand in the file, cut.
     """
 
     layout: str = ""
@@ -42,6 +43,7 @@ class CheckReport:
     unpaired: int = 0
     votes: int = 0
     gold: int = 0
+    held_out: int = 0
     largest_margin: float = 0.0
     problem_count: int = 0
     is_fatal: bool = False
@@ -71,6 +73,7 @@ class CheckReport:
             "unpaired",
             "votes",
             "gold",
+            "held_out",
             "largest_margin",
             "keys",
         )
@@ -96,6 +99,7 @@ class CheckReport:
         wanted = set(pairs)
         self.votes += sum((vote.first, vote.second) in wanted for vote in record.votes)
         self.gold += record.gold is not None
+        self.held_out += bool(options.split) or record.is_held_out
         margins = [vote.margin for vote in record.votes if vote.margin is not None]
         self.largest_margin = max(self.largest_margin, *margins) if margins else self.largest_margin
         if len(self.keys) < MAX_KEYS:

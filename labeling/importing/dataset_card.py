@@ -1,7 +1,7 @@
 """Which files of a folder are data: those that a Hugging Face data set's card names, else those named like data."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -12,19 +12,29 @@ _SPARE = {"manifest.json", "dataset_info.json", "dataset_infos.json", "dataset_d
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 
 
-def data_names(names: Iterable[str], card: tuple[str, str] = ("", ""), config: str = "") -> list[str]:
-    """Names of the data files, sorted. `card` is the name and the text of the README beside them.
+def data_splits(names: Iterable[str], card: tuple[str, str] = ("", ""), config: str = "") -> dict[str, str]:
+    """The data files in the order of their names, with the split that the card gives them, "" where it gives none.
 
-    Of several configurations the named one counts, else the default one, else the first. Raises KeyError for a
-    configuration that the card does not have.
+    `card` is the name and the text of the README beside them. Of several configurations the named one counts, else the
+    default one, else the first. Raises KeyError for a configuration that the card does not have.
     """
     found = sorted(names)
-    patterns = list(card_patterns(card[1], config))
-    if not patterns:
-        return [name for name in found if _is_data(name)]
+    files = list(card_files(card[1], config))
+    if not files:
+        return {name: "" for name in found if _is_data(name)}
     root = card[0].rpartition("/")[0]
-    wanted = [re.compile(_glob(f"{root}/{pattern}" if root else pattern)) for pattern in patterns]
-    return [name for name in found if any(one.fullmatch(name) for one in wanted)]
+    wanted = [
+        (re.compile(_glob(f"{root}/{pattern}" if root else pattern)), split) for pattern, split in files
+    ]
+    splits = {name: next((split for one, split in wanted if one.fullmatch(name)), None) for name in found}
+    return {name: split for name, split in splits.items() if split is not None}
+
+
+def card_naming(splits: Mapping[str, str]) -> str:
+    """A card that names these files with their splits, and nothing else."""
+    files = [{"split": split, "path": name} if split else name for name, split in splits.items()]
+    front = yaml.safe_dump({"configs": [{"config_name": "default", "data_files": files}]}, allow_unicode=True)
+    return f"---\n{front}---\n"
 
 
 def _is_data(name: str) -> bool:
@@ -33,8 +43,8 @@ def _is_data(name: str) -> bool:
     return bool(_DATA.search(last)) and last not in _SPARE and not hidden
 
 
-def card_patterns(text: str, config: str = "") -> Iterator[str]:
-    """Patterns of the paths that a card's configuration names; nothing where the card names none."""
+def card_files(text: str, config: str = "") -> Iterator[tuple[str, str]]:
+    """Patterns of the paths that a card's configuration names, with their splits; nothing where the card names none."""
     configs = [one for one in _listed(_front_matter(text).get("configs")) if isinstance(one, dict)]
     if config and config not in [str(one.get("config_name")) for one in configs]:
         raise KeyError(config)
@@ -48,10 +58,11 @@ def card_patterns(text: str, config: str = "") -> Iterator[str]:
     folder = f"{str(chosen['data_dir']).strip('/')}/" if chosen.get("data_dir") else ""
     files = _listed(chosen.get("data_files"))
     if folder and not files:
-        yield f"{folder}**"
+        yield f"{folder}**", ""
     for one in files:
-        for path in _listed(one.get("path") if isinstance(one, dict) else one):
-            yield folder + str(path).removeprefix("./")
+        path, split = (one.get("path"), one.get("split")) if isinstance(one, dict) else (one, None)
+        for pattern in _listed(path):
+            yield folder + str(pattern).removeprefix("./"), str(split or "")
 
 
 def _front_matter(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from django.utils.translation import gettext_noop as _
 
-from labeling.importing.dataset_card import data_names
+from labeling.importing.dataset_card import card_naming, data_splits
 from webapp.jobs.messages import Message, message
 
 MAX_CARD_BYTES = 256 * 1024
@@ -103,7 +103,8 @@ def fetch_dataset(
             _check_size(done, max_bytes)
             if progress:
                 progress(done, total)
-        (folder / "README.md").unlink(missing_ok=True)  # it has said what it had to
+        # Of several configurations the one that was asked for.
+        (folder / "README.md").write_text(card_naming(chosen), "utf-8")
     except HfHubHTTPError as error:
         if error.response.status_code not in (400, 401, 403, 404):
             raise  # it may be well later
@@ -117,9 +118,9 @@ def _is_inside(path: str) -> bool:
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path
 
 
-def _chosen(name: HubName, sizes: dict[str, int], card: str) -> list[str]:
+def _chosen(name: HubName, sizes: dict[str, int], card: str) -> dict[str, str]:
     try:
-        found = data_names(sizes, ("README.md", card), name.config)
+        found = data_splits(sizes, ("README.md", card), name.config)
     except KeyError:
         msgid = _("%(name)s has no configuration “%(config)s”.")
         raise HubError(message(msgid, name=name.dataset, config=name.config)) from None

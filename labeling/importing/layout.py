@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from labeling.importing import fields
@@ -49,6 +50,10 @@ class Layout:
         chosen = [" / ".join(self.one_of)] if self.one_of else []
         return chosen + list(self.required) + [self._in_last(key) for key in self.last_has]
 
+    @cached_property
+    def _own_keys(self) -> frozenset[str]:
+        return frozenset((*self.required, *self.one_of, *self.optional, *EXTRAS))
+
     def _in_last(self, key: str) -> str:
         return f"{self.required[0]}[-1].{key}"
 
@@ -58,8 +63,8 @@ class Layout:
         metadata = (
             dict(fields.mapping(row["metadata"], "metadata")) if row.get("metadata") is not None else {}
         )
-        known = {*self.required, *self.one_of, *self.optional, *EXTRAS, *parsed.also_read} - set(parsed.kept)
-        metadata |= {key: value for key, value in row.items() if key not in known}
+        spare = row.keys() - self._own_keys - set(parsed.also_read) | set(parsed.kept)
+        metadata |= {key: value for key, value in row.items() if key in spare}
         return Record(
             line=line,
             messages=parsed.messages,

@@ -4,6 +4,7 @@ Our own export of everything (`chosen`) is read here too: its votes stand under 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from labeling.importing import fields
@@ -17,7 +18,9 @@ OUTCOMES: dict[str, Outcome] = {"a": "a", "b": "b", "tie": "tie", "both_bad": "b
 NAMES = {"votes": ("annotator", "value"), "annotators": ("labeler", "outcome")}
 # What our own export says besides, which follows from the votes or holds in its project alone. Its split is kept.
 DERIVED = tuple(name for name in FIELDS if name != "split")
+ASPECT_OUTCOMES = ("a", "b", "tie")
 MAX_VOTES = 1000
+MAX_ASPECT = 60
 MAX_SECONDS = 7 * 24 * 3600
 
 
@@ -29,13 +32,20 @@ def _votes(row: Mapping[str, Any]) -> Parsed:
         raise ProblemError("identical_responses", paths=["response_a", "response_b"])
     model = fields.label(row, "model")
     models = [fields.label(row, name) or model for name in ("model_a", "model_b")]
-    responses = tuple(map(ImportedResponse, texts, models))
+    rewritten = fields.label(row, "rewritten")
+    parents = [1 if rewritten == "a" else None, 0 if rewritten == "b" else None]
+    responses = tuple(
+        ImportedResponse(text, name, rewrites=parent)
+        for text, name, parent in zip(texts, models, parents, strict=True)
+    )
     key = "annotators" if row.get("votes") is None and row.get("annotators") is not None else "votes"
     values = fields.items(row.get(key) or [], key)
     if len(values) > MAX_VOTES:
         raise ProblemError("too_many_votes", path=key, found=len(values), limit=MAX_VOTES)
     votes = tuple(_vote(value, f"{key}[{index}]", NAMES[key]) for index, value in enumerate(values))
     _check_labelers(votes, key, NAMES[key][0])
+    if row.get("aspect_votes"):
+        votes = _with_aspects(votes, fields.items(row["aspect_votes"], "aspect_votes"))
     gold = row.get("gold")
     known = None if gold is None else ImportedGold(0, 1, _outcome(gold, "gold"))
     return Parsed(prompt, responses, votes, known)
@@ -67,10 +77,34 @@ def _vote(value: object, path: str, names: tuple[str, str]) -> ImportedVote:
     )
 
 
-def _outcome(value: object, path: str) -> Outcome:
+def _with_aspects(votes: tuple[ImportedVote, ...], values: list[Any]) -> tuple[ImportedVote, ...]:
+    """The votes with what the same people said by aspect: `{"labeler", "aspect", "outcome", "strength"}`."""
+    sides: dict[str | None, dict[str, str]] = {vote.labeler: {} for vote in votes}
+    strengths: dict[str | None, dict[str, int]] = {vote.labeler: {} for vote in votes}
+    for index, value in enumerate(values):
+        path = f"aspect_votes[{index}]"
+        said = fields.mapping(value, path)
+        labeler = fields.short_text(
+            said.get("labeler"), f"{path}.labeler", fields.MAX_LABEL["labeler"]
+        ).strip()
+        aspect = fields.short_text(said.get("aspect"), f"{path}.aspect", MAX_ASPECT).strip()
+        if labeler not in sides:
+            raise ProblemError("unknown_labeler", path=f"{path}.labeler", found=labeler)
+        if not aspect:
+            raise ProblemError("empty_text", path=f"{path}.aspect")
+        sides[labeler][aspect] = _outcome(said.get("outcome"), f"{path}.outcome", ASPECT_OUTCOMES)
+        strength = _strength(said.get("strength"), f"{path}.strength")
+        if strength is not None:
+            strengths[labeler][aspect] = strength
+    return tuple(
+        replace(vote, aspects=sides[vote.labeler], aspect_strengths=strengths[vote.labeler]) for vote in votes
+    )
+
+
+def _outcome(value: object, path: str, known: tuple[str, ...] = tuple(OUTCOMES)) -> Outcome:
     name = fields.text(value, path)
-    if name not in OUTCOMES:
-        raise ProblemError("unknown_outcome", path=path, found=name[:40], expected=list(OUTCOMES))
+    if name not in known:
+        raise ProblemError("unknown_outcome", path=path, found=name[:40], expected=list(known))
     return OUTCOMES[name]
 
 

@@ -40,6 +40,7 @@ class Row:
     column: int = field(default=1, compare=False)  # counted from where reading began, on a resumed line
     raw: bytes = field(default=b"", repr=False)
     member: str = ""
+    split: str = ""  # that of its file, by the card beside it
 
     @property
     def place(self) -> int | str:

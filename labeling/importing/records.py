@@ -3,6 +3,7 @@ them.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 Outcome = Literal["a", "b", "tie", "both_bad"]
 Role = Literal["system", "user", "assistant", "tool"]
 
+HELD_OUT = "test"  # the split that is kept out of training; a record says so in its metadata
 PAIR_POLICIES = ("all", "adjacent", "best")
 
 
@@ -24,11 +26,14 @@ class ImportedMessage:
 
 @dataclass(frozen=True)
 class ImportedResponse:
-    """`desirable` is KTO's mark: a judgement of the response by itself, None where the file has none."""
+    """`desirable` is KTO's mark: a judgement of the response by itself, None where the file has none. `rewrites` is the
+    index of the response in the record that this one is a person's rewrite of.
+    """
 
     text: str
     model: str = ""
     desirable: bool | None = None
+    rewrites: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class ImportedVote:
 
     `outcome` "a" means that `first` is better, "b" that `second` is. `labeler` None stands for the labeler
     that the import names for the whole file. `strength` is 1 to 4, None where the file does not say; `margin`
-    is a number on the file's own scale, from which `margin_strength` makes one.
+    is a number on the file's own scale, from which `margin_strength` makes one. `aspects` are "a", "b" or "tie" by the
+    aspect's key, `aspect_strengths` how strongly, where the file says it.
     """
 
     first: int
@@ -48,6 +54,8 @@ class ImportedVote:
     margin: float | None = None
     rationale: str = ""
     duration_ms: int | None = None
+    aspects: Mapping[str, str] = field(default_factory=dict)
+    aspect_strengths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,10 @@ class Record:
     def is_marked(self) -> bool:
         """Whether its responses were judged by themselves, so that only their marks make pairs."""
         return any(response.desirable is not None for response in self.responses)
+
+    @property
+    def is_held_out(self) -> bool:
+        return bool(self.metadata.get("split") == HELD_OUT)
 
     @property
     def prompt_text(self) -> str:

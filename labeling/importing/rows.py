@@ -1,10 +1,9 @@
 """Records become database rows, many at a time, and the same record never becomes two.
 
 Everything is found by content hash: prompts within the project, responses within the prompt, comparisons
-by their two responses. What is missing is inserted with conflicts ignored, and what another import
-inserted meanwhile is read back; in sorted order at every level, so two imports at once wait for each other
-instead of deadlocking, and end with one row each. Call inside a transaction. A batch costs about a dozen
-statements, whatever the project's size.
+by their two responses. What is missing is inserted in sorted order at every level, so two imports at once wait for each
+other instead of deadlocking; where one has made a row meanwhile, the other's transaction fails, begins again and finds
+it. Call inside a transaction. A batch costs about a dozen statements, whatever the project's size.
 """
 
 from __future__ import annotations
@@ -15,15 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.hashing import prompt_hash, response_hash
-from labeling.importing.bulk import find_pairs, rows_insert
+from labeling.importing.bulk import find_pairs, ids_reserve, rows_insert
 from labeling.importing.options import ImportOptions, record_group
-from labeling.importing.records import ImportedVote, Record, record_pairs
+from labeling.importing.records import HELD_OUT, ImportedResponse, ImportedVote, Record, record_pairs
 from labeling.models import Comparison, ComparisonState, Labeler, LabelerKind, Project, Prompt, Response
 
 FLIPPED = {"a": "b", "b": "a"}
 PROMPT_KEY = ("project_id", "content_hash")
 RESPONSE_KEY = ("prompt_id", "content_hash")
 PAIR_KEY = ("response_a_id", "response_b_id")
+PROMPT_VALUES = ("messages", "group", "language", "topic", "external_id", "metadata")
+STANDING = ("label_count", "open_slots", "state")
 
 ResponseKey = tuple[int, str]
 PairKey = tuple[int, int]
@@ -31,22 +32,23 @@ PairKey = tuple[int, int]
 
 @dataclass(frozen=True)
 class PlacedVote:
-    """A vote against the rows of the database; `outcome` is in the comparison's own orientation."""
+    """A vote against the rows of the database; `outcome` and `aspects` are in the comparison's own orientation."""
 
     pair: PairKey
     labeler: str
     outcome: str
     vote: ImportedVote
     key: str
+    aspects: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class PlacedRecords:
     """What a batch became: its comparisons, which of them are new, its votes (one for each labeler and
-    pair), and how many rows are new. New comparisons count their votes already."""
+    pair), and which rows are new. New comparisons count their votes already."""
 
     prompts: int = 0
-    responses: int = 0
+    new_responses: set[int] = field(default_factory=set)
     votes: list[PlacedVote] = field(default_factory=list)
     comparison_ids: dict[PairKey, int] = field(default_factory=dict)
     new_pairs: set[PairKey] = field(default_factory=set)
@@ -59,6 +61,7 @@ class Item:
     number: int
     record: Record
     group: str
+    messages: list[dict[str, str]]
     prompt_hash: str
     response_hashes: list[str]
     pairs: list[tuple[int, int]]
@@ -80,11 +83,12 @@ def records_place(
 ) -> PlacedRecords:
     """Prompts, responses and comparisons of the records, made where they are missing; their votes, placed.
 
-    `items` are made by `item_of`, and are filled in; `key` begins every vote's idempotency key.
+    `items` are made by `item_of`, and are filled in; `key` begins every vote's idempotency key. Raises IntegrityError
+    when somebody else makes one of them at the same time.
     """
     placed = PlacedRecords()
     placed.prompts = _place_prompts(project, items, options)
-    placed.responses = _place_responses(items)
+    placed.new_responses = _place_responses(items)
     votes: dict[tuple[PairKey, str], PlacedVote] = {}
     for item in items:
         for vote in _votes(item, options, key):
@@ -96,11 +100,13 @@ def records_place(
 
 def item_of(number: int, record: Record, options: ImportOptions) -> Item:
     """What can be said of a record without the database. `number` is its row's."""
+    messages = [message.as_json() for message in record.messages]
     return Item(
         number=number,
         record=record,
         group=record_group(record, options),
-        prompt_hash=prompt_hash([message.as_json() for message in record.messages]),
+        messages=messages,
+        prompt_hash=prompt_hash(messages),
         response_hashes=[response_hash(response.text, response.model) for response in record.responses],
         pairs=record_pairs(record, options.pairs),
     )
@@ -113,73 +119,64 @@ def _place_prompts(project: Project, items: Sequence[Item], options: ImportOptio
     firsts: dict[str, Item] = {}
     for item in items:
         firsts.setdefault(item.prompt_hash, item)
-
-    def find(hashes: Iterable[str]) -> dict[str, int]:
-        found = find_pairs(Prompt, PROMPT_KEY, [(project.pk, digest) for digest in hashes])
-        return {digest: pk for (_project, digest), pk in found.items()}
-
-    ids = find(firsts)
-    missing = sorted(firsts.keys() - ids.keys())
-    rows = [_prompt_row(firsts[digest], options) for digest in missing]
-    inserted = rows_insert(Prompt, rows, constants={"project_id": project.pk}, returning=["content_hash"])
-    ids |= {digest: pk for pk, digest in inserted}
-    if len(inserted) < len(missing):
-        ids |= find(missing)
-    new = {digest for _pk, digest in inserted}
-    if options.split:
-        _hold_out([pk for digest, pk in ids.items() if digest not in new], options.split)
+    found = find_pairs(Prompt, PROMPT_KEY, [(project.pk, digest) for digest in firsts])
+    known = {digest: pk for (_project, digest), pk in found.items()}
+    missing = sorted(firsts.keys() - known.keys())
+    new = dict(zip(missing, ids_reserve(Prompt, len(missing)), strict=True))
+    held_out = {item.prompt_hash for item in items if options.split or item.record.is_held_out}
+    rows = (
+        (pk, digest, *_prompt_values(firsts[digest], options, digest in held_out))
+        for digest, pk in new.items()
+    )
+    rows_insert(Prompt, ("id", "content_hash", *PROMPT_VALUES), rows, constants={"project_id": project.pk})
+    _hold_out([pk for digest, pk in known.items() if digest in held_out])
+    ids = known | new
     for item in items:
         item.prompt_id = ids[item.prompt_hash]
         item.is_new = item.prompt_hash in new
-    return len(inserted)
+    return len(new)
 
 
-def _hold_out(prompt_ids: Sequence[int], split: str) -> None:
+def _hold_out(prompt_ids: Sequence[int]) -> None:
     """Marks prompts that an earlier file brought; without the mark they would be trained on."""
+    if not prompt_ids:
+        return
     rows = Prompt.objects.select_for_update(no_key=True).filter(pk__in=prompt_ids).order_by("pk")
-    unmarked = [row for row in rows.only("metadata") if row.metadata.get("split") != split]
+    unmarked = [row for row in rows.only("metadata") if row.metadata.get("split") != HELD_OUT]
     for row in unmarked:
-        row.metadata = row.metadata | {"split": split}
+        row.metadata = row.metadata | {"split": HELD_OUT}
     Prompt.objects.bulk_update(unmarked, ["metadata"])
 
 
-def _prompt_row(item: Item, options: ImportOptions) -> dict[str, Any]:
+def _prompt_values(item: Item, options: ImportOptions, is_held_out: bool) -> tuple[Any, ...]:
+    """In the order of `PROMPT_VALUES`."""
     record = item.record
-    return {
-        "messages": [message.as_json() for message in record.messages],
-        "content_hash": item.prompt_hash,
-        "group": item.group,
-        "language": record.language or options.language,
-        "topic": record.topic,
-        "external_id": record.external_id,
-        "metadata": (record.metadata | {"split": options.split} if options.split else record.metadata),
-    }
+    return (
+        item.messages,
+        item.group,
+        record.language or options.language,
+        record.topic,
+        record.external_id,
+        record.metadata | {"split": HELD_OUT} if is_held_out else record.metadata,
+    )
 
 
-def _place_responses(items: Sequence[Item]) -> int:
-    """Gives every item its responses' ids; returns how many are new."""
-    wanted: dict[ResponseKey, dict[str, Any]] = {}
+def _place_responses(items: Sequence[Item]) -> set[int]:
+    """Gives every item its responses' ids; returns those that are new."""
+    wanted: dict[ResponseKey, ImportedResponse] = {}
     for item in items:
         for digest, response in zip(item.response_hashes, item.record.responses, strict=True):
-            wanted.setdefault(
-                (item.prompt_id, digest),
-                {
-                    "prompt_id": item.prompt_id,
-                    "content_hash": digest,
-                    "text": response.text,
-                    "model_name": response.model,
-                },
-            )
+            wanted.setdefault((item.prompt_id, digest), response)
     older = {item.prompt_id for item in items if not item.is_new}
-    ids = find_pairs(Response, RESPONSE_KEY, [key for key in wanted if key[0] in older])
-    missing = sorted(wanted.keys() - ids.keys())
-    inserted = rows_insert(Response, [wanted[key] for key in missing], constants={}, returning=RESPONSE_KEY)
-    ids |= {(prompt_id, digest): pk for pk, prompt_id, digest in inserted}
-    if len(inserted) < len(missing):
-        ids |= find_pairs(Response, RESPONSE_KEY, missing)
+    known = find_pairs(Response, RESPONSE_KEY, [key for key in wanted if key[0] in older])
+    missing = sorted(wanted.keys() - known.keys())
+    new = dict(zip(missing, ids_reserve(Response, len(missing)), strict=True))
+    rows = ((pk, *key, wanted[key].text, wanted[key].model) for key, pk in new.items())
+    rows_insert(Response, ("id", *RESPONSE_KEY, "text", "model_name"), rows, constants={})
+    ids = known | new
     for item in items:
         item.response_ids = [ids[(item.prompt_id, digest)] for digest in item.response_hashes]
-    return len(inserted)
+    return set(new.values())
 
 
 def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]:
@@ -193,6 +190,10 @@ def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]
                 outcome=FLIPPED.get(vote.outcome, vote.outcome) if flipped else vote.outcome,
                 vote=vote,
                 key=f"{key}:{item.number}:{index}",
+                aspects={
+                    aspect: FLIPPED.get(side, side) if flipped else side
+                    for aspect, side in vote.aspects.items()
+                },
             )
 
 
@@ -210,32 +211,28 @@ def _place_comparisons(
             key, flipped = item.oriented((known.first, known.second))
             gold.setdefault(key, FLIPPED.get(known.outcome, known.outcome) if flipped else known.outcome)
     older = {item.prompt_id for item in items if not item.is_new}
-    ids = find_pairs(Comparison, PAIR_KEY, [key for key, prompt_id in prompts.items() if prompt_id in older])
-    _set_gold(ids, gold)
-    missing = sorted(prompts.keys() - ids.keys())
+    older_ids = find_pairs(
+        Comparison, PAIR_KEY, [key for key, prompt_id in prompts.items() if prompt_id in older]
+    )
+    _set_gold(older_ids, gold)
+    missing = sorted(prompts.keys() - older_ids.keys())
+    new = dict(zip(missing, ids_reserve(Comparison, len(missing)), strict=True))
     votes = Counter(vote.pair for vote in placed.votes)
     needed = project.overlap
-    rows = [_comparison_row(key, prompts[key], votes[key], needed, gold.get(key, "")) for key in missing]
-    constants = {"project_id": project.pk, "needed": needed}
-    inserted = rows_insert(Comparison, rows, constants=constants, returning=PAIR_KEY)
-    new = {(first, second): pk for pk, first, second in inserted}
-    if len(new) < len(missing):
-        ids |= find_pairs(Comparison, PAIR_KEY, sorted(set(missing) - new.keys()))
-    placed.comparison_ids = ids | new
+    rows = (
+        (pk, *pair, prompts[pair], gold.get(pair, ""), *_standing(votes[pair], needed))
+        for pair, pk in new.items()
+    )
+    columns = ("id", *PAIR_KEY, "prompt_id", "gold_outcome", *STANDING)
+    rows_insert(Comparison, columns, rows, constants={"project_id": project.pk, "needed": needed})
+    placed.comparison_ids = older_ids | new
     placed.new_pairs = set(new)
 
 
-def _comparison_row(key: PairKey, prompt_id: int, votes: int, needed: int, gold: str) -> dict[str, Any]:
+def _standing(votes: int, needed: int) -> tuple[int, int, str]:
+    """In the order of `STANDING`."""
     state = ComparisonState.DONE if votes >= needed else ComparisonState.OPEN
-    return {
-        "prompt_id": prompt_id,
-        "response_a_id": key[0],
-        "response_b_id": key[1],
-        "label_count": votes,
-        "open_slots": max(0, needed - votes),
-        "state": state.value,
-        "gold_outcome": gold,
-    }
+    return votes, max(0, needed - votes), state.value
 
 
 def _set_gold(found: dict[PairKey, int], gold: dict[PairKey, str]) -> None:
@@ -260,6 +257,6 @@ def labelers_ensure(project: Project, names: Iterable[str]) -> dict[str, int]:
     missing = sorted(wanted - found.keys())
     if missing:
         constants = {"project_id": project.pk, "kind": LabelerKind.IMPORTED.value}
-        rows_insert(Labeler, [{"name": name} for name in missing], constants=constants)
+        rows_insert(Labeler, ("name",), [(name,) for name in missing], constants=constants)
         found |= find(missing)
     return found

@@ -30,7 +30,7 @@ from labeling.importing.layouts import (
 from labeling.importing.places import place_of
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row
-from labeling.importing.records import Record
+from labeling.importing.records import HELD_OUT, Record
 from labeling.importing.sources import Limits
 
 # Bytes of parsed rows held while the layout is being found.
@@ -175,6 +175,8 @@ def _meaning(
         if layout is None:
             raise wrong_keys(event.data)
         record = parse_row(layout, event.data, event.line, first_place)
+        if event.split == HELD_OUT:
+            record = replace(record, metadata={"split": HELD_OUT} | record.metadata)
         if seen and record.external_id:
             earlier = seen.clash(record.external_id, row_digest(event.data), event.place)
             if earlier is not None:

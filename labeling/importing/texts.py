@@ -59,6 +59,7 @@ MESSAGES: dict[str, str] = {
     "unknown_strength": _("“%(path)s” is %(found)s; a strength is 1, 2, 3 or 4."),
     "bad_duration": _("“%(path)s” is %(found)s; it must be between 0 and %(limit)s seconds."),
     "labeler_twice": _("“%(path)s” repeats the labeler “%(found)s”, who has voted in this row already."),
+    "unknown_labeler": _("“%(path)s” names “%(found)s”, who has no vote in this row."),
     "id_reused": _("The id “%(id)s” stands for something else on line %(first_line)s."),
     "missing_group": _("This row has no “%(key)s”, by which the data is to be split."),
     "file_changed": _("The stored file is not the one that was checked."),

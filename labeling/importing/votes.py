@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -27,6 +28,27 @@ from labeling.models import (
 from labeling.services.resolution import Tally, resolve_comparisons
 from labeling.services.review import disagreements_refresh
 
+SAID = (
+    "comparison_id",
+    "outcome",
+    "strength",
+    "labeler_id",
+    "rationale",
+    "duration_ms",
+    "idempotency_key",
+    "request_hash",
+    "aspects",
+    "aspect_strengths",
+)
+RESULT = (
+    "comparison_id",
+    "outcome",
+    "p_a",
+    "strength",
+    "is_disputed",
+    *(f"votes_{outcome.value}" for outcome in LABEL_OUTCOMES),
+)
+
 
 def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: float) -> int:
     """Records the votes that are new, and returns how many those are. Call inside a transaction.
@@ -45,16 +67,16 @@ def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: flo
         for vote in placed.votes
         if (placed.comparison_ids[vote.pair], labelers[vote.labeler]) not in known
     ]
-    rows = [
-        _row(vote, placed.comparison_ids[vote.pair], labelers[vote.labeler], largest_margin) for vote in new
+    said = [
+        _said(vote, placed.comparison_ids[vote.pair], labelers[vote.labeler], largest_margin) for vote in new
     ]
     constants = {
         "project_id": project.pk,
         "source": PreferenceSource.IMPORT.value,
         "created_at": timezone.now(),
     }
-    rows_insert(Preference, rows, constants=constants, ignore_conflicts=False)
-    _settle_new(project, placed, zip(new, rows, strict=True))
+    rows_insert(Preference, SAID, said, constants=constants)
+    _settle_new(project, placed, zip(new, said, strict=True))
     added = Counter(placed.comparison_ids[vote.pair] for vote in new if vote.pair not in placed.new_pairs)
     _count_labels(added)
     resolve_comparisons(added)
@@ -77,57 +99,62 @@ def _lock_and_read(
     return set(rows.values_list("comparison_id", "labeler_id"))
 
 
-def _row(placed: PlacedVote, comparison_id: int, labeler_id: int, largest_margin: float) -> dict[str, Any]:
-    vote, strength = placed.vote, placed.vote.strength
-    if strength is None and vote.margin is not None:
-        strength = margin_strength(vote.margin, max(largest_margin, vote.margin))
-    if placed.outcome not in ("a", "b"):
+def _said(vote: PlacedVote, comparison_id: int, labeler_id: int, largest_margin: float) -> tuple[Any, ...]:
+    """The values of a preference, in the order of `SAID`."""
+    own, strength = vote.vote, vote.vote.strength
+    if strength is None and own.margin is not None:
+        strength = margin_strength(own.margin, max(largest_margin, own.margin))
+    if vote.outcome not in ("a", "b"):
         strength = None
-    said = f"{placed.outcome}|{strength}|{vote.duration_ms}|{vote.rationale}"
-    return {
-        "comparison_id": comparison_id,
-        "labeler_id": labeler_id,
-        "outcome": placed.outcome,
-        "strength": strength,
-        "rationale": vote.rationale,
-        "duration_ms": vote.duration_ms,
-        "idempotency_key": placed.key,
-        "request_hash": hashlib.sha256(said.encode()).hexdigest(),
-    }
+    words = f"{vote.outcome}|{strength}|{own.duration_ms}|{own.rationale}"
+    aspects: dict[str, str] = {}
+    strengths: dict[str, int] | None = None
+    if own.aspects:
+        aspects, strengths = vote.aspects, dict(own.aspect_strengths) or None
+        by_aspect = {"aspects": aspects, "aspect_strengths": strengths}
+        words += orjson.dumps(by_aspect, option=orjson.OPT_SORT_KEYS).decode()
+    digest = hashlib.sha256(words.encode()).hexdigest()
+    said = (
+        comparison_id,
+        vote.outcome,
+        strength,
+        labeler_id,
+        own.rationale,
+        own.duration_ms,
+        vote.key,
+        digest,
+    )
+    return *said, aspects, strengths
 
 
 def _settle_new(
-    project: Project, placed: PlacedRecords, votes: Iterable[tuple[PlacedVote, dict[str, Any]]]
+    project: Project, placed: PlacedRecords, votes: Iterable[tuple[PlacedVote, tuple[Any, ...]]]
 ) -> None:
     """Resolutions of comparisons that this transaction made. All their votes are at hand, so the tally is
     made here, by the majority that `Tally` holds, instead of being read back, as another rule needs it."""
-    tallies: dict[int, Tally] = {}
-    for vote, row in votes:
-        if vote.pair not in placed.new_pairs:
-            continue
-        tally = tallies.setdefault(row["comparison_id"], Tally())
-        tally.add(row["outcome"], row["strength"])
-    results: dict[str, dict[str, Any]] = {}  # most comparisons of a file have the same few votes
+    by_comparison: dict[int, list[tuple[str, int | None]]] = {}
+    for vote, (comparison_id, outcome, strength, *_rest) in votes:
+        if vote.pair in placed.new_pairs:
+            by_comparison.setdefault(comparison_id, []).append((outcome, strength))
+    settled: dict[tuple[tuple[str, int | None], ...], tuple[Any, ...]] = {}  # most have the same few votes
     rows = []
-    for pk, tally in tallies.items():
-        said = f"{tally.votes}{tally.strengths}"
-        if said not in results:
-            results[said] = _result(tally)
-        rows.append({"comparison_id": pk, **results[said]})
-    constants = {"project_id": project.pk, "method": "majority"}
-    rows_insert(Resolution, rows, constants=constants, ignore_conflicts=False)
+    for pk, said in by_comparison.items():
+        same = tuple(said)
+        if same not in settled:
+            settled[same] = _result(same)
+        rows.append((pk, *settled[same]))
+    rows_insert(Resolution, RESULT, rows, constants={"project_id": project.pk, "method": "majority"})
     if project.resolution_rule != ResolutionRule.MAJORITY:
-        resolve_comparisons(tallies)
+        resolve_comparisons(by_comparison)
 
 
-def _result(tally: Tally) -> dict[str, Any]:
-    return {
-        "outcome": tally.outcome,
-        "p_a": tally.p_a,
-        "strength": tally.strength,
-        "is_disputed": tally.is_disputed,
-        **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
-    }
+def _result(said: Iterable[tuple[str, int | None]]) -> tuple[Any, ...]:
+    """What these outcomes and strengths come to, in the order of `RESULT`."""
+    tally = Tally()
+    for outcome, strength in said:
+        tally.add(outcome, strength)
+    counts = (tally.count(outcome.value) for outcome in LABEL_OUTCOMES)
+    return tally.outcome, tally.p_a, tally.strength, tally.is_disputed, *counts
 
 
 def _count_labels(added: Counter[int]) -> None:

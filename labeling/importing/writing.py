@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
+from django.db import IntegrityError
+
 from labeling.importing.ahead import ahead
 from labeling.importing.checking import Progress, checked_records
 from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
+from labeling.importing.rewrites import rewrites_keep
 from labeling.importing.rows import Item, item_of, records_place
 from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
@@ -29,6 +32,7 @@ BATCH_RESPONSES = 4000
 BATCH_PAIRS = 6000
 BATCH_VOTES = 12_000
 BATCH_CHARACTERS = 16 * 1024 * 1024
+ATTEMPTS = 5
 
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -103,11 +107,17 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
     counts = WriteCounts(**import_.counts.get("written", {}))
     cursor = import_.cursor
     for batch in ahead(_batches(import_, options)):
-        with guard():
-            counts += _write_batch(import_, batch, options, largest_margin)
-            _move_cursor(import_, cursor, batch, counts)
-            bookmarks_void(import_.project_id)
-        cursor = batch.after.rows
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with guard():
+                    written = counts + _write_batch(import_, batch, options, largest_margin)
+                    _move_cursor(import_, cursor, batch, written)
+                    bookmarks_void(import_.project_id)
+                break
+            except IntegrityError:  # another import has made one of the rows meanwhile
+                if attempt == ATTEMPTS:
+                    raise
+        counts, cursor = written, batch.after.rows
         if progress:
             progress(cursor, import_.row_count)
     return counts
@@ -148,9 +158,10 @@ def _write_batch(import_: Import, batch: Batch, options: ImportOptions, largest_
     key = f"import:{import_.sha256[:32]}"
     placed = records_place(project=import_.project, items=batch.items, options=options, key=key)
     recorded = votes_record(project=import_.project, placed=placed, largest_margin=largest_margin)
+    rewrites_keep(project=import_.project, items=batch.items, placed=placed)
     return WriteCounts(
         prompts=placed.prompts,
-        responses=placed.responses,
+        responses=len(placed.new_responses),
         comparisons=len(placed.new_pairs),
         preferences=recorded,
         records=len(batch.items),

@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
                 ('external_id', models.CharField(blank=True, max_length=200, verbose_name='id in the file')),
                 ('metadata', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='metadata')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompts', to='labeling.project')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='prompts', to='labeling.project')),
             ],
             options={
                 'verbose_name': 'prompt',
@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
                 ('random_key', models.FloatField(default=labeling.models.items.draw_random_key, editable=False)),
                 ('gold_outcome', models.CharField(blank=True, choices=[('a', 'A better'), ('b', 'B better'), ('tie', 'tie'), ('both_bad', 'both bad'), ('skip', 'skipped'), ('withdrawn', 'undone')], max_length=10, verbose_name='gold outcome')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.project')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.project')),
                 ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.prompt')),
             ],
             options={
@@ -176,7 +176,7 @@ class Migration(migrations.Migration):
                 ('content_hash', models.CharField(editable=False, max_length=64)),
                 ('model_name', models.CharField(blank=True, max_length=160, verbose_name='model')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='responses', to='labeling.prompt')),
+                ('prompt', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='responses', to='labeling.prompt')),
             ],
             options={
                 'verbose_name': 'response',
@@ -202,10 +202,10 @@ class Migration(migrations.Migration):
                 ('idempotency_key', models.CharField(editable=False, max_length=80)),
                 ('request_hash', models.CharField(editable=False, max_length=64)),
                 ('created_at', models.DateTimeField(verbose_name='at')),
-                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.comparison')),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.labeler')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.project')),
-                ('shown_left', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response', verbose_name='shown on the left')),
+                ('comparison', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.comparison')),
+                ('labeler', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.labeler')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.project')),
+                ('shown_left', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response', verbose_name='shown on the left')),
             ],
             options={
                 'verbose_name': 'preference',
@@ -216,7 +216,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='comparison',
             name='response_a',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response'),
         ),
         migrations.AddField(
             model_name='comparison',
@@ -261,7 +261,7 @@ class Migration(migrations.Migration):
                 ('method', models.CharField(choices=[('majority', 'majority'), ('adjudicated', 'adjudication')], default='majority', max_length=12, verbose_name='settled by')),
                 ('is_disputed', models.BooleanField(default=False, verbose_name='people disagree')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='labeling.project')),
+                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='labeling.project')),
             ],
             options={
                 'verbose_name': 'resolution',
@@ -339,6 +339,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='preference',
             index=models.Index(fields=['labeler', 'created_at'], name='preference_labeler_day'),
+        ),
+        migrations.AddIndex(
+            model_name='preference',
+            index=models.Index(condition=models.Q(('shown_left__isnull', False)), fields=['shown_left'], name='preference_shown'),
         ),
         migrations.AddConstraint(
             model_name='preference',

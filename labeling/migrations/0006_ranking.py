@@ -54,6 +54,11 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(migrations.RunPython.noop, guard_preferences_again),
         migrations.AddField(
+            model_name='assignment',
+            name='rewrites',
+            field=models.JSONField(blank=True, null=True),
+        ),
+        migrations.AddField(
             model_name='preference',
             name='aspect_strengths',
             field=models.JSONField(blank=True, null=True, verbose_name='strengths of aspects'),

@@ -178,8 +178,9 @@ class Migration(migrations.Migration):
             name='SentBack',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('to', models.CharField(choices=[('others', 'more people'), ('same', 'the same people')], max_length=6, verbose_name='to')),
+                ('to', models.CharField(choices=[('others', 'more people'), ('same', 'the same people'), ('named', 'named people')], max_length=6, verbose_name='to')),
                 ('more', models.PositiveSmallIntegerField(default=0, verbose_name='labels asked for')),
+                ('people', models.ManyToManyField(blank=True, related_name='sent_back', to='labeling.labeler', verbose_name='people')),
                 ('note', models.TextField(blank=True, max_length=2000, verbose_name='note')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
                 ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='sent_back', to=settings.AUTH_USER_MODEL)),
@@ -190,7 +191,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'comparison sent back',
                 'verbose_name_plural': 'comparisons sent back',
                 'ordering': ['id'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('to__in', ['others', 'same'])), name='sent_back_to_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('to__in', ['others', 'same', 'named'])), name='sent_back_to_known')],
             },
         ),
         migrations.AddConstraint(

@@ -25,7 +25,8 @@ def draw_random_key() -> float:
 class Prompt(models.Model):
     """A conversation up to the turn that the responses answer."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
+    # Foreign keys that lead another index of their table need none of their own: it would cost each import and vote.
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts", db_index=False)
     messages = models.JSONField(_("messages"), help_text=_('A list of {"role", "content"}.'))
     content_hash = models.CharField(max_length=64, editable=False)
     # What keeps related prompts in one split; empty means: this prompt alone.
@@ -52,7 +53,7 @@ class Prompt(models.Model):
 
 
 class Response(models.Model):
-    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="responses")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="responses", db_index=False)
     text = models.TextField(_("text"))
     content_hash = models.CharField(max_length=64, editable=False)
     # Hidden from labelers until they have voted (invariant 3).
@@ -143,9 +144,9 @@ class Comparison(models.Model):
     holds it at zero or above, and that is what makes over-allocation impossible.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons", db_index=False)
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="comparisons")
-    response_a = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+")
+    response_a = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+", db_index=False)
     response_b = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(_("state"), max_length=10, choices=ComparisonState, default=ComparisonState.OPEN)
     needed = models.PositiveSmallIntegerField(_("labels needed"), default=1)

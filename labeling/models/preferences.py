@@ -44,6 +44,8 @@ class Assignment(models.Model):
     swapped = models.BooleanField()
     drawn = models.CharField(max_length=10, choices=DrawnBy)
     draft = models.JSONField(default=dict, blank=True)
+    # By side of the screen: the text of a rewrite that is not kept yet.
+    rewrites = models.JSONField(null=True, blank=True)
     lease_expires_at = models.DateTimeField()
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
@@ -83,9 +85,11 @@ class Preference(models.Model):
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="preferences")
-    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="preferences")
-    labeler = models.ForeignKey(Labeler, on_delete=models.CASCADE, related_name="preferences")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="preferences", db_index=False)
+    comparison = models.ForeignKey(
+        Comparison, on_delete=models.CASCADE, related_name="preferences", db_index=False
+    )
+    labeler = models.ForeignKey(Labeler, on_delete=models.CASCADE, related_name="preferences", db_index=False)
     revision = models.PositiveSmallIntegerField(_("revision"), default=1)
     outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
     strength = models.PositiveSmallIntegerField(_("strength"), null=True, blank=True)
@@ -98,7 +102,12 @@ class Preference(models.Model):
     skip_reason = models.CharField(_("reason to skip"), max_length=40, blank=True)
     rationale = models.TextField(_("rationale"), blank=True)
     shown_left = models.ForeignKey(
-        Response, verbose_name=_("shown on the left"), null=True, on_delete=models.CASCADE, related_name="+"
+        Response,
+        verbose_name=_("shown on the left"),
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
     )
     duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
     # The ranking that said this, too. No cascade but that of the whole project takes it away.
@@ -138,6 +147,9 @@ class Preference(models.Model):
             models.Index(fields=["project", "created_at"], name="preference_day"),
             models.Index(fields=["labeler", "created_at"], name="preference_labeler_day"),
             models.Index(fields=["ranking"], name="preference_ranking", condition=Q(ranking__isnull=False)),
+            models.Index(
+                fields=["shown_left"], name="preference_shown", condition=Q(shown_left__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -181,7 +193,7 @@ class Resolution(models.Model):
     comparison = models.OneToOneField(
         Comparison, on_delete=models.CASCADE, primary_key=True, related_name="resolution"
     )
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="resolutions")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="resolutions", db_index=False)
     outcome = models.CharField(_("outcome"), max_length=10, choices=ResolvedOutcome)
     p_a = models.FloatField(_("share for A"))
     strength = models.FloatField(_("mean strength"), null=True, blank=True)

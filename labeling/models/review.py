@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.items import Comparison
-from labeling.models.projects import Project
+from labeling.models.projects import Labeler, Project
 
 
 class VoiceKind(models.TextChoices):
@@ -163,12 +163,14 @@ class Adjudication(models.Model):
 class SentTo(models.TextChoices):
     OTHERS = "others", _("more people")
     SAME = "same", _("the same people")
+    NAMED = "named", _("named people")
 
 
 class SentBack(models.Model):
-    """A reviewer asks for more before settling: `more` labels of other people, or a second look of the same ones.
+    """A reviewer asks for more before settling: `more` labels of other people, a second look of the same ones, or
+    either of the `people` who are named.
 
-    The same people read `note`; others, who have not voted yet, never do.
+    Those who look again read `note`; others, who have not voted yet, never do.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sent_back")
@@ -178,6 +180,7 @@ class SentBack(models.Model):
     )
     to = models.CharField(_("to"), max_length=6, choices=SentTo)
     more = models.PositiveSmallIntegerField(_("labels asked for"), default=0)
+    people = models.ManyToManyField(Labeler, related_name="sent_back", blank=True, verbose_name=_("people"))
     note = models.TextField(_("note"), max_length=2000, blank=True)
     created_at = models.DateTimeField(_("at"), auto_now_add=True)
 

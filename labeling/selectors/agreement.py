@@ -1,31 +1,31 @@
 """How far people agree with each other: the ceiling that judges and reward models are held against.
 
-The figures need comparisons with two or more people's votes. They are counted live from the latest
-preferences, or from a snapshot's rows; intervals come from resampling whole prompts.
+The figures need comparisons with two or more people's votes. They are counted live from what people said by their own
+judgement, or from a snapshot's rows (which hold what they said last); intervals come from resampling whole prompts.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
 from django.db.models import Count
 
-from labeling.models import Project, Snapshot
+from labeling.bootstrap import cluster_bootstrap, different_rows
+from labeling.models import Labeler, Preference, Project, Snapshot
 from labeling.selectors.figures import kept_figure
-from labeling.selectors.preferences import latest_preferences
+from labeling.selectors.preferences import independent_votes
 from labeling.snapshots.reading import read_snapshot
 from labeling.statistics import (
     Array,
     Estimate,
     agreeing_pairs,
     alpha_of_coincidences,
-    cluster_bootstrap,
     coincidences,
     confusions,
     fleiss_of_sums,
@@ -42,13 +42,35 @@ MINIMUM = 50
 STRENGTHS = (("a", 4), ("a", 3), ("a", 2), ("a", 1), ("tie", None), ("b", 1), ("b", 2), ("b", 3), ("b", 4))
 
 
-class Vote(NamedTuple):
-    outcome: str
-    strength: int | None = None
+STEPS = {step: place for place, step in enumerate(STRENGTHS)}
+PAIRS_MOST = 30
 
 
-# A comparison's prompt, and what each labeler said of it.
-Unit = tuple[int, Mapping[int, Vote]]
+class Said(NamedTuple):
+    """Votes as columns, (V,) each; a person votes once on a comparison. `outcome`: its place in OUTCOMES; `step`: its
+    place in STRENGTHS, −1 for none."""
+
+    comparison: Array
+    prompt: Array
+    person: Array
+    outcome: Array
+    step: Array
+
+    @classmethod
+    def of(cls, votes: Iterable[tuple[int, int, int, str, int | None]]) -> Said:
+        """From (comparison, prompt, person, outcome, strength) of each vote."""
+        flat = array("q")
+        for comparison, prompt, person, outcome, strength in votes:
+            step = STEPS.get((outcome, strength), -1)
+            flat.extend((comparison, prompt, person, OUTCOMES.index(outcome), step))
+        return cls(*np.asarray(flat).reshape(-1, 5).T)
+
+    def shared(self) -> Said:
+        """Those on comparisons with two votes or more, by comparison and person."""
+        _ids, unit, sizes = np.unique(self.comparison, return_inverse=True, return_counts=True)
+        order = np.lexsort((self.person, self.comparison))
+        order = order[sizes[unit[order]] > 1]
+        return Said(*(column[order] for column in self))
 
 
 @dataclass(frozen=True)
@@ -94,54 +116,46 @@ def project_agreement(project: Project, *, minimum: int = MINIMUM) -> Agreement:
 
 
 def _live_agreement(project: Project, minimum: int) -> Agreement:
-    names, units = shared_units(project)
-    return agreement_of(units, names, minimum=minimum)
-
-
-def shared_units(project: Project) -> tuple[dict[int, str], list[Unit]]:
-    """Names by labeler, and the comparisons with two or more standing votes. One query."""
-    latest = latest_preferences(project).order_by()
-    shared = latest.values("comparison_id").annotate(votes=Count("pk")).filter(votes__gte=2)
-    rows = latest.filter(comparison_id__in=shared.values("comparison_id")).order_by(
-        "comparison_id", "labeler_id"
-    )
-    votes = rows.values_list(
-        "comparison_id", "comparison__prompt_id", "labeler__name", "labeler_id", "outcome", "strength"
-    )
-    names: dict[int, str] = {}
-    units: dict[int, tuple[int, dict[int, Vote]]] = {}
-    for comparison, prompt, name, labeler, outcome, strength in votes.iterator(chunk_size=5000):
-        names[labeler] = name
-        units.setdefault(comparison, (prompt, {}))[1][labeler] = Vote(outcome, strength)
-    return names, list(units.values())
+    """Two queries."""
+    votes = independent_votes(Preference.objects.filter(project=project)).order_by()
+    shared = votes.values("comparison_id").annotate(votes=Count("pk")).filter(votes__gte=2)
+    rows = votes.filter(comparison_id__in=shared.values("comparison_id"))
+    read = rows.values_list("comparison_id", "comparison__prompt_id", "labeler_id", "outcome", "strength")
+    names = dict(Labeler.objects.filter(project=project).values_list("pk", "name"))
+    return agreement_of(Said.of(read.iterator(chunk_size=5000)), names, minimum=minimum)
 
 
 def snapshot_agreement(snapshot: Snapshot, *, minimum: int = MINIMUM) -> Agreement:
     """The agreement of the people in a snapshot, as it was then. Raises what `read_snapshot` raises."""
     codes: dict[tuple[str, int], int] = {}
-    units: list[Unit] = []
-    for row in read_snapshot(snapshot, columns=["prompt_id", "annotators"]):
-        votes: dict[int, Vote] = {}
+    said = Said.of(_annotations(snapshot, codes))
+    return agreement_of(said, {code: name for (name, _copy), code in codes.items()}, minimum=minimum)
+
+
+def _annotations(
+    snapshot: Snapshot, codes: dict[tuple[str, int], int]
+) -> Iterator[tuple[int, int, int, str, int | None]]:
+    """Its votes, for `Said`; `codes` gets a number for each person."""
+    for number, row in enumerate(read_snapshot(snapshot, columns=["prompt_id", "annotators"])):
         seen: Counter[str] = Counter()
         for vote in row.annotators:
             # Two people of one name are two people: the second of them on a row is another one than the
             # first.
             person = (vote["labeler"], seen[vote["labeler"]])
             seen[vote["labeler"]] += 1
-            votes[codes.setdefault(person, len(codes))] = Vote(vote["outcome"], vote["strength"])
-        units.append((row.prompt_id, votes))
-    return agreement_of(units, {code: name for (name, _copy), code in codes.items()}, minimum=minimum)
+            code = codes.setdefault(person, len(codes))
+            yield number, row.prompt_id, code, vote["outcome"], vote["strength"]
 
 
-def agreement_of(units: Iterable[Unit], names: Mapping[int, str], *, minimum: int = MINIMUM) -> Agreement:
-    """Agreement over units: (prompt, {labeler: vote}) for each comparison. Those with one vote do not count."""
-    shared = [(prompt, votes) for prompt, votes in units if len(votes) > 1]
-    prompts = np.array([prompt for prompt, _votes in shared])
-    known = Agreement(comparisons=len(shared), prompts=len(set(prompts.tolist())), minimum=minimum)
-    if len(shared) < max(minimum, 1):
+def agreement_of(said: Said, names: Mapping[int, str], *, minimum: int = MINIMUM) -> Agreement:
+    """Agreement over these votes, with the names of those who voted. Comparisons with one vote do not count."""
+    shared = said.shared()
+    _ids, first, unit = np.unique(shared.comparison, return_index=True, return_inverse=True)
+    prompts = shared.prompt[first]
+    known = Agreement(comparisons=len(prompts), prompts=len(np.unique(prompts)), minimum=minimum)
+    if len(prompts) < max(minimum, 1):
         return known
-    given = [[vote.outcome for vote in votes.values()] for _prompt, votes in shared]
-    counts = np.array([[said.count(name) for name in OUTCOMES] for said in given])  # (units, outcomes)
+    counts = _counts(unit, shared.outcome, len(prompts), len(OUTCOMES))
     return Agreement(
         comparisons=known.comparisons,
         prompts=known.prompts,
@@ -149,37 +163,41 @@ def agreement_of(units: Iterable[Unit], names: Mapping[int, str], *, minimum: in
         pairwise=_known(cluster_bootstrap(agreeing_pairs(counts), prompts, share_of_sums)),
         alpha=_alpha(counts, prompts, "nominal"),
         alpha_ordinal=_alpha(counts[:, ORDERED], prompts, "ordinal"),
-        alpha_strength=_alpha_strength(shared, minimum),
+        alpha_strength=_alpha_strength(unit, shared.step, prompts, minimum),
         fleiss=_fleiss(counts, prompts),
         pairs=_pairs(shared, names),
     )
+
+
+def _counts(unit: Array, category: Array, units: int, size: int) -> Array:
+    """(units, categories): how often each category was given to each unit."""
+    return np.bincount(unit * size + category, minlength=units * size).reshape(units, size)
 
 
 def _known(estimate: Estimate) -> Estimate | None:
     return None if math.isnan(estimate.value) else estimate
 
 
-def _alpha_strength(units: Iterable[Unit], minimum: int) -> Estimate | None:
+def _alpha_strength(unit: Array, step: Array, prompts: Array, minimum: int) -> Estimate | None:
     """Over the units with two votes that stand on a step; None where fewer than `minimum` have them."""
-    steps = {step: column for column, step in enumerate(STRENGTHS)}
-    prompts, rows = [], []
-    for prompt, votes in units:
-        columns = [steps[vote] for vote in votes.values() if vote in steps]
-        if len(columns) > 1:
-            prompts.append(prompt)
-            rows.append(np.bincount(columns, minlength=len(steps)))
-    return _alpha(np.array(rows), np.array(prompts), "ordinal") if len(rows) >= max(minimum, 1) else None
+    stands = step >= 0
+    counts = _counts(unit[stands], step[stands], len(prompts), len(STEPS))
+    pairable = counts.sum(axis=1) > 1
+    if np.count_nonzero(pairable) < max(minimum, 1):
+        return None
+    return _alpha(counts[pairable], prompts[pairable], "ordinal")
 
 
 def _alpha(counts: Array, prompts: Array, level: Literal["nominal", "ordinal"]) -> Estimate | None:
     size = counts.shape[1]
-    sums = coincidences(counts).reshape(len(counts), size * size)
+    different, kind = different_rows(counts)
+    sums = coincidences(different).reshape(len(different), size * size)
 
     def statistic(totals: Array) -> Array:
         matrices = totals.reshape(-1, size, size)
         return alpha_of_coincidences(matrices, level)
 
-    return _known(cluster_bootstrap(sums, prompts, statistic))
+    return _known(cluster_bootstrap(sums, prompts, statistic, kind=kind))
 
 
 def _fleiss(counts: Array, prompts: Array) -> Estimate | None:
@@ -189,25 +207,40 @@ def _fleiss(counts: Array, prompts: Array) -> Estimate | None:
     return _known(cluster_bootstrap(fleiss_sums(counts), prompts, fleiss_of_sums))
 
 
-def _pairs(units: Iterable[Unit], names: Mapping[int, str], most: int = 30) -> tuple[PairAgreement, ...]:
+def _pairs(shared: Said, names: Mapping[int, str]) -> tuple[PairAgreement, ...]:
     """Agreement and Cohen's kappa of the pairs of labelers who share most comparisons."""
-    shared: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
-    for prompt, votes in units:
-        codes = {labeler: OUTCOMES.index(vote.outcome) for labeler, vote in votes.items()}
-        for one, two in combinations(sorted(codes), 2):
-            shared[one, two].append((prompt, codes[one], codes[two]))
-    largest = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
-    return tuple(_pair(names[one], names[two], np.array(rows)) for (one, two), rows in largest)
+    people, person = np.unique(shared.person, return_inverse=True)
+    one, two = _met(shared.comparison)
+    pair = person[one] * len(people) + person[two]
+    pairs, shares = np.unique(pair, return_counts=True)
+    most = pairs[np.lexsort((pairs, -shares))[:PAIRS_MOST]]
+    found = []
+    for number in most:
+        first, second = (names[int(people[code])] for code in divmod(int(number), len(people)))
+        ones, twos = one[pair == number], two[pair == number]
+        found.append(_pair(first, second, shared.prompt[ones], shared.outcome[ones], shared.outcome[twos]))
+    return tuple(found)
 
 
-def _pair(first: str, second: str, rows: Array) -> PairAgreement:
-    """`rows`: (n, 3) prompt, first labeler's code, second's."""
-    prompts, one, two = rows.T
+def _met(comparison: Array) -> tuple[Array, Array]:
+    """The places of every two votes on one comparison, of votes that stand by comparison."""
+    ones, twos = [], []
+    step, more = 1, True
+    while more:
+        one = np.flatnonzero(comparison[step:] == comparison[:-step])
+        ones.append(one)
+        twos.append(one + step)
+        step, more = step + 1, len(one) > 0 and step + 1 < len(comparison)
+    return np.concatenate(ones), np.concatenate(twos)
+
+
+def _pair(first: str, second: str, prompts: Array, one: Array, two: Array) -> PairAgreement:
+    """`one`, `two`: (n,) what the first and the second labeler say of comparisons of these prompts."""
     cells = confusions(one, two, len(OUTCOMES))
     return PairAgreement(
         first=first,
         second=second,
-        n=len(rows),
+        n=len(prompts),
         agreement=cluster_bootstrap(cells, prompts, share_of_confusions),
         kappa=_known(cluster_bootstrap(cells, prompts, kappa_of_confusions)),
     )

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from django.db.models import OuterRef, Subquery
 
+from labeling.bootstrap import cluster_bootstrap
 from labeling.models import LABEL_OUTCOMES, Preference, Project, Reveal, Voice, VoiceKind
 from labeling.selectors.figures import kept_figure
-from labeling.statistics import Estimate, cluster_bootstrap, share_of_sums
+from labeling.statistics import Estimate, share_of_sums
 
 # Where an outcome or a voice stands between B and A.
 _PLACES = {"a": 1.0, "tie": 0.0, "both_bad": 0.0, "b": -1.0}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from labeling.models import (
@@ -28,12 +28,12 @@ from labeling.models import (
 )
 from labeling.scheme import STEPS
 from labeling.selectors.preferences import is_change_of_mind, latest_revisions
+from labeling.selectors.progress import Counts, comparison_counts
 from labeling.selectors.reveals import is_still_to_come
 from labeling.services.preferences import undo_seconds_left
-from webapp.caches import page_cache
 from webapp.users.models import User
 
-PROGRESS_CACHE_S = 20
+COUNTED_S = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Pair:
     right: str
     draft: dict[str, Any]
     lease_expires_at: datetime
+    # The person's own unfinished rewrites, by side.
+    rewrites: dict[str, str] = field(default_factory=dict)
     # The idempotency key of a form that is posted without the page's script.
     form_key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -91,19 +93,6 @@ class LastAnswer:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Comparisons of a project: how many are settled, how many there are, how many wait for review."""
-
-    done: int
-    total: int
-    review: int
-
-    @property
-    def percent(self) -> int:
-        return int(100 * self.done / self.total) if self.total else 0
-
-
-@dataclass(frozen=True)
 class NothingLeft:
     """Why there is nothing for this person. `kind`: no_items, qualified_wait, all_done, elsewhere or yours_done."""
 
@@ -127,34 +116,23 @@ def pair_of(assignment: Assignment) -> Pair:
         left=left,
         right=right,
         draft=assignment.draft,
+        rewrites=assignment.rewrites or {},
         lease_expires_at=assignment.lease_expires_at,
     )
 
 
 def labels_today(labeler: Labeler) -> int:
-    """Comparisons that this person has labeled since midnight; skips and undone answers do not count."""
+    """Comparisons that this person has labeled since midnight, on a pair or in a ranking; skips, undone answers and
+    rewrites do not count."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = Preference.objects.filter(labeler=labeler, created_at__gte=midnight)
-    return latest_revisions(rows).filter(outcome__in=LABEL_OUTCOMES).count()
+    asked = Q(shown_left__isnull=False) | Q(ranking__isnull=False)
+    return latest_revisions(rows).filter(asked, outcome__in=LABEL_OUTCOMES).count()
 
 
-def project_progress(project: Project) -> Progress:
-    """Counts by state, up to PROGRESS_CACHE_S seconds old: counting millions of rows is not for each page."""
-    key = f"label-progress:{project.pk}"
-    found: Progress | None = page_cache.get(key)
-    if found is None:
-        ours = Comparison.objects.filter(project=project).order_by()
-        counts = dict(ours.values_list("state").annotate(number=Count("pk")))
-        checks = ours.filter(~Q(use="work") & Q(state="open")).count()
-        counts[ComparisonState.OPEN] = counts.get(ComparisonState.OPEN, 0) - checks
-        total = sum(counts.values()) - counts.get(ComparisonState.RETIRED, 0)
-        found = Progress(
-            done=counts.get(ComparisonState.DONE, 0),
-            total=total,
-            review=counts.get(ComparisonState.REVIEW, 0),
-        )
-        page_cache.set(key, found, PROGRESS_CACHE_S)
-    return found
+def settled_counts(project: Project) -> Counts:
+    """How far the project is, up to COUNTED_S seconds old: counting millions of rows is not for each pair."""
+    return comparison_counts([project.pk], max_age_s=COUNTED_S)[project.pk]
 
 
 def last_answer(labeler: Labeler) -> LastAnswer | None:

@@ -79,7 +79,7 @@ class ModelRanking:
 
 
 @dataclass
-class _Said:
+class Said:
     """Outcomes by comparison, as (comparison, outcome): the games of one voice."""
 
     kind: str
@@ -92,8 +92,8 @@ def model_ranking(
 ) -> ModelRanking:
     """Five queries; kept until there is a newer vote or voice. `controlled` takes the length of the responses out."""
     newest = Voice.objects.filter(project=project).aggregate(newest=Max("updated_at"))["newest"]
-    name = f"model-ranking:{controlled}:{language}:{topic}:{newest}"
-    return kept_figure(name, project, lambda: _made(project, controlled, language, topic))
+    name = f"model-ranking:{controlled}:{language}:{topic}"
+    return kept_figure(name, project, lambda: _made(project, controlled, language, topic), version=newest)
 
 
 def _made(project: Project, controlled: bool, language: str, topic: str) -> ModelRanking:
@@ -109,7 +109,13 @@ def _made(project: Project, controlled: bool, language: str, topic: str) -> Mode
     is_newest = len(pairings) > COMPARISONS_MOST
     if is_newest:
         del pairings[min(pairings)]
-    said = _said(project, pairings)
+    return ranking_of(pairings, _said(project, pairings), controlled=controlled, is_newest=is_newest)
+
+
+def ranking_of(
+    pairings: dict[int, Pairing], said: list[Said], *, controlled: bool, is_newest: bool
+) -> ModelRanking:
+    """The ranking by each voice, given what was compared and what they said of it."""
     models, left_out = _most_compared(said, pairings)
     voices = tuple(_ranked(voice, pairings, models, controlled) for voice in said)
     return ModelRanking(_in_order(models, voices), voices, left_out, is_newest, controlled)
@@ -127,9 +133,9 @@ def _pairings(found: QuerySet[Comparison]) -> dict[int, Pairing]:
     }
 
 
-def _said(project: Project, pairings: dict[int, Pairing]) -> list[_Said]:
+def _said(project: Project, pairings: dict[int, Pairing]) -> list[Said]:
     """People first, then judges and the reward model by name."""
-    people = _Said("people", "")
+    people = Said("people", "")
     if not pairings:
         return [people]
     oldest = min(pairings)
@@ -137,7 +143,7 @@ def _said(project: Project, pairings: dict[int, Pairing]) -> list[_Said]:
     for comparison, outcome in votes.values_list("comparison_id", "outcome").iterator(chunk_size=5000):
         if comparison in pairings:
             people.outcomes.append((comparison, outcome))
-    voices: dict[tuple[str, str], _Said] = {}
+    voices: dict[tuple[str, str], Said] = {}
     names: dict[tuple[str, str], str] = defaultdict(str)
     heard = Voice.objects.filter(project=project, comparison_id__gte=oldest).exclude(outcome="").order_by()
     rows = heard.values_list("kind", "source", "name", "comparison_id", "outcome")
@@ -145,14 +151,14 @@ def _said(project: Project, pairings: dict[int, Pairing]) -> list[_Said]:
         if comparison in pairings:
             # While a new version takes over, a source has two names: the later one by name counts.
             names[kind, source] = max(names[kind, source], name)
-            voice = voices.setdefault((kind, source), _Said(kind, name))
+            voice = voices.setdefault((kind, source), Said(kind, name))
             voice.outcomes.append((comparison, outcome))
     for key, voice in voices.items():
         voice.name = names[key]
     return [people, *sorted(voices.values(), key=lambda voice: (KINDS.index(voice.kind), voice.name))]
 
 
-def _most_compared(said: list[_Said], pairings: dict[int, Pairing]) -> tuple[list[str], int]:
+def _most_compared(said: list[Said], pairings: dict[int, Pairing]) -> tuple[list[str], int]:
     """The models that are ranked, most games first, and how many are not."""
     games: dict[str, int] = defaultdict(int)
     for voice in said:
@@ -163,7 +169,7 @@ def _most_compared(said: list[_Said], pairings: dict[int, Pairing]) -> tuple[lis
     return models[:MODELS_MOST], max(0, len(models) - MODELS_MOST)
 
 
-def _ranked(voice: _Said, pairings: dict[int, Pairing], models: list[str], controlled: bool) -> VoiceRanking:
+def _ranked(voice: Said, pairings: dict[int, Pairing], models: list[str], controlled: bool) -> VoiceRanking:
     place = {model: number for number, model in enumerate(models)}
     played = [
         (pairings[comparison], outcome)

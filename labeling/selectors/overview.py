@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from labeling.access import AnyUser, Capability
-from labeling.models import Comparison, ComparisonState, ComparisonUse, Membership, Project, Resolution, Role
+from labeling.models import Membership, Project, Role
 from labeling.selectors.agreement import project_agreement
-from labeling.selectors.progress import labels_by_day, project_progress
+from labeling.selectors.progress import comparison_counts, labels_by_day, project_progress
 from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.ui.charts import bar_chart
 
@@ -45,25 +45,19 @@ class HomeRow:
 
 
 def home_rows(user: AnyUser, projects: QuerySet[Project]) -> list[HomeRow]:
-    """One row for each project of the person, in four queries however many there are."""
+    """One row for each project of the person, in five queries however many there are."""
     found = list(projects)
     roles = dict(
         Membership.objects.filter(user_id=user.pk or 0, project__in=found).values_list("project_id", "role")
     )
-    counts: dict[int, dict[str, int]] = {
-        row["project_id"]: {"total": row["total"], "open": row["open"]}
-        for row in Comparison.objects.filter(project__in=found, use=ComparisonUse.WORK)
-        .exclude(state=ComparisonState.RETIRED)
-        .values("project_id")
-        .annotate(total=Count("id"), open=Count("id", filter=Q(state=ComparisonState.OPEN)))
-    }
+    counts = comparison_counts([project.pk for project in found])
     jobs = _running_jobs(project.pk for project in found)
     return [
         HomeRow(
             project=project,
             role=Role(roles.get(project.pk, Role.MANAGER)),
-            total=counts.get(project.pk, {}).get("total", 0),
-            open=counts.get(project.pk, {}).get("open", 0),
+            total=counts[project.pk].total,
+            open=counts[project.pk].open,
             running_jobs=jobs.get(project.pk, 0),
         )
         for project in found
@@ -103,8 +97,8 @@ def project_overview(project: Project) -> Overview:
         people_agreement=pairwise.value if pairwise else None,
         people_low=pairwise.low if pairwise else None,
         people_high=pairwise.high if pairwise else None,
-        disputed=Resolution.objects.filter(project=project, is_disputed=True).count(),
-        in_review=Comparison.objects.filter(project=project, state=ComparisonState.REVIEW).count(),
+        disputed=progress.disputed,
+        in_review=progress.review,
         days=days,
         days_chart=bar_chart(days, title=_("Labels for each day")),
     )

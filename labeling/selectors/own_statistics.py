@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+import numpy as np
 from django.db.models import Count, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling.models import LABEL_OUTCOMES, Labeler, Outcome, Preference
 from labeling.selectors.figures import kept_figure
-from labeling.selectors.labelers import Figures, figures_of, units_of, votes_given
-from labeling.selectors.preferences import latest_preferences, latest_revisions
+from labeling.selectors.labelers import Figures, figures_of
+from labeling.selectors.preferences import (
+    OF_OWN_REWRITE,
+    independent_votes,
+    latest_preferences,
+    latest_revisions,
+)
+from labeling.selectors.votes import votes_of
 from webapp.caches import page_cache
 
 LEAST = 20
@@ -68,8 +75,9 @@ def own_statistics(labeler: Labeler | None) -> OwnStatistics:
 
 
 def _figures(labeler: Labeler) -> Figures:
-    votes = list(votes_given(latest_preferences(labeler.project).filter(labeler=labeler)))
-    return figures_of(votes, units_of(votes)) if votes else Figures()
+    votes = votes_of(independent_votes(Preference.objects.filter(labeler=labeler))).in_time()
+    nobody = np.zeros(len(votes), dtype=np.int64)
+    return figures_of(votes, nobody, nobody)
 
 
 def _midnight(day: date) -> datetime:
@@ -80,7 +88,8 @@ def _days(own: QuerySet[Preference]) -> tuple[tuple[date, int], ...]:
     today = timezone.localdate()
     first = today - timedelta(days=DAYS - 1)
     given = latest_revisions(own.filter(created_at__gte=_midnight(first)))
-    rows = given.filter(outcome__in=LABEL_OUTCOMES).annotate(day=TruncDate("created_at")).order_by("day")
+    labels = given.filter(outcome__in=LABEL_OUTCOMES).exclude(OF_OWN_REWRITE)
+    rows = labels.annotate(day=TruncDate("created_at")).order_by("day")
     counts = dict(rows.values_list("day").annotate(labels=Count("pk")))
     days = [first + timedelta(days=number) for number in range(DAYS)]
     return tuple((day, counts.get(day, 0)) for day in days)
@@ -102,7 +111,7 @@ def _checked(labeler: Labeler, until: datetime) -> Checked:
     newest = before.order_by("-created_at", "-pk").values_list("pk", flat=True).first() or 0
     own = Preference.objects.filter(labeler=labeler, pk__lte=newest).values("comparison_id")
     shared = Preference.objects.filter(project=labeler.project, comparison_id__in=own)
-    rows = latest_revisions(shared, up_to=newest).filter(outcome__in=LABEL_OUTCOMES)
+    rows = independent_votes(shared, up_to=newest)
     said: dict[tuple[int, int, str], dict[int, str]] = {}
     read = rows.values_list(
         "comparison_id", "comparison__needed", "comparison__gold_outcome", "labeler_id", "outcome"

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from labeling.models import LABEL_OUTCOMES, Outcome, Preference, Project
 
+# What somebody says of a pair with a text of the own.
+OF_OWN_REWRITE = Q(comparison__response_a__author=F("labeler")) | Q(
+    comparison__response_b__author=F("labeler")
+)
 
-def latest_revisions(preferences: QuerySet[Preference], *, up_to: int | None = None) -> QuerySet[Preference]:
+
+def latest_revisions(
+    preferences: QuerySet[Preference], *, up_to: int | None = None, before_reveal: bool = False
+) -> QuerySet[Preference]:
     """Keep the last revision of each (comparison, labeler) in an already scoped queryset.
 
-    With `up_to`, preferences with a larger id do not exist: that is how a snapshot is bounded.
+    With `up_to`, preferences with a larger id do not exist: that is how a snapshot is bounded. With `before_reveal`,
+    those that were said after the reveal do not, but an undo still takes back what it undid.
     The anti-join runs on the unique index over (comparison, labeler, revision).
     """
     later = Preference.objects.filter(
@@ -23,6 +31,9 @@ def latest_revisions(preferences: QuerySet[Preference], *, up_to: int | None = N
     if up_to is not None:
         later = later.filter(pk__lte=up_to)
         preferences = preferences.filter(pk__lte=up_to)
+    if before_reveal:
+        later = later.filter(Q(after_reveal=False) | Q(outcome=Outcome.WITHDRAWN))
+        preferences = preferences.filter(after_reveal=False)
     return preferences.filter(~Exists(later))
 
 
@@ -49,6 +60,15 @@ def latest_preferences(
     if with_withdrawn:
         outcomes.append(Outcome.WITHDRAWN)
     return latest_revisions(queryset, up_to=up_to).filter(outcome__in=outcomes).order_by("pk")
+
+
+def independent_votes(preferences: QuerySet[Preference], *, up_to: int | None = None) -> QuerySet[Preference]:
+    """Of an already scoped queryset, what each person says of each comparison by the own judgement: the last answer
+    before others' voices were shown, and nothing of a text of the own. Agreement and all that is said of people is made
+    of it.
+    """
+    rows = latest_revisions(preferences, up_to=up_to, before_reveal=True)
+    return rows.filter(outcome__in=LABEL_OUTCOMES).exclude(OF_OWN_REWRITE)
 
 
 def is_change_of_mind(row: Preference) -> bool:

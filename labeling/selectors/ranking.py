@@ -5,6 +5,7 @@ Responses are known to the page by their position alone: ids and models tell who
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,8 @@ class RankingShown:
     """All that a labeler may see of a prompt to rank."""
 
     uid: str
+    # The browser's name for its draft: that of these responses in this order, and of no others.
+    kept: str
     history: list[Turn]
     prompt: Turn
     responses: list[ShownResponse]
@@ -73,6 +76,7 @@ def ranking_shown(task: RankingTask) -> RankingShown:
     places = task.draft.get("places") or [None] * len(task.order)
     return RankingShown(
         uid=str(task.uid),
+        kept=f"{task.uid}.{_digest(task)}",
         history=turns[:-1],
         prompt=turns[-1],
         responses=[
@@ -82,6 +86,10 @@ def ranking_shown(task: RankingTask) -> RankingShown:
         rationale=str(task.draft.get("rationale", "")),
         lease_expires_at=task.lease_expires_at,
     )
+
+
+def _digest(task: RankingTask) -> str:
+    return hashlib.sha256(f"{task.uid}:{task.order}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class Rewrite:
 
     letter: str
     author: str
+    author_id: int | None
     comparison_id: int
     is_here: bool
     is_withdrawn: bool
@@ -40,6 +41,7 @@ def rewrites_of(comparison: Comparison) -> list[Rewrite]:
             Rewrite(
                 letter=letters[child.pk if is_here else parent_id],
                 author=child.author.name if child.author else "",
+                author_id=child.author_id,
                 comparison_id=row.pk,
                 is_here=is_here,
                 is_withdrawn=row.state == ComparisonState.RETIRED,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Max, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from labeling.models import Adjudication, Preference, Project, Snapshot, SnapshotState
@@ -58,11 +58,35 @@ def revisions_of(project: Project) -> Revisions:
     """Costs two queries while there is no newer preference or adjudication; else a look at all of them after the
     oldest snapshot."""
     newest = Adjudication.objects.filter(project=project).aggregate(newest=Max("pk"))["newest"]
-    return kept_figure(f"revisions {newest}", project, lambda: _read(project))
+    return kept_figure("revisions", project, lambda: _read(project), version=newest)
 
 
 def revised_since(snapshot: Snapshot) -> Revised:
     return revisions_of(snapshot.project).since(snapshot)
+
+
+def is_revised(snapshot: Snapshot) -> bool:
+    """Whether `revised_since` would find anything: a look at what came after the snapshot, up to the first."""
+    if snapshot.state != SnapshotState.READY:
+        return False
+    seen = Preference.objects.filter(
+        comparison_id=OuterRef("comparison_id"), pk__lte=snapshot.last_preference_id, revision=1
+    )
+    revised = Preference.objects.filter(
+        Exists(seen.filter(labeler_id=OuterRef("labeler_id"))),
+        project_id=snapshot.project_id,
+        pk__gt=snapshot.last_preference_id,
+        revision__gt=1,
+    )
+    decided = Adjudication.objects.filter(
+        comparison_id=OuterRef("comparison_id"), pk__lte=snapshot.last_adjudication_id
+    )
+    settled = Adjudication.objects.filter(
+        Q(Exists(seen)) | Q(Exists(decided)),
+        project_id=snapshot.project_id,
+        pk__gt=snapshot.last_adjudication_id,
+    )
+    return revised.order_by().exists() or settled.order_by().exists()
 
 
 def _read(project: Project) -> Revisions:

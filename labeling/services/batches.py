@@ -41,6 +41,7 @@ from webapp.users.models import User
 CHUNK = 1000
 AT_ONCE = 20_000
 DUE_SOON = timedelta(days=1)
+KEPT = gettext_noop("Comparisons in %(project)s are kept for you. They come first on your label page.")
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _tell(batch: Batch, stamp: str, moment: datetime) -> int:
     if stamp == "due_told_at":
         people = User.objects.filter(labelers__batch_places__batch=batch)
         words = gettext_noop("Comparisons in %(project)s are kept for you until tomorrow.")
-        _people_tell(batch, people, "batch.due", words)
+        people_tell(batch, people, "batch.due", words)
         return 1
     words = gettext_noop(
         "The deadline of the batch %(batch)s in %(project)s is over, and some of it is left."
@@ -175,7 +176,7 @@ def _tell(batch: Batch, stamp: str, moment: datetime) -> int:
     return 1
 
 
-def _people_tell(batch: Batch, users: QuerySet[User], kind: str, text: str) -> None:
+def people_tell(batch: Batch, users: QuerySet[User], kind: str = "batch.new", text: str = KEPT) -> None:
     """They read it before they vote: not even the batch's name."""
     notice_send(
         users=users,
@@ -221,8 +222,7 @@ def _people_set(batch: Batch, people: Sequence[Labeler]) -> None:
     BatchPerson.objects.bulk_create(
         [BatchPerson(batch=batch, labeler=labeler) for labeler in new], ignore_conflicts=True
     )
-    words = gettext_noop("Comparisons in %(project)s are kept for you. They come first on your label page.")
-    _people_tell(batch, User.objects.filter(labelers__in=new), "batch.new", words)
+    people_tell(batch, User.objects.filter(labelers__in=new))
 
 
 def _move(batch: Batch, ids: list[int], actor: User) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from labeling import dawid_skene
 from labeling.dawid_skene import OUTCOMES
 from labeling.models import Labeler, Preference, Project, ReliabilityFit, ResolutionRule
-from labeling.selectors.preferences import latest_preferences
+from labeling.selectors.preferences import independent_votes
 from labeling.selectors.reliability import FIT_KIND
 from labeling.services.resolution import ADJUDICATED
 from labeling.statistics import Array
@@ -71,20 +72,21 @@ class Votes(NamedTuple):
 
 
 def votes_read(project: Project, *, using: str = "default") -> Votes:
-    """All standing votes, and what is known: gold outcomes, and what a reviewer settled. Three queries."""
+    """Everybody's own judgements (what was said after the reveal would make people look alike), and what is known: gold
+    outcomes, and what a reviewer settled. Three queries."""
     all_votes = Preference.objects.using(using).filter(project=project)
     up_to = all_votes.aggregate(newest=Max("pk"))["newest"] or 0
-    rows = latest_preferences(project, up_to=up_to).using(using).order_by("comparison_id", "labeler_id")
+    rows = independent_votes(all_votes, up_to=up_to).order_by("comparison_id", "labeler_id")
     read = rows.values_list(
         "comparison_id", "labeler_id", "outcome", "comparison__gold_outcome",
         "comparison__resolution__method", "comparison__resolution__outcome",
     )  # fmt: skip
     codes = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-    flat: list[int] = []
+    flat = array("q")
     for comparison, labeler, outcome, gold, method, settled in read.iterator(chunk_size=5000):
         truth = settled if method == ADJUDICATED else gold
-        flat += (comparison, labeler, codes[outcome], codes.get(truth, -1))
-    table = np.array(flat, dtype=np.int64).reshape(-1, 4)
+        flat.extend((comparison, labeler, codes[outcome], codes.get(truth, -1)))
+    table = np.asarray(flat).reshape(-1, 4)
     _ids, firsts, items = np.unique(table[:, 0], return_index=True, return_inverse=True)
     labelers, people = np.unique(table[:, 1], return_inverse=True)
     uids = dict(Labeler.objects.using(using).filter(project=project).values_list("pk", "uid"))

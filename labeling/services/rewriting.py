@@ -45,6 +45,24 @@ from labeling.texts import clean_text
 TEXT_MAX = 100_000
 
 
+def rewrite_draft_save(*, assignment: Assignment, side: str, text: str) -> bool:
+    """Keep the unfinished rewrite of the response on this side; an empty text takes it away. False where the scheme
+    says nothing of rewriting."""
+    if not read_scheme(assignment.comparison.project.scheme).rewrites:
+        return False
+    _response_on(assignment, side)
+    with transaction.atomic():
+        row = Assignment.objects.select_for_update().only("rewrites").get(pk=assignment.pk)
+        _draft_set(row, side, clean_text(text)[:TEXT_MAX])
+    return True
+
+
+def _draft_set(row: Assignment, side: str, text: str) -> None:
+    others = {name: kept for name, kept in (row.rewrites or {}).items() if name != side}
+    row.rewrites = others | ({side: text} if text else {}) or None
+    row.save(update_fields=["rewrites"])
+
+
 class RewritingOffError(LabelingError):
     """The label scheme says nothing of rewriting."""
 
@@ -87,7 +105,7 @@ def rewrite_submit(
         known = _known(assignment.labeler, idempotency_key, digest)
         if known is not None:
             return known
-        current = Assignment.objects.get(pk=assignment.pk)
+        current = Assignment.objects.select_for_update().get(pk=assignment.pk)
         if current.state not in (AssignmentState.LEASED, AssignmentState.SUBMITTED):
             raise LeaseLostError
         if _standing(assignment.labeler, parent) is not None:
@@ -104,6 +122,8 @@ def rewrite_submit(
             created_at=now or timezone.now(),
         )
         _settle(comparison, row, ComparisonState.DONE)
+        if current.rewrites:
+            _draft_set(current, side, "")
     return child
 
 

@@ -21,11 +21,13 @@ class SnapshotRow:
 
     `outcome` is one of a, b, tie, both_bad; `split` one of train, validation, test; `group` is what keeps
     related rows in one split. `aspects` has the votes on each aspect that anybody compared the responses by, in the
-    order of their keys: `{"aspect": "safe", "votes_a": 2, "votes_b": 0, "votes_tie": 1}`. Every field has an empty
+    order of their keys: `{"aspect": "safe", "votes_a": 2, "votes_b": 0, "votes_tie": 1}`; `aspect_votes` has each of
+    them: `{"labeler": "Ann", "aspect": "safe", "outcome": "a", "strength": 3}`. Every field has an empty
     default, which is what a field holds that was not among the columns asked of `read_snapshot`, or that is younger
     than the snapshot.
 
-    `origin` is "rewrite" where a response is a person's rewrite of another, else "import". `settled_by` is one of
+    `origin` is "rewrite" where a response is a person's rewrite of another, else "import"; `rewritten` names the
+    response, "a" or "b", that is a rewrite of the other one here, by the person who voted. `settled_by` is one of
     SETTLED_BY. `weight` in (0, 1] is how much those who settled it can be relied on, 1 where nobody asked. `voices`
     are what judges and the reward model say: `{"kind": "judge", "name": "Strict v2", "outcome": "a", "p_a": 0.8}`.
     """
@@ -57,6 +59,8 @@ class SnapshotRow:
     weight: float = 1.0
     settled_by: str = "votes"
     voices: list[dict[str, Any]] = field(default_factory=list)
+    aspect_votes: list[dict[str, Any]] = field(default_factory=list)
+    rewritten: str = ""
 
     @property
     def votes(self) -> int:
@@ -84,11 +88,15 @@ _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ANNOTATOR = pa.struct([("labeler", pa.string()), ("outcome", pa.string()), ("strength", pa.int8())])
 _VOICE = pa.struct([*((name, pa.string()) for name in ("kind", "name", "outcome")), ("p_a", pa.float64())])
 _ASPECT = pa.struct([("aspect", pa.string()), *((f"votes_{side}", pa.int32()) for side in ("a", "b", "tie"))])
+_ASPECT_VOTE = pa.struct(
+    [*((name, pa.string()) for name in ("labeler", "aspect", "outcome")), ("strength", pa.int8())]
+)
 _TYPES = {
     "messages": pa.list_(_MESSAGE),
     "annotators": pa.list_(_ANNOTATOR),
     "aspects": pa.list_(_ASPECT),
     "voices": pa.list_(_VOICE),
+    "aspect_votes": pa.list_(_ASPECT_VOTE),
     "weight": pa.float64(),
     "p_a": pa.float64(),
     "strength": pa.float64(),
@@ -109,7 +117,10 @@ SCHEMA = pa.schema(
 
 _DEFAULTS = SnapshotRow()
 # Fields that snapshots did not have from the start, with their defaults.
-YOUNGER = {name: getattr(_DEFAULTS, name) for name in ("aspects", "origin", "weight", "settled_by", "voices")}
+YOUNGER = {
+    name: getattr(_DEFAULTS, name)
+    for name in ("aspects", "origin", "weight", "settled_by", "voices", "aspect_votes", "rewritten")
+}
 
 
 class _Hash(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -26,26 +27,30 @@ class Settled(NamedTuple):
 
 @dataclass
 class Said:
-    """The latest votes on one comparison and the voices on it: the `annotators` and `voices` of its row, who the
-    annotators are, and by aspect how many found `a`, `b` or neither better."""
+    """The latest votes on one comparison and the voices on it: the `annotators`, `aspect_votes` and `voices` of its
+    row, and who the annotators are."""
 
     annotators: list[dict[str, Any]] = field(default_factory=list)
     labeler_ids: list[int] = field(default_factory=list)
-    by_aspect: dict[str, dict[str, int]] = field(default_factory=dict)
+    aspect_votes: list[dict[str, Any]] = field(default_factory=list)
     voices: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, labeler_id: int, annotator: dict[str, Any], aspects: dict[str, str]) -> None:
+    def add(
+        self, labeler_id: int, annotator: dict[str, Any], aspects: dict[str, str], strengths: dict[str, int]
+    ) -> None:
         self.labeler_ids.append(labeler_id)
         self.annotators.append(annotator)
-        for aspect, side in aspects.items():
-            self.by_aspect.setdefault(aspect, {"a": 0, "b": 0, "tie": 0})[side] += 1
+        for aspect, side in sorted(aspects.items()):
+            said = {"aspect": aspect, "outcome": side, "strength": strengths.get(aspect)}
+            self.aspect_votes.append({"labeler": annotator["labeler"], **said})
 
     @property
     def aspects(self) -> list[dict[str, Any]]:
-        """The column of a row, in the order of the aspects' keys."""
+        """By aspect how many found `a`, `b` or neither better, in the order of the aspects' keys."""
+        counts = Counter((vote["aspect"], vote["outcome"]) for vote in self.aspect_votes)
         return [
-            {"aspect": aspect, **{f"votes_{side}": count for side, count in votes.items()}}
-            for aspect, votes in sorted(self.by_aspect.items())
+            {"aspect": aspect, **{f"votes_{side}": counts[aspect, side] for side in ("a", "b", "tie")}}
+            for aspect in sorted({vote["aspect"] for vote in self.aspect_votes})
         ]
 
     @property

@@ -158,11 +158,11 @@ class SnapshotSource:
         )
         votes: dict[int, Said] = defaultdict(Said)
         rows = latest.order_by("comparison_id", "labeler__name", "labeler_id").values_list(
-            "comparison_id", "labeler_id", "outcome", "strength", "aspects"
+            "comparison_id", "labeler_id", "outcome", "strength", "aspects", "aspect_strengths"
         )
-        for comparison_id, labeler_id, outcome, strength, aspects in rows:
+        for comparison_id, labeler_id, outcome, strength, aspects, strengths in rows:
             annotator = {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
-            votes[comparison_id].add(labeler_id, annotator, aspects)
+            votes[comparison_id].add(labeler_id, annotator, aspects, strengths or {})
         return votes
 
     def _add_voices(self, said: dict[int, Said], comparison_ids: list[int]) -> None:
@@ -212,6 +212,8 @@ class SnapshotSource:
             is_disputed=tally.is_disputed,
             annotators=said.annotators,
             aspects=said.aspects,
+            aspect_votes=said.aspect_votes,
+            rewritten=_rewritten(found),
             origin="rewrite" if found.response_a__parent_id or found.response_b__parent_id else "import",
             weight=settled.weight,
             settled_by=settled.by,
@@ -242,6 +244,13 @@ class SnapshotSource:
 def group_of(key: str, *, group: str, topic: str, content_hash: str) -> str:
     """A prompt's group under a key of GROUP_KEYS; the prompt's own hash where it has none."""
     return {"group": group, "topic": topic}.get(key) or content_hash
+
+
+def _rewritten(found: Any) -> str:
+    """Which response, "a" or "b", is a rewrite of the other one; "" where none is."""
+    if found.response_a__parent_id == found.response_b_id:
+        return "a"
+    return "b" if found.response_b__parent_id == found.response_a_id else ""
 
 
 def _resolution(found: Any) -> Settled | None:

@@ -30,7 +30,7 @@ from labeling.selectors.label import (
     labels_today,
     last_answer,
     pair_of,
-    project_progress,
+    settled_counts,
     why_nothing,
 )
 from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
@@ -74,7 +74,7 @@ def label_page(request: HttpRequest, slug: str) -> HttpResponse:
         "last": last_answer(labeler),
         "with_texts": True,
         "today": labels_today(labeler),
-        "progress": project_progress(project),
+        "progress": settled_counts(project),
     }
     return render(request, "labeling/label/page.html", context)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.access import Capability, may, project_for, projects_of
 from labeling.forms import ProjectForm, ProjectSettingsForm
 from labeling.pages import project_context
+from labeling.scheme import SKIP_REASONS
 from labeling.selectors.overview import home_rows, project_overview
 from labeling.services.projects import project_create, project_update
+from labeling.views.label_bars import aspect_bars, bar
 from webapp.users.models import User
 
 
@@ -66,5 +70,26 @@ def project_settings(request: HttpRequest, slug: str) -> HttpResponse:
     return render(
         request,
         "labeling/projects/settings.html",
-        project_context(request, found, "settings") | {"form": form},
+        project_context(request, found, "settings") | {"form": form} | _dock(form),
     )
+
+
+@login_required
+@require_POST
+def scheme_preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """The dock of the label page for the scheme that the settings form holds; nothing is saved."""
+    found = project_for(request.user, slug, Capability.MANAGE)
+    form = ProjectSettingsForm(request.POST, instance=found)
+    return render(request, "labeling/projects/_dock_preview.html", _dock(form))
+
+
+def _dock(form: ProjectSettingsForm) -> dict[str, Any]:
+    scheme, problems = form.previewed()
+    return {
+        "problems": problems,
+        "scheme": scheme,
+        "steps": bar(scheme.steps),
+        "aspects": aspect_bars(scheme),
+        "skip_reasons": SKIP_REASONS,
+        "pair": {"draft": {}},
+    }

@@ -18,7 +18,7 @@ from labeling.models import Outcome, Project, ResolutionRule, Snapshot, Snapshot
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement, snapshot_agreement
 from labeling.selectors.anchoring import project_anchoring
-from labeling.selectors.labelers import Figures, labeler_figures, labeler_rows
+from labeling.selectors.labelers import Figures, figures_of_one, labeler_rows
 from labeling.selectors.own_statistics import LEAST, own_statistics
 from labeling.selectors.reliability import newest_fit, people_of, reliability_state
 from labeling.services.reliability import fit_start
@@ -76,7 +76,7 @@ def _snapshot_asked_for(request: HttpRequest, project: Project) -> Snapshot | No
 def labeler(request: HttpRequest, slug: str, uid: UUID) -> HttpResponse:
     """One person's figures, and how they went over time."""
     found = labeler_seen(request.user, slug, uid)
-    figures = labeler_figures(found.project).get(found.pk, Figures())
+    figures = figures_of_one(found)
     fit = newest_fit(found.project)
     people = people_of(fit) if fit else []
     context = {

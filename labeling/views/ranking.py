@@ -22,7 +22,7 @@ from labeling.models import RankingTask
 from labeling.pages import project_context
 from labeling.ranks import read_ranking_draft
 from labeling.scheme import SKIP_REASONS, read_scheme
-from labeling.selectors.label import labels_today, project_progress
+from labeling.selectors.label import labels_today, settled_counts
 from labeling.selectors.ranking import LETTERS, last_ranking, ranking_shown
 from labeling.services.allocation import LabelingError
 from labeling.services.ranked import ranking_skip, ranking_submit, ranking_undo
@@ -61,11 +61,12 @@ def rank_page(request: HttpRequest, slug: str) -> HttpResponse:
         ranking_opened(task)
         context["shown"] = ranking_shown(task)
     context |= {
+        "labeler": labeler,
         "scheme": read_scheme(project.scheme),
         "skip_reasons": SKIP_REASONS,
         "last": last_ranking(labeler),
         "today": labels_today(labeler),
-        "progress": project_progress(project),
+        "progress": settled_counts(project),
     }
     return render(request, "labeling/ranking/page.html", context)
 

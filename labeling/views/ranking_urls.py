@@ -12,6 +12,11 @@ urlpatterns = [
     path("projects/<slug:slug>/rank/<uuid:uid>/draft", ranking.rank_draft, name="rank-draft"),
     path("projects/<slug:slug>/label/<uuid:uid>/rewrite", rewriting.label_rewrite, name="rewrite"),
     path(
+        "projects/<slug:slug>/label/<uuid:uid>/rewrite/draft",
+        rewriting.label_rewrite_draft,
+        name="rewrite-draft",
+    ),
+    path(
         "projects/<slug:slug>/label/<uuid:uid>/rewrite/undo",
         rewriting.label_rewrite_undo,
         name="rewrite-undo",

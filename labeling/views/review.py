@@ -17,6 +17,7 @@ from labeling.items.choices import filter_choices
 from labeling.models import Comparison, DisagreementKind
 from labeling.pages import project_context
 from labeling.scheme import STEPS
+from labeling.selectors.asking import people_to_ask
 from labeling.selectors.history import comments_of, history_of
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import QueueFilter, kinds_of, neighbours, queue, queue_counts, queue_page
@@ -79,6 +80,7 @@ def desk_response(
         wanted = QueueFilter(kind=kinds[0].kind)
     closed = responses_in_hand(person(request), project)
     near = neighbours(queue(project, wanted), comparison, wanted.kind, closed)
+    may_review = may(request.user, project, Capability.REVIEW)
     context = {
         "comparison": comparison,
         "kinds": [(row, QUEUES[DisagreementKind(row.kind)], round(100 * row.size)) for row in kinds],
@@ -94,7 +96,8 @@ def desk_response(
         "voices": comparison_voices(comparison),
         "events": history_of(comparison),
         "comments": comments_of(comparison),
-        "may_review": may(request.user, project, Capability.REVIEW),
+        "may_review": may_review,
+        "askable": people_to_ask(comparison, person(request)) if may_review else [],
         "me": request.user.pk,
     }
     page = project_context(request, project, "review") | context

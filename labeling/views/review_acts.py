@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from labeling.access import Capability, comment_for, comparison_for, project_for, review_comparison_for
 from labeling.models import Comparison
+from labeling.selectors.asking import people_to_ask
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.review import neighbours, queue
 from labeling.services.adjudication import adjudicate, adjudication_withdraw
@@ -25,6 +26,7 @@ from labeling.services.sending_back import send_back
 from labeling.views.label_form import read_key
 from labeling.views.review import desk_response, desk_url, person
 from labeling.views.review_forms import read_choice, read_queue
+from labeling.views.work import labelers_of
 
 
 @login_required
@@ -116,6 +118,8 @@ def withdrawal(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def sending_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     comparison = review_comparison_for(request.user, slug, pk)
     more = request.POST.get("more", "1")
+    named = set(request.POST.getlist("people"))
+    asked = [row.member for row in people_to_ask(comparison, person(request)) if str(row.member.pk) in named]
     try:
         send_back(
             comparison=comparison,
@@ -123,6 +127,7 @@ def sending_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             to=request.POST.get("to", ""),
             more=int(more) if more.isascii() and more.isdigit() and len(more) < 4 else 0,
             note=request.POST.get("note", ""),
+            people=labelers_of(asked),
         )
     except (LabelingError, ValidationError) as error:
         return _refused(request, comparison, error)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from labeling.access import assignment_for
 from labeling.models import Assignment
 from labeling.services.allocation import LabelingError
-from labeling.services.rewriting import rewrite_submit, rewrite_withdraw
+from labeling.services.rewriting import rewrite_draft_save, rewrite_submit, rewrite_withdraw
 from labeling.views.label_form import read_key, wants_json
 from webapp.users.models import User
 
@@ -54,6 +54,18 @@ def label_rewrite_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpR
     except (LabelingError, ValidationError) as error:
         return _refused(request, slug, error)
     return _said(request, slug, _("Your rewrite was taken back."))
+
+
+@login_required
+@require_POST
+def label_rewrite_draft(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
+    """Keep an unfinished rewrite."""
+    assignment, side = _own(request, slug, uid), request.POST.get("side", "")
+    try:
+        kept = rewrite_draft_save(assignment=assignment, side=side, text=request.POST.get("text", ""))
+    except ValidationError as error:
+        return _refused(request, slug, error)
+    return JsonResponse({"kept": kept})
 
 
 def _said(request: HttpRequest, slug: str, text: str | Promise) -> HttpResponse:

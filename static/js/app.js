@@ -32,6 +32,19 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+// Log-out waits until the server has what this browser keeps.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.leaving) return;
+  event.preventDefault();
+  try {
+    const { leave } = await import(form.dataset.leaving);
+    await leave(form);
+  } catch {
+    form.submit(); // the module cannot be had: what is kept stays kept
+  }
+});
+
 // A form is sent once: the second half of a double click would make a second run, invitation or token.
 const RESEND_MS = 30_000;
 // Heard at the window, after every module that sends its forms itself.
@@ -56,6 +69,17 @@ document.addEventListener("change", (event) => {
 
 // On a narrow screen the tabs scroll: the page's own is brought into view.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+// A table that is wider than the screen takes the focus, so that the arrow keys scroll it.
+const wide = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+const watchTables = (root) => root.querySelectorAll(".table-wrap").forEach((wrap) => wide.observe(wrap));
+watchTables(document);
+document.addEventListener("htmx:load", (event) => watchTables(event.target));
 
 // Copy buttons: <button data-copy="#id" data-done="Copied">.
 document.addEventListener("click", async (event) => {

@@ -6,7 +6,7 @@ import { element } from "./label/element.js";
 import { listen } from "./label/keys.js";
 import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
-import "./label/rewrite.js";
+import { wireRewrites } from "./label/rewrite.js";
 import "./label/spans.js";
 import { fitPanes, scrollPanes } from "./label/scroll.js";
 import { isOn, nextSize, toggle, wireSettings } from "./label/settings.js";
@@ -306,6 +306,11 @@ addEventListener("pagehide", () => {
   current?.draft.leave();
 });
 
+document.addEventListener("chosen:leaving", ({ detail }) => {
+  if (current && !current.draft.sent) detail.push(current.draft.send());
+  detail.push(outbox.settle());
+});
+
 addEventListener("resize", fit);
 
 document.documentElement.classList.add("has-js");
@@ -329,5 +334,6 @@ function begin() {
   wireLast(after);
   listen(desk);
   outbox.flush();
+  wireRewrites();
   document.documentElement.dataset.ready = "label";
 }

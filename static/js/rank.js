@@ -1,22 +1,21 @@
 // The ranking page: places by keys, by dragging letters, or by the selects, which hold the truth of all three.
-import { newKey, post } from "./label/outbox.js";
+import { Draft } from "./label/draft.js";
+import { newKey, Outbox, post } from "./label/outbox.js";
+import { restore } from "./label/store.js";
 
+const lost = document.getElementById("ranking");
 const form = document.getElementById("rank");
 const undoForm = document.querySelector("form.undo");
 const letters = form ? [...form.querySelectorAll(".response")].map((card) => card.dataset.letter) : [];
 const text = form?.dataset ?? {};
 const selectOf = (letter) => form.querySelector(`[name=place-${letter}]`);
 const placeOf = (letter) => Number(selectOf(letter).value) || null;
-const DRAFT_MS = 300;
 const MOVED_PX = 6;
 let chosen = null;
-let key = newKey();
-const skipKey = newKey();
+let draft = null;
 const undoKey = newKey();
 let shownAt = performance.now();
-let draftTimer = 0;
 let active = false;
-let busy = false;
 
 // --- what is shown
 function draw() {
@@ -51,12 +50,13 @@ function give(letter, place) {
 }
 
 function changed() {
+  if (!draft) return;
   draw();
   complain("");
   form.querySelector(".spoken").textContent = spoken();
-  key = newKey(); // another answer than one that may have arrived unseen
-  clearTimeout(draftTimer);
-  draftTimer = setTimeout(saveDraft, DRAFT_MS);
+  outbox.drop(text.kept);
+  draft.key = newKey(); // another answer than one that may have arrived unseen
+  draft.save();
 }
 
 function giveAndGoOn(place) {
@@ -74,20 +74,53 @@ function move(step) {
   if (next >= 1 && next <= letters.length) give(chosen, next);
 }
 
-function complain(message) {
-  const note = form.querySelector(".dock-error");
+function complain(message, note = form?.querySelector(".dock-error") ?? lost) {
   note.textContent = message;
   note.hidden = !message;
 }
 
 // --- sending
-const fields = () => new URLSearchParams([...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken" && name !== "idempotency_key"));
+class RankingDraft extends Draft {
+  async send() {
+    const result = await super.send();
+    if (result.status === "ok" && !result.data.held) complain(text.tLost);
+    return result;
+  }
+}
 
-async function saveDraft(options = {}) {
-  clearTimeout(draftTimer);
-  draftTimer = 0;
-  const result = await post(text.draft, fields().toString(), "", options);
-  if (result.status === "ok" && !result.data.held) complain(text.tLost);
+const outbox = new Outbox(`rank.${lost.dataset.labeler}`, {
+  extra: () => "",
+  onSaved(item) {
+    draft = null; // the page goes away, and must not keep what is saved
+    Draft.forget(item.uid);
+    location.reload();
+  },
+  onRefused(item, error) {
+    Draft.renew(item.uid);
+    const isHere = item.uid === text.kept;
+    if (isHere) draft.key = newKey();
+    complain(`${lost.dataset.tNotSaved} ${error.message ?? ""}`, isHere ? undefined : lost);
+  },
+  onState(state, count) {
+    form?.setAttribute("aria-busy", String(state === "sending"));
+    if (count && state === "offline") complain(lost.dataset.tOffline);
+    if (count && state === "login") complain(lost.dataset.tLogin);
+    if (state === "idle") draft?.resend();
+  },
+});
+
+document.addEventListener("chosen:leaving", ({ detail }) => detail.push(outbox.settle()));
+
+function send(url, body, key) {
+  if (outbox.has(text.kept)) return;
+  draft.stop();
+  draft.store();
+  outbox.add({ uid: text.kept, url, key, body: body.toString() });
+}
+
+function pauseClock() {
+  if (shownAt !== null) draft.ms += Math.round(performance.now() - shownAt);
+  shownAt = document.hidden ? null : performance.now();
 }
 
 function problem() {
@@ -98,18 +131,6 @@ function problem() {
   return why && !why.value.trim() ? text.tRequired : "";
 }
 
-async function send(url, body, under = key) {
-  if (busy) return;
-  busy = true;
-  form?.setAttribute("aria-busy", "true");
-  const result = await post(url, body.toString(), under);
-  if (result.status === "ok") return location.reload();
-  busy = false;
-  form?.removeAttribute("aria-busy");
-  const words = { login: text.tLogin, refused: result.data?.error?.message };
-  if (form) complain(words[result.status] ?? text.tOffline);
-}
-
 function save() {
   const wrong = problem();
   if (wrong) {
@@ -117,14 +138,21 @@ function save() {
     if (wrong === text.tRequired) form.querySelector("[name=rationale]").focus();
     return;
   }
-  clearTimeout(draftTimer);
-  const body = fields();
-  body.set("duration_ms", String(Math.round(performance.now() - shownAt)));
-  send(form.action, body);
+  pauseClock();
+  const body = draft.body();
+  body.set("duration_ms", String(draft.ms));
+  send(form.action, body, draft.key);
 }
 
 function skip(button) {
-  send(button.formAction, new URLSearchParams([["skip_reason", button.value]]), skipKey);
+  send(button.formAction, new URLSearchParams([["skip_reason", button.value]]), newKey());
+}
+
+async function undo() {
+  if (undoForm.hidden) return;
+  const result = await post(undoForm.action, "", undoKey);
+  if (result.status === "ok") location.reload();
+  else complain({ login: lost.dataset.tLogin, refused: result.data?.error?.message }[result.status] ?? lost.dataset.tNoAnswer, lost);
 }
 
 // --- dragging letters; a tap chooses a letter, and a tap on a place puts it there
@@ -206,6 +234,7 @@ function onKey(event) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (form && !draft) return; // not there yet, or saved and going away
   if (isTyping(event.target)) return onTyping(event);
   const sheet = document.querySelector("[popover]:popover-open");
   if (sheet && event.key !== "?") return;
@@ -227,7 +256,15 @@ function countDown() {
   }, 250);
 }
 
-if (form) {
+function begin() {
+  Draft.tidy();
+  if (form) wireForm();
+  outbox.flush();
+  document.documentElement.dataset.ready = "rank";
+}
+
+function wireForm() {
+  draft = new RankingDraft(text.kept, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (event.submitter?.name === "skip_reason") skip(event.submitter);
@@ -238,10 +275,14 @@ if (form) {
   listenToPointer();
   for (const kind of ["pointerdown", "keydown", "scroll", "pointermove"]) addEventListener(kind, () => (active = true), { passive: true });
   setInterval(() => {
-    if (active && !document.hidden && !busy) saveDraft(); // renews the leases, too
+    if (active && draft && !document.hidden && !outbox.has(text.kept)) draft.send(); // renews the leases, too
     active = false;
   }, 1000 * Math.max(10, Number(text.lease) / 4));
-  document.addEventListener("visibilitychange", () => document.hidden && draftTimer && saveDraft({ keepalive: true }));
+  document.addEventListener("visibilitychange", () => {
+    if (!draft) return;
+    pauseClock();
+    if (document.hidden) draft.leave();
+  });
   document.documentElement.classList.add("has-js");
   choose(letters.find((letter) => placeOf(letter) === null) ?? letters[0], { scroll: false });
 }
@@ -249,7 +290,7 @@ if (undoForm) {
   countDown();
   undoForm.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!undoForm.hidden) send(undoForm.action, "", undoKey);
+    undo();
   });
 }
-document.documentElement.dataset.ready = "rank";
+restore().then(begin);

@@ -1,5 +1,6 @@
 // The review desk by keys: a step is chosen, a reason written, Enter settles and goes on to the next.
 import { canDiff, toggleDiff } from "./label/diff.js";
+import { me } from "./label/me.js";
 
 const dock = document.querySelector(".desk-dock");
 const form = dock?.querySelector("form.settle");
@@ -20,8 +21,8 @@ function choose(value, { write = true } = {}) {
   if (write) reason.focus();
 }
 
-// Draft of the reason: a reload or a log-in in between loses nothing.
-const draftName = form ? `chosen.reason.${new URL(form.action).pathname}` : "";
+// Draft of the reason: a reload or a log-in in between loses nothing, and nobody else at this machine is shown it.
+const draftName = form ? `chosen.reason.${me()}.${new URL(form.action).pathname}` : "";
 
 function settle() {
   const choice = chosen();

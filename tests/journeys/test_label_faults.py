@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 from collections import Counter
 
-import psutil
 import pytest
 from django.contrib.sessions.models import Session
 
 from labeling.models import Comparison, Preference
-from tests.conftest import CHROMIUM_ARGS
+from tests.journeys.killing import kill_browser, lasting_browser
 from tests.journeys.label_desk import Desk, session_cookie
 from tests.labeling.label.factories import make_labeler, make_project
-from tests.servers import wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 TIMES = 20
@@ -75,50 +70,14 @@ def test_twenty_expired_sessions(seat):
     assert_each_vote_once(project, [f"why {number}" for number in range(TIMES)])
 
 
-def processes_of(profile: str) -> list[psutil.Process]:
-    """The browser that uses this profile, and what it has started."""
-    flag = f"--user-data-dir={profile}"
-    found = [
-        process for process in psutil.process_iter(["cmdline"]) if flag in (process.info["cmdline"] or [])
-    ]
-    browsers = [
-        process
-        for process in found
-        if not any(part.startswith("--type=") for part in process.info["cmdline"])
-    ]
-    return [*browsers, *(child for browser in browsers for child in browser.children(recursive=True))]
-
-
-def kill_browser(profile: str) -> None:
-    """SIGKILL to all of it at once, the browser first: nobody writes anything to the disk any more."""
-    doomed = processes_of(profile)
-    assert doomed
-    for process in doomed:
-        try:
-            os.kill(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    wait_until(
-        lambda: (
-            not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in doomed)
-        )
-    )
-
-
 def test_twenty_killed_browsers(web_process, chromium, tmp_path):
     """In every other round the server cannot be reached when the browser dies, so that it alone knows what was said."""
     site, profile = web_process(), str(tmp_path / "profile")
     project = make_project(TIMES + 3, scheme=SCHEME)
     labeler = make_labeler(project)
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
 
     def start() -> Desk:
-        context = chromium.browser_type.launch_persistent_context(
-            profile, executable_path=program, args=CHROMIUM_ARGS, headless=True
-        )
-        context.set_default_timeout(60_000)
-        context.add_cookies([session_cookie(labeler, site.url)])
-        return Desk(page=context.pages[0], labeler=labeler, url=site.url).open()
+        return Desk(lasting_browser(chromium, profile, labeler, site.url), labeler, site.url).open()
 
     desk = start()
     for number in range(TIMES):

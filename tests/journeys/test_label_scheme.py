@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.models import Preference
-from tests.labeling.label.factories import make_project
+from labeling.models import Preference, Role
+from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 SCHEME = {
@@ -76,3 +76,28 @@ def test_a_changed_mind_is_asked_why_by_the_same_rule(seat):
     assert desk.page.locator(".again .response").count() == 2
     row = Preference.objects.latest("revision")
     assert (row.strength, row.rationale, row.reasons) == (4, "on second thoughts", ["clearer"])
+
+
+def test_the_settings_show_the_dock_while_its_scheme_is_written(seat):
+    project = make_project(1, scheme=SCHEME)
+    desk = seat(project, make_labeler(project, role=Role.MANAGER))
+    page = desk.page
+    page.goto(f"{desk.url}/projects/{project.slug}/settings/")
+    shown = page.locator("#dock-preview")
+    assert shown.locator(".steps button").count() == 6
+    page.select_option("[name=steps]", "4")
+    page.wait_for_function("() => document.querySelectorAll('#dock-preview .steps button').length === 4")
+    page.fill("[name=aspects]", "kind: Kinder")
+    page.wait_for_selector("#dock-preview legend:text-is('Kinder')")
+    page.fill("[name=aspects]", "kind: Kinder: 7")
+    page.wait_for_selector("#dock-preview .note:has-text('2, 4, 6 or 8 steps')")
+    page.fill("[name=aspects]", "")
+    page.wait_for_selector("#dock-preview .chip:has-text('clearer')")
+    project.refresh_from_db()
+    assert project.scheme == SCHEME
+    page.click("form.card button.primary")
+    page.wait_for_selector(".messages .ok")
+    project.refresh_from_db()
+    assert (project.scheme["steps"], project.scheme["aspects"]) == (4, [])
+    assert desk.violations() == []
+    assert desk.problems == []

@@ -97,6 +97,39 @@ def test_differences_work_without_the_browsers_word_list(seat):
     assert found == sorted(["起源life", "意义death"])
 
 
+# Whether the first difference of either text can be seen: in its pane, and above what lies at the bottom.
+SEEN = """() => {
+    const [first] = [...CSS.highlights.get("diff-a"), ...CSS.highlights.get("diff-b")];
+    const { top, bottom } = first.getBoundingClientRect();
+    const pane = first.startContainer.parentElement.closest(".text").getBoundingClientRect();
+    const dock = document.querySelector(".dock, .desk-dock").getBoundingClientRect().top;
+    return top >= Math.max(pane.top, 0) && bottom <= Math.min(pane.bottom, dock);
+}"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_differences_far_down_are_scrolled_to(seat, width):
+    project = make_project(1)
+    texts(project, LONG + " The end is sugar.\n\n" + LONG, LONG + " The end is salt.\n\n" + LONG)
+    desk = seat(project, viewport={"width": width, "height": 900}).open()
+    assert desk.page.locator(".stage .pair.panes").count() == (width == 1440)
+    desk.page.keyboard.press("d")
+    assert sorted(desk.page.evaluate(HIGHLIGHTED)) == [["salt"], ["sugar"]]
+    assert desk.page.evaluate(SEEN)
+    desk.page.keyboard.press("d")
+    assert desk.page.evaluate(HIGHLIGHTED) == [[], []]
+    assert desk.problems == []
+
+
+def test_a_difference_that_is_seen_moves_nothing(seat):
+    project = make_project(1)
+    texts(project, "Sugar. " + LONG, "Salt. " + LONG)
+    desk = seat(project, viewport={"width": 1440, "height": 900}).open()
+    desk.page.keyboard.press("d")
+    assert desk.page.evaluate(SEEN)
+    assert (desk.page.evaluate("scrollY"), tops(desk)) == (0, [0, 0])
+
+
 def tops(desk) -> list[float]:
     """How far each text is scrolled, as a share of its way."""
     return desk.page.eval_on_selector_all(

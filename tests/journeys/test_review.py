@@ -6,6 +6,7 @@ import pytest
 
 from labeling.models import Adjudication, Comment, Comparison, Preference, Role
 from tests.journeys.label_desk import sit_down
+from tests.journeys.test_label_texts import HIGHLIGHTED, SEEN, texts
 from tests.labeling.label.factories import make_labeler, make_project
 from tests.labeling.review.factories import answers, kinds, voice
 
@@ -102,6 +103,45 @@ def test_looking_around_commenting_and_forgetting_the_reason(seat):
     assert Comment.objects.get().text == "@nobody is this right?"
     assert Adjudication.objects.count() == 0
     assert desk.problems == []
+
+
+def test_differences_in_words_on_the_desk(seat):
+    project = make_project(1, overlap=2)
+    answers(project, "2", "7")
+    long = " Some words of it. " * 300
+    texts(project, f"{long}我们研究生命的起源。", f"{long}我们研究生命的意义。")
+    desk = seat(make_labeler(project, role=Role.REVIEWER), viewport={"width": 1440, "height": 900})
+    go(desk, f"review/{Comparison.objects.get().pk}/")
+    number_of(desk)
+    desk.page.keyboard.press("d")
+    assert desk.page.evaluate(HIGHLIGHTED) == [["起源"], ["意义"]]
+    assert desk.page.evaluate(SEEN)
+    assert desk.page.locator("[data-tool=diff][aria-pressed=true]").count() == 2
+    desk.page.locator("[data-tool=diff]").first.click()
+    assert desk.page.evaluate(HIGHLIGHTED) == [[], []]
+    assert desk.problems == []
+
+
+def test_sent_back_by_name_it_comes_to_that_person_next(seat):
+    project = make_project(2, overlap=1)
+    answers(project, "2")
+    first = Comparison.objects.order_by("pk").first()
+    asked = make_labeler(project)
+    reviewer = seat(make_labeler(project, role=Role.REVIEWER))
+    go(reviewer, f"review/{first.pk}/")
+    number_of(reviewer)
+    reviewer.page.keyboard.press("b")
+    member = project.memberships.get(user=asked.user)
+    reviewer.page.check(f".back-menu input[name=people][value='{member.pk}']")
+    reviewer.page.click(".back-menu button[value=named]")
+    reviewer.page.wait_for_selector(".messages .ok")
+    desk = seat(asked).open()
+    assert asked.assignments.get(uid=desk.uid).comparison == first
+    desk.press_and_move_on("1")
+    desk.wait_saved()
+    go(reviewer, f"comparisons/{first.pk}/")
+    assert f"sent it back to {asked.name}" in reviewer.page.text_content(".timeline")
+    assert reviewer.problems == desk.problems == []
 
 
 def test_sent_back_to_the_same_person_who_changes_the_answer(seat):

@@ -9,7 +9,7 @@ A side is a multiset of `Label`s, made by one of `labels_of_project`, `labels_of
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from labeling.hashing import prompt_hash, response_hash
@@ -19,7 +19,7 @@ from labeling.selectors.preferences import latest_revisions
 from labeling.snapshots.rows import SnapshotRow
 
 # Facts that `without` may name: each of them is lost in some layout. "ties" leaves out labels without a winner.
-FACTS = ("strength", "labeler", "models", "ties")
+FACTS = ("strength", "labeler", "models", "ties", "aspects")
 SHOWN = 5
 
 
@@ -27,7 +27,8 @@ class Label(NamedTuple):
     """One label, whichever way round its responses stand.
 
     `responses` are the hashes of both texts, sorted; `models` stand in the same order. `winner` is the hash of the
-    better text, or "tie" or "both_bad". `strength` is 1 to 4, or None where nobody gave one.
+    better text, or "tie" or "both_bad". `strength` is 1 to 4, or None where nobody gave one. `aspects` are (aspect,
+    winner, strength), in order.
     """
 
     prompt: str
@@ -36,6 +37,7 @@ class Label(NamedTuple):
     strength: float | None
     labeler: str
     models: tuple[str, str]
+    aspects: tuple[tuple[str, str, int | None], ...] = ()
 
 
 Labels = Counter[Label]
@@ -48,15 +50,27 @@ def label(
     *,
     strength: float | None = None,
     labeler: str = "",
+    aspects: Mapping[str, str] | None = None,
+    aspect_strengths: Mapping[str, int] | None = None,
 ) -> Label:
-    """`responses` are (text, model) of a and b; `outcome` is one of a, b, tie, both_bad."""
+    """`responses` are (text, model) of a and b; `outcome` is one of a, b, tie, both_bad, those of `aspects` as well."""
     hashes = [response_hash(text) for text, _model in responses]
-    winner = {"a": hashes[0], "b": hashes[1]}.get(outcome, outcome)
+    winners = {"a": hashes[0], "b": hashes[1]}
+    by_aspect = sorted(
+        (aspect, winners.get(side, side), (aspect_strengths or {}).get(aspect))
+        for aspect, side in (aspects or {}).items()
+    )
     (first, first_model), (second, second_model) = sorted(
         zip(hashes, (model for _text, model in responses), strict=True)
     )
     return Label(
-        prompt_hash(list(messages)), (first, second), winner, strength, labeler, (first_model, second_model)
+        prompt=prompt_hash(list(messages)),
+        responses=(first, second),
+        winner=winners.get(outcome, outcome),
+        strength=strength,
+        labeler=labeler,
+        models=(first_model, second_model),
+        aspects=tuple(by_aspect),
     )
 
 
@@ -80,6 +94,8 @@ def labels_of_project(project: Project) -> Labels:
                 preference.outcome,
                 strength=preference.strength,
                 labeler=preference.labeler.name,
+                aspects=preference.aspects,
+                aspect_strengths=preference.aspect_strengths,
             )
         ] += 1
     return found
@@ -129,6 +145,7 @@ def reduced(labels: Labels, without: Iterable[str] = ()) -> Labels:
                 strength=None if "strength" in lost else entry.strength,
                 labeler="" if "labeler" in lost else entry.labeler,
                 models=("", "") if "models" in lost else entry.models,
+                aspects=() if "aspects" in lost else entry.aspects,
             )
         ] += count
     return found

@@ -16,5 +16,6 @@ KINDS = (
     ("model.promoted", _("A reward model became champion")),
     ("model.refused", _("The gate refused a reward model")),
     ("model.rolled_back", _("An earlier champion was taken back")),
+    ("model.stale", _("Labels that a reward model was trained on were revised")),
 )
 NAMES = frozenset(name for name, _words in KINDS)

@@ -67,6 +67,7 @@ class RewardModel(models.Model):
     temperature = models.FloatField(_("temperature"), default=1.0)
     metrics = models.JSONField(_("figures of the training"), default=dict)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    stale_told_at = models.DateTimeField(_("told as stale"), null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-number", "-id"]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from django.utils.translation import gettext_lazy as _
 
-from labeling.exporting.layouts.base import HISTORY, NOT_ALTERNATING, Layout, Output, Pair, exchange, strings
+from labeling.exporting.layouts.base import (
+    HISTORY,
+    NOT_ALTERNATING,
+    Layout,
+    Message,
+    Output,
+    Pair,
+    exchange,
+    strings,
+)
 from labeling.snapshots.rows import SnapshotRow
 
 if TYPE_CHECKING:
@@ -33,14 +42,19 @@ def alpaca(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
     ]
 
 
-def sharegpt(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
-    has_system = bool(row.messages) and row.messages[0]["role"] == "system"
-    turns = row.messages[1:] if has_system else row.messages
+def spoken(messages: list[Message]) -> list[Message] | None:
+    """The messages behind a system message; None where its reader would pass the row over."""
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
     speaks = [turn["role"] == "assistant" for turn in turns]
-    if speaks != [False, True] * (len(turns) // 2) + [False] or any(
-        turn["role"] not in _FROM for turn in turns
-    ):
+    is_read = speaks == [False, True] * (len(turns) // 2) + [False]
+    return turns if is_read and all(turn["role"] in _FROM for turn in turns) else None
+
+
+def sharegpt(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
+    turns = spoken(row.messages)
+    if turns is None:
         return NOT_ALTERNATING
+    has_system = len(turns) < len(row.messages)
     return [
         {
             "conversations": [{"from": _FROM[turn["role"]], "value": turn["content"]} for turn in turns],

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.exporting.layouts.base import (
     MESSAGES,
     NEEDS_MESSAGE_LISTS,
+    NOT_ALTERNATING,
     Layout,
     Output,
     Pair,
@@ -52,6 +53,9 @@ def hh(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
 
 
 def ms_swift(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
+    """Its reader takes the rejected response for all that follows the last user's turn."""
+    if row.messages[-1]["role"] != "user":
+        return NOT_ALTERNATING
     chosen, _rejected = _conversations(row, pair)
     return [pair.with_columns(messages=chosen, rejected_response=pair.rejected)]
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.exporting.layouts.base import (
     MESSAGES,
     NEEDS_MESSAGE_LISTS,
+    NOT_ALTERNATING,
     Layout,
     Output,
     assistant,
@@ -17,6 +18,7 @@ from labeling.exporting.layouts.base import (
     single_turn,
     strings,
 )
+from labeling.exporting.layouts.llamafactory import spoken
 from labeling.snapshots.rows import SnapshotRow
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ def kto(row: SnapshotRow, labeled: Labeled, options: ExportOptions) -> Output:
 
 
 def llamafactory_kto(row: SnapshotRow, labeled: Labeled, _options: ExportOptions) -> Output:
+    if spoken(row.messages) is None:
+        return NOT_ALTERNATING
     return [{"messages": [*row.messages, *assistant(text)], "label": good} for text, good in labeled]
 
 

@@ -15,7 +15,7 @@ from labeling.snapshots.rows import FIELDS, SCHEMA, SnapshotRow
 if TYPE_CHECKING:
     from labeling.exporting.options import ExportOptions
 
-# The layout "chosen": a row as it stands in the snapshot, but for what people said by aspect.
+# The layout "chosen": a row as it stands in the snapshot, but for the sums of `aspect_votes`.
 WHOLE = tuple(name for name in FIELDS if name != "aspects")
 
 
@@ -30,18 +30,21 @@ class Pseudonyms:
         return f"labeler-{digest.hexdigest()[:12]}"
 
 
-def _people(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> list[dict[str, Any]]:
-    """The row's votes; people by pseudonym unless names are asked for."""
+def _people(
+    votes: list[dict[str, Any]], options: ExportOptions, pseudonyms: Pseudonyms
+) -> list[dict[str, Any]]:
+    """The votes; people by pseudonym unless names are asked for."""
     if options.labelers == "names":
-        return row.annotators
-    return [{**vote, "labeler": pseudonyms.of(vote["labeler"])} for vote in row.annotators]
+        return votes
+    return [{**vote, "labeler": pseudonyms.of(vote["labeler"])} for vote in votes]
 
 
 def chosen(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:
     """The fields `WHOLE` as they stand in the snapshot."""
     values = {name: getattr(row, name) for name in WHOLE}
     heard = row.voices if options.verdicts == "in" else []
-    return [{**values, "annotators": _people(row, options, pseudonyms), "voices": heard}]
+    said = {name: _people(values[name], options, pseudonyms) for name in ("annotators", "aspect_votes")}
+    return [{**values, **said, "voices": heard}]
 
 
 def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> Output:
@@ -54,7 +57,7 @@ def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> O
         prompt = {"prompt": text}
     said = [
         {"annotator": vote["labeler"], "value": vote["outcome"], "strength": vote["strength"]}
-        for vote in _people(row, options, pseudonyms)
+        for vote in _people(row.annotators, options, pseudonyms)
     ]
     return [
         {

@@ -1,4 +1,7 @@
-// The draft of one answer: in this browser at once, on the server a moment later. Its idempotency key goes with it.
+// The draft of one answer, ranking or rewrite: in this browser at once, on the server a moment later. Its
+// idempotency key goes with it.
+// `sent`: the server has all of it, so that this browser may forget it when somebody logs out.
+import { me } from "./me.js";
 import { newKey, post } from "./outbox.js";
 import { read, remove, write } from "./store.js";
 
@@ -11,6 +14,17 @@ export function fieldsOf(form) {
   return [...new FormData(form)].filter(([name, value]) => !skip.has(name) && value !== "");
 }
 
+function bodyOf({ fields, choice }) {
+  const body = new URLSearchParams(fields);
+  if (choice) body.set("choice", choice);
+  return body;
+}
+
+const isUnsaved = (record) => !record.sent && Boolean(record.choice || record.fields?.length);
+
+// Whether the server has it now; it keeps no draft of what is answered or no longer the person's.
+const isKept = ({ status, data }) => status === "ok" && data.kept === true;
+
 export class Draft {
   constructor(uid, form) {
     this.uid = uid;
@@ -19,7 +33,8 @@ export class Draft {
     this.key = stored?.key ?? newKey();
     this.ms = stored?.ms ?? 0;
     this.choice = stored?.choice ?? form.querySelector("[name=choice][aria-pressed=true]")?.value ?? "";
-    this.unsent = Boolean(stored); // perhaps the server has an older one
+    this.sent = stored ? stored.sent === true : true; // what the page came with is the server's
+    this.turn = 0;
     if (stored) this.restore(stored.fields);
     form.addEventListener("input", () => this.save());
   }
@@ -35,52 +50,80 @@ export class Draft {
   // What was said stays, for another answer under another key.
   static renew(uid, changes = {}) {
     const record = Draft.read(uid);
-    if (record) write(PREFIX + uid, { ...record, ...changes, key: newKey() });
+    if (record) write(PREFIX + uid, { ...record, sent: false, ...changes, key: newKey() });
+  }
+
+  static all() {
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
+    return names.map((name) => ({ name, record: read(name) })).filter(({ record }) => record);
+  }
+
+  // What this browser alone knows of the person's.
+  static unsaved() {
+    return Draft.all().filter(({ record }) => record.me === me() && isUnsaved(record));
+  }
+
+  // Whoever wrote them.
+  static forgetSaved() {
+    for (const { name, record } of Draft.all()) if (!isUnsaved(record)) remove(name);
+  }
+
+  // Drafts of pairs that are not on the page.
+  static async sendUnsaved() {
+    for (const { name, record } of Draft.unsaved()) {
+      if (isKept(await post(record.url, bodyOf(record).toString()))) write(name, { ...record, sent: true });
+    }
   }
 
   // Drafts of pairs that never came back.
   static tidy() {
     const oldest = Date.now() - KEEP_DAYS * 86400000;
-    for (const name of Object.keys(localStorage)) {
-      if (name.startsWith(PREFIX) && (Draft.read(name.slice(PREFIX.length))?.at ?? 0) < oldest) remove(name);
-    }
+    for (const { name, record } of Draft.all()) if ((record.at ?? 0) < oldest) remove(name);
   }
 
   restore(fields) {
     for (const box of this.form.querySelectorAll("[type=checkbox], [type=radio]")) {
       box.checked = fields.some(([name, value]) => name === box.name && value === box.value);
     }
-    const why = this.form.querySelector("[name=rationale]");
-    if (why) why.value = fields.find(([name]) => name === "rationale")?.[1] ?? "";
+    for (const select of this.form.querySelectorAll("select")) select.value = fields.find(([name]) => name === select.name)?.[1] ?? "";
+    for (const area of this.form.querySelectorAll("textarea")) area.value = fields.find(([name]) => name === area.name)?.[1] ?? "";
+  }
+
+  record() {
+    const { key, ms, choice, sent } = this;
+    return { key, ms, choice, sent, fields: fieldsOf(this.form), url: this.form.dataset.draft, me: me() };
   }
 
   store() {
-    write(PREFIX + this.uid, { key: this.key, ms: this.ms, choice: this.choice, fields: fieldsOf(this.form) });
+    write(PREFIX + this.uid, this.record());
   }
 
   save() {
+    this.sent = false;
+    this.turn += 1;
     this.store();
-    this.unsent = true;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.send(), SEND_MS);
   }
 
   async send() {
     this.stop();
-    this.unsent = false;
-    const { status } = await post(this.form.dataset.draft, this.body().toString());
-    this.unsent ||= status === "offline" || status === "login";
+    const { turn } = this;
+    const result = await post(this.form.dataset.draft, this.body().toString());
+    if (isKept(result) && turn === this.turn) {
+      this.sent = true;
+      if (Draft.read(this.uid)) this.store(); // not where it was answered meanwhile
+    }
+    return result;
   }
 
   // The server can be reached again.
   resend() {
-    if (this.unsent) this.send();
+    if (!this.sent) this.send();
   }
 
   body() {
-    const body = new URLSearchParams(fieldsOf(this.form));
-    if (this.choice) body.set("choice", this.choice);
-    return body;
+    return bodyOf(this.record());
   }
 
   stop() {

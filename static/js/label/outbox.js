@@ -1,5 +1,6 @@
 // Answers on their way to the server. Each stays in this browser until the server has acknowledged or refused it,
 // and is sent again under the same idempotency key: a cut connection, a closed tab or a killed browser loses nothing.
+import { me } from "./me.js";
 import { read, write } from "./store.js";
 
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
@@ -63,7 +64,7 @@ export class Outbox {
   }
 
   keep(items) {
-    write(this.name, { items });
+    write(this.name, { items, me: me() });
   }
 
   add(item) {
@@ -79,12 +80,29 @@ export class Outbox {
     return rest.length < items.length;
   }
 
+  // Take it back, sent or not: what is said now goes under another key.
+  drop(uid) {
+    if (!this.has(uid)) return;
+    this.cut?.abort();
+    this.keep(this.items().filter((item) => item.uid !== uid));
+  }
+
+  has(uid) {
+    return this.items().some((item) => item.uid === uid);
+  }
+
   // Somebody waits to undo what was sent, and the server allows that for seconds only.
   hurry() {
     this.wait = 1000;
     const { cut } = this;
     if (this.sending) setTimeout(() => cut.abort(), HURRIED_MS);
     else this.flush();
+  }
+
+  // Ends when nothing is on its way any more: all has arrived, or the server cannot be reached.
+  async settle() {
+    while (this.sending) await new Promise((resolve) => setTimeout(resolve, 50));
+    if (this.items().length) await this.flush();
   }
 
   async flush() {

@@ -1,13 +1,21 @@
-// Rewriting a response: the text is kept in this browser until it is saved, and what changed is shown beside it.
+// Rewriting a response: a draft like any answer's until it is saved, and what changed is shown beside it.
 import { canDiff, clearDiff, showDiff } from "./diff.js";
-import { newKey, post } from "./outbox.js";
+import { Draft } from "./draft.js";
+import { newKey, Outbox, post } from "./outbox.js";
 
 const UNDO_S = 10;
 const DIFF_MS = 200;
+const drafts = new WeakMap(); // form -> its draft, once it was opened or restored
+const root = document.getElementById("label");
+const forms = () => [...root.querySelectorAll(".rewrite-form")];
 const holderOf = (form) => form.closest(".pair-view, .again");
-const nameOf = (form) => `chosen.rewrite.${form.getAttribute("action")}.${form.elements.side.value}`;
 const originalOf = (form) => holderOf(form)?.querySelector(`.response.${form.closest(".rewrite").classList.contains("a") ? "a" : "b"} .text`);
 let timer = 0;
+
+function draftOf(form) {
+  if (!drafts.has(form)) drafts.set(form, new Draft(form.dataset.kept, form));
+  return drafts.get(form);
+}
 
 function compare(form) {
   const preview = form.querySelector(".preview");
@@ -17,12 +25,27 @@ function compare(form) {
   if (!preview.hidden) showDiff(original, preview);
 }
 
+// What this browser has of texts that were not saved.
+function restoreRewrites() {
+  for (const form of forms()) {
+    if (drafts.has(form) || !Draft.read(form.dataset.kept)) continue;
+    form.closest(".rewrite").classList.add("begun");
+    draftOf(form).resend();
+  }
+}
+
+// Once the store has what the disk has.
+export function wireRewrites() {
+  restoreRewrites();
+  new MutationObserver(restoreRewrites).observe(root, { childList: true, subtree: true });
+  outbox.flush();
+}
+
 document.addEventListener("toggle", (event) => {
   const form = event.target.matches?.(".rewrite") && event.target.querySelector("form");
   if (!form) return;
   if (!event.target.open) return clearDiff();
-  const kept = localStorage.getItem(nameOf(form));
-  if (kept !== null) form.elements.text.value = kept;
+  draftOf(form);
   compare(form);
   form.elements.text.focus();
 }, true);
@@ -30,8 +53,10 @@ document.addEventListener("toggle", (event) => {
 document.addEventListener("input", (event) => {
   const form = event.target.closest?.(".rewrite-form");
   if (!form) return;
-  delete form.dataset.key; // another text than one that may have arrived unseen
-  localStorage.setItem(nameOf(form), form.elements.text.value);
+  outbox.drop(form.dataset.kept);
+  const draft = draftOf(form);
+  draft.key = newKey(); // another text than one that may have arrived unseen
+  draft.save();
   clearTimeout(timer);
   timer = setTimeout(() => compare(form), DIFF_MS);
 });
@@ -47,37 +72,75 @@ document.addEventListener("click", (event) => {
   if (button) takeBack(button.closest("form"));
 });
 
-const bodyOf = (form) => new URLSearchParams([["side", form.elements.side.value], ["text", form.elements.text.value]]).toString();
+addEventListener("pagehide", () => {
+  for (const form of forms()) if (drafts.get(form)?.timer) drafts.get(form).leave();
+});
 
-function say(form, { status, data }) {
-  const words = { offline: form.dataset.tOffline, login: form.dataset.tLogin };
-  form.querySelector("[data-said]").textContent = words[status] ?? data?.message ?? data?.error?.message ?? "";
-  form.querySelector("[data-said]").classList.toggle("bad", status !== "ok");
+document.addEventListener("chosen:leaving", ({ detail }) => detail.push(outbox.settle()));
+
+function say(form, words, isBad = true) {
+  form.querySelector("[data-said]").textContent = words;
+  form.querySelector("[data-said]").classList.toggle("bad", isBad);
 }
 
 function settle(form, isKept) {
+  form.closest(".rewrite").classList.toggle("begun", !isKept);
   form.elements.text.readOnly = isKept;
   form.querySelector("[data-keep]").hidden = isKept;
   form.querySelector("[data-take-back]").hidden = !isKept;
 }
 
-async function keep(form) {
-  form.dataset.key ??= newKey();
-  const result = await post(form.getAttribute("action"), bodyOf(form), form.dataset.key);
-  say(form, result);
-  if (result.status !== "ok") return;
-  localStorage.removeItem(nameOf(form));
-  settle(form, true);
-  setTimeout(() => (form.querySelector("[data-take-back]").hidden = true), 1000 * UNDO_S);
+const formOf = ({ uid }) => forms().find((form) => form.dataset.kept === uid);
+
+const outbox = new Outbox(`rewrite.${root.dataset.labeler}`, {
+  extra: () => "",
+  onSaved(item, data) {
+    Draft.forget(item.uid);
+    const form = formOf(item);
+    if (!form) return;
+    draftOf(form).key = newKey();
+    draftOf(form).sent = true;
+    say(form, data.message, false);
+    settle(form, true);
+    setTimeout(() => (form.querySelector("[data-take-back]").hidden = true), 1000 * UNDO_S);
+  },
+  onRefused(item, error) {
+    Draft.renew(item.uid);
+    const form = formOf(item);
+    const words = error.message ?? root.dataset.tGone;
+    if (form) {
+      draftOf(form).key = newKey();
+      return say(form, words);
+    }
+    const lost = root.querySelector(".lost");
+    lost.querySelector("b").textContent = `${root.dataset.tNotSaved} ${words}`;
+    lost.querySelector("blockquote").textContent = new URLSearchParams(item.body).get("text");
+    lost.querySelector("blockquote").hidden = lost.hidden = false;
+  },
+  onState(state) {
+    for (const item of outbox.items()) {
+      const form = formOf(item);
+      if (form && state === "offline") say(form, form.dataset.tOffline);
+      if (form && state === "login") say(form, form.dataset.tLogin);
+    }
+    if (state === "idle") for (const form of forms()) drafts.get(form)?.resend();
+  },
+});
+
+function keep(form) {
+  const draft = draftOf(form);
+  if (outbox.has(draft.uid)) return;
+  draft.stop();
+  draft.store();
+  outbox.add({ uid: draft.uid, url: form.getAttribute("action"), key: draft.key, body: draft.body().toString() });
 }
 
 async function takeBack(form) {
   form.dataset.undoKey ??= newKey();
-  const result = await post(form.dataset.undo, bodyOf(form), form.dataset.undoKey);
-  say(form, result);
-  if (result.status !== "ok") return;
-  delete form.dataset.key;
+  const { status, data } = await post(form.dataset.undo, draftOf(form).body().toString(), form.dataset.undoKey);
+  if (status !== "ok") return say(form, { offline: root.dataset.tNoAnswer, login: root.dataset.tLogin }[status] ?? data?.error?.message ?? "");
   delete form.dataset.undoKey;
-  localStorage.setItem(nameOf(form), form.elements.text.value);
   settle(form, false);
+  say(form, data.message, false);
+  draftOf(form).save();
 }

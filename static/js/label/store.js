@@ -4,6 +4,7 @@
 const TABLE = "kept";
 const OPEN_MS = 1500;
 const opened = open();
+const full = new Map(); // what localStorage had no room for, while the page is open
 const waiting = new Map(); // name -> record, null for a removed one: not yet in IndexedDB
 let writing = false;
 
@@ -52,14 +53,15 @@ function later(name, record) {
 function keepHere(name, record) {
   try {
     localStorage.setItem(name, JSON.stringify(record));
+    full.delete(name);
   } catch {
-    // Full: IndexedDB has it.
+    full.set(name, record); // and IndexedDB has it
   }
 }
 
 export function read(name) {
   try {
-    return JSON.parse(localStorage.getItem(name));
+    return full.get(name) ?? JSON.parse(localStorage.getItem(name));
   } catch {
     return null;
   }
@@ -72,6 +74,7 @@ export function write(name, record) {
 }
 
 export function remove(name) {
+  full.delete(name);
   localStorage.removeItem(name);
   later(name, null);
 }

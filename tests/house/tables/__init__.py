@@ -5,7 +5,7 @@ A module may hold
 RULES       lines of the table of access (see routes.py)
 LISTS       route -> queries of a visit (see test_queries.py)
 PARAMETERS  route -> parameters that it reads (see test_junk.py)
-MAIN_PAGES  routes that axe looks at (see tests/journeys/test_crawl.py)
+MAIN_PAGES  routes that axe looks at at 390 px, too (see tests/journeys/test_crawl.py)
 PANELS      routes, or pieces of them, that are files or parts of pages: the crawler does not open them alone
 fill        fill(filled, rows) adds rows, ids of addresses and canaries to a filled project (see filled.py)
 """

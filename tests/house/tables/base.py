@@ -38,6 +38,7 @@ projects/new/                                           GET starter POST starter
 invitations/<str:token>/                                GET open    POST open
 projects/<slug:slug>/                                   GET enter
 projects/<slug:slug>/settings/                          GET manage  POST manage
+projects/<slug:slug>/settings/preview/                  POST manage
 projects/<slug:slug>/people/                            GET manage  POST manage
 projects/<slug:slug>/people/<int:pk>/                   POST manage
 
@@ -163,7 +164,7 @@ api/v1/projects/<slug:slug>/retrain-policy              GET manage  PUT manage
 """
 # The queries of one visit of a manager, session and person included. A number that moves wants a look.
 LISTS = {
-    "": 6,
+    "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
     "projects/<slug:slug>/": 13,
@@ -171,26 +172,26 @@ LISTS = {
     "projects/<slug:slug>/label/": 7,
     "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
-    "projects/<slug:slug>/snapshots/": 10,
+    "projects/<slug:slug>/snapshots/": 12,
     "projects/<slug:slug>/judges/": 13,
     "projects/<slug:slug>/judges/<uuid:uid>/": 20,
-    "projects/<slug:slug>/models/": 15,
-    "projects/<slug:slug>/models/<int:number>/evaluation/": 14,
+    "projects/<slug:slug>/models/": 16,
+    "projects/<slug:slug>/models/<int:number>/evaluation/": 15,
     "projects/<slug:slug>/models/compare/": 8,
-    "projects/<slug:slug>/models/<int:number>/": 17,
+    "projects/<slug:slug>/models/<int:number>/": 18,
     "projects/<slug:slug>/panels/judges/": 9,
     "projects/<slug:slug>/panels/accuracy/": 9,
     "api/v1/jobs": 3,
     "api/v1/projects": 3,
     "api/v1/projects/<slug:slug>/preferences": 6,
     "api/v1/projects/<slug:slug>/imports": 5,
-    "api/v1/projects/<slug:slug>/snapshots": 8,
+    "api/v1/projects/<slug:slug>/snapshots": 9,
     "api/v1/projects/<slug:slug>/judges": 5,
     "api/v1/projects/<slug:slug>/judge-runs": 5,
     "api/v1/projects/<slug:slug>/judge-endpoints": 5,
     "api/v1/projects/<slug:slug>/verdicts": 6,
-    "api/v1/projects/<slug:slug>/training-runs": 6,
-    "api/v1/projects/<slug:slug>/reward-models": 8,
+    "api/v1/projects/<slug:slug>/training-runs": 7,
+    "api/v1/projects/<slug:slug>/reward-models": 9,
     "api/v1/projects/<slug:slug>/scores": 7,
 }
 # Every list, and every parameter that it reads.

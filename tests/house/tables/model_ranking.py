@@ -12,9 +12,9 @@ projects/<slug:slug>/model-ranking/table.csv            GET view
 api/v1/projects/<slug:slug>/model-ranking               GET view
 """
 PARAMETERS = {
-    "projects/<slug:slug>/model-ranking/": ("length_control", "language", "topic"),
-    "projects/<slug:slug>/model-ranking/table.csv": ("length_control", "language", "topic"),
-    "api/v1/projects/<slug:slug>/model-ranking": ("length_control", "language", "topic"),
+    "projects/<slug:slug>/model-ranking/": ("length_control", "language", "topic", "snapshot"),
+    "projects/<slug:slug>/model-ranking/table.csv": ("length_control", "language", "topic", "snapshot"),
+    "api/v1/projects/<slug:slug>/model-ranking": ("length_control", "language", "topic", "snapshot"),
 }
 MAIN_PAGES = ("projects/<slug:slug>/model-ranking/",)
 PANELS = ("model-ranking/table.csv",)

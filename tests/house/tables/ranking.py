@@ -17,6 +17,7 @@ projects/<slug:slug>/rank/<uuid:uid>/skip               POST own
 projects/<slug:slug>/rank/<uuid:uid>/undo               POST own
 projects/<slug:slug>/rank/<uuid:uid>/draft              POST own
 projects/<slug:slug>/label/<uuid:uid>/rewrite           POST own
+projects/<slug:slug>/label/<uuid:uid>/rewrite/draft     POST own
 projects/<slug:slug>/label/<uuid:uid>/rewrite/undo      POST own
 api/v1/assignments/<uuid:uid>/rewrite                   POST own
 api/v1/assignments/<uuid:uid>/rewrite/undo              POST own

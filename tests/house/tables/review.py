@@ -31,11 +31,11 @@ api/v1/projects/<slug:slug>/comparisons/<int:pk>/history    GET view
 """
 LISTS = {
     "projects/<slug:slug>/review/": 10,
-    "projects/<slug:slug>/review/<int:pk>/": 27,
-    "projects/<slug:slug>/comparisons/<int:pk>/": 22,
+    "projects/<slug:slug>/review/<int:pk>/": 32,
+    "projects/<slug:slug>/comparisons/<int:pk>/": 25,
     "api/v1/projects/<slug:slug>/review": 9,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 10,
-    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 14,
+    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 17,
 }
 QUEUE = ("kind", "language", "topic", "labeler", "judge", "least", "since", "after")
 PARAMETERS = {

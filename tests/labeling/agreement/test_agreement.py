@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labeling.models import Comparison, Preference
-from labeling.selectors.agreement import STRENGTHS, Vote, agreement_of, project_agreement, snapshot_agreement
+from labeling.selectors.agreement import STRENGTHS, Said, agreement_of, project_agreement, snapshot_agreement
 from labeling.selectors.progress import labels_by_day, project_progress
 from labeling.services.snapshots import snapshot_build, snapshot_create
 from tests.labeling.agreement.test_statistics import slow_alpha
@@ -80,12 +80,14 @@ def test_alpha_of_strengths_reads_nine_ordered_steps():
     steps = {step: code for code, step in enumerate(STRENGTHS)}
     generator = random.Random(3)
     choices = [*STRENGTHS, ("a", None), ("both_bad", None)]
-    units = [
-        (number // 2, {labeler: Vote(*generator.choice(choices)) for labeler in range(3)})
-        for number in range(90)
-    ]
-    found = agreement_of(units, {number: str(number) for number in range(3)}).alpha_strength
-    codes = [[steps[vote] for vote in votes.values() if vote in steps] for _prompt, votes in units]
+    units = [(number // 2, [generator.choice(choices) for _labeler in range(3)]) for number in range(90)]
+    said = Said.of(
+        (number, prompt, labeler, *vote)
+        for number, (prompt, votes) in enumerate(units)
+        for labeler, vote in enumerate(votes)
+    )
+    found = agreement_of(said, {number: str(number) for number in range(3)}).alpha_strength
+    codes = [[steps[vote] for vote in votes if vote in steps] for _prompt, votes in units]
     pairable = [values for values in codes if len(values) > 1]
     totals = Counter(value for values in pairable for value in values)
 
@@ -96,8 +98,8 @@ def test_alpha_of_strengths_reads_nine_ordered_steps():
     assert found.value == pytest.approx(slow_alpha(pairable, delta))
     assert found.n == len(pairable)
     assert found.low < found.value < found.high
-    few = [(number, {1: Vote("a", 2), 2: Vote("a")}) for number in range(60)]
-    assert agreement_of(few, {1: "x", 2: "y"}).alpha_strength is None
+    few = [(number, number, *vote) for number in range(60) for vote in ((1, "a", 2), (2, "a", None))]
+    assert agreement_of(Said.of(few), {1: "x", 2: "y"}).alpha_strength is None
 
 
 def test_the_card_on_the_home_page_brings_the_agreement_with_interval_and_n(client, admin_user):

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from labeling.bootstrap import cluster_bootstrap
 from labeling.statistics import (
     agreeing_pairs,
-    cluster_bootstrap,
     cohen_kappa,
     confusions,
     fleiss_kappa,
@@ -178,8 +178,21 @@ def test_one_cluster_has_no_interval_and_none_has_no_value():
 def test_blocks_do_not_change_the_interval(monkeypatch):
     sums = agreeing_pairs(np.random.default_rng(1).integers(0, 3, size=(40, 3)))
     whole = cluster_bootstrap(sums, np.arange(40), share_of_sums)
-    monkeypatch.setattr("labeling.statistics.BLOCK_CELLS", 400)
+    monkeypatch.setattr("labeling.bootstrap.BLOCK_CELLS", 400)
     assert cluster_bootstrap(sums, np.arange(40), share_of_sums) == whole
+
+
+def test_of_many_clusters_of_few_kinds_the_counts_are_drawn_at_once(monkeypatch):
+    """Two units a cluster, in nine kinds of clusters: the same value, and the same interval but for the draw."""
+    generator = np.random.default_rng(5)
+    sums = np.stack([generator.integers(0, 3, size=2000), np.full(2000, 2)], axis=1)
+    clusters = np.repeat(np.arange(1000), 2)
+    one_by_one = cluster_bootstrap(sums, clusters, share_of_sums, resamples=4000)
+    monkeypatch.setattr("labeling.bootstrap.MANY_CLUSTERS", 100)
+    at_once = cluster_bootstrap(sums, clusters, share_of_sums, resamples=4000)
+    assert at_once.value == one_by_one.value
+    assert (at_once.low, at_once.high) != (one_by_one.low, one_by_one.high)
+    assert (at_once.low, at_once.high) == pytest.approx((one_by_one.low, one_by_one.high), abs=0.002)
 
 
 @given(st.integers(0, 50), st.integers(1, 50))

@@ -20,8 +20,7 @@ from labeling.models import (
     Labeler,
     Preference,
 )
-from labeling.selectors.label import project_progress as label_progress
-from labeling.selectors.label import why_nothing
+from labeling.selectors.label import settled_counts, why_nothing
 from labeling.selectors.progress import project_progress
 from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.checks import checks_add, checks_mark, checks_release
@@ -78,7 +77,7 @@ def test_without_a_share_gold_is_never_drawn_and_is_in_no_figure(manager):
     labeler = make_labeler(project)
     assert len(lease_next(labeler, count=5)) == 2
     page_cache.clear()
-    assert project_progress(project).total == label_progress(project).total == 2
+    assert project_progress(project).total == settled_counts(project).total == 2
 
 
 def test_gold_takes_a_label_of_everybody_and_is_never_done(manager):

@@ -110,9 +110,9 @@ def sides(row: SnapshotRow) -> tuple[str, str]:
 _numbers = itertools.count(1)
 
 
-def brought(data: bytes, **options: Any) -> Project:
-    """A new project with what an import makes of these bytes."""
-    project = make_project()
+def brought(data: bytes, *, into: Project | None = None, **options: Any) -> Project:
+    """A project, a new one unless it is given, with what an import makes of these bytes."""
+    project = into or make_project()
     file_name = f"rows-{next(_numbers)}.jsonl"
     import_ = import_create(
         project=project,

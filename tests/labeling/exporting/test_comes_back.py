@@ -47,7 +47,7 @@ LOST = [
     ("ultrafeedback", "messages", {}, (*PAIRS, "strength"), None),
     ("rewardbench", "messages", {}, ("labeler", "ties", "strength"), None),
     ("openrlhf", "plain", {}, (*PAIRS, "strength"), None),
-    ("ms-swift", "messages", {"margin": "strength"}, PAIRS, ANY),
+    ("ms-swift", "messages", {"margin": "strength"}, PAIRS, {"system", *TURNS}),
     ("ms-swift-messages", "messages", {"margin": "strength"}, PAIRS, ANY),
     ("cvalues", "messages", {}, (*PAIRS, "strength"), None),
     ("rm-finetuning", "messages", {}, (*PAIRS, "strength"), ANY),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,7 +182,8 @@ def turns(found: Messages) -> Messages:
 
 
 def ms_swift(row: Row) -> Read:
-    """`messages` ends with the chosen answer; the rejected one is `rejected_response` or ends `rejected_messages`."""
+    """`messages` ends with the chosen answer; the rejected one ends `rejected_messages`, or is `rejected_response`,
+    which takes the place of all that follows the last user's turn."""
     *prompt, last = row["messages"]
     assert last["role"] == "assistant"
     if "rejected_messages" in row:
@@ -190,6 +192,7 @@ def ms_swift(row: Row) -> Read:
         assert other["role"] == "assistant"
         return turns(prompt), last["content"], other["content"]
     assert row["rejected_response"] not in (None, last["content"])
+    assert prompt[-1]["role"] == "user"
     return turns(prompt), last["content"], row["rejected_response"]
 
 
@@ -275,7 +278,7 @@ READERS: dict[str, Callable[[Row], Read]] = {
 }
 ONE_QUESTION = ("ultrafeedback", "cvalues", "rewardbench")
 SYSTEM_TOO = {"system", "user", "assistant"}
-ROLES = {"llamafactory-alpaca": SYSTEM_TOO, "hh": {"user", "assistant"}}
+ROLES = {"ms-swift": SYSTEM_TOO, "llamafactory-alpaca": SYSTEM_TOO, "hh": {"user", "assistant"}}
 
 
 def holds(layout: str, row: SnapshotRow) -> bool:
@@ -298,10 +301,17 @@ def test_every_layout_has_a_reader_here():
 
 
 def test_llamafactory_reads_unpaired_rows(snapshot):
-    """`messages` takes turns and ends with the answer; `label` is its `kto_tag`, a boolean."""
+    """`messages` takes turns and ends with the answer; `label` is its `kto_tag`, a boolean. A role that no tag of the
+    documented entry names would have the row passed over.
+    """
+    entry = documented_entries()["thumbs"]
+    assert entry["columns"] == {"messages": "messages", "kto_tag": "label"}
+    tags = {name: role for name, role in entry["tags"].items() if name not in ("role_tag", "content_tag")}
+    assert set(tags) == {"user_tag", "assistant_tag", "observation_tag", "system_tag"}
+    rows = lines(snapshot, layout="llamafactory-kto")
+    assert {message["role"] for row in rows for message in row["messages"]} == set(tags.values())
     found: Iterator[tuple[Messages, str, bool]] = (
-        (turns(row["messages"][:-1]), row["messages"][-1]["content"], row["label"])
-        for row in lines(snapshot, layout="llamafactory-kto")
+        (turns(row["messages"][:-1]), row["messages"][-1]["content"], row["label"]) for row in rows
     )
     wanted = [
         (row.messages, text, is_good)
@@ -309,6 +319,22 @@ def test_llamafactory_reads_unpaired_rows(snapshot):
         for text, is_good in zip(sides(row), (True, False), strict=True)
     ]
     assert list(found) == wanted
+
+
+def documented_entries() -> dict[str, Any]:
+    """The entries of `dataset_info.json` in docs/exports.md."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text.split("```json\n")[1].split("```")[0])
+    return found
+
+
+@pytest.mark.parametrize("layout", ["llamafactory-alpaca", "llamafactory-sharegpt"])
+def test_the_documented_entry_names_the_columns(snapshot, layout):
+    entry = documented_entries()[layout.replace("llamafactory", "pairs").replace("-", "_")]
+    assert entry["ranking"] is True
+    empty = {"input"} if "alpaca" in layout else set()
+    for row in lines(snapshot, layout=layout):
+        assert set(entry["columns"].values()) | empty == set(row)
 
 
 def test_rankings_are_read_best_first(ranked):

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from labeling.importing.containers import member_names, read_rows
-from labeling.importing.dataset_card import card_files, card_naming, data_names, data_splits
+from labeling.importing.dataset_card import card_files, card_naming, data_splits
 from labeling.importing.folders import packed_folder
 from labeling.importing.problems import ProblemGroup
 from labeling.importing.reader import Row
@@ -230,15 +230,15 @@ configs:
 def test_a_card_names_the_files():
     names = ["data/train-0.parquet", "data/test-0.parquet", "more/x/y/t1.csv", "more/t2.csv", "more/u.csv"]
     names += ["small/a.jsonl", "README.md", "other.jsonl"]
-    assert data_names(names, ("README.md", CARD)) == sorted(names[:4])
-    assert data_names(names, ("README.md", CARD), "small") == ["small/a.jsonl"]
+    assert list(data_splits(names, ("README.md", CARD))) == sorted(names[:4])
+    assert list(data_splits(names, ("README.md", CARD), "small")) == ["small/a.jsonl"]
     under = [f"top/{name}" for name in names]
-    assert data_names(under, ("top/README.md", CARD)) == sorted(under[:4])
+    assert list(data_splits(under, ("top/README.md", CARD))) == sorted(under[:4])
     splits = data_splits(names, ("README.md", CARD))
     assert [splits[name] for name in names[:4]] == ["train", "test", "test", "test"]
     assert data_splits(splits, ("README.md", card_naming(splits))) == splits
     with pytest.raises(KeyError, match="huge"):
-        data_names(names, ("README.md", CARD), "huge")
+        data_splits(names, ("README.md", CARD), "huge")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_cards_of_any_kind(text, patterns):
 
 def test_without_a_card_files_are_told_by_what_they_are_called():
     names = ["b.JSONL", "a.csv.gz", "manifest.json", "__MACOSX/a.csv", ".hidden/a.csv", "notes.txt"]
-    assert data_names(names) == ["a.csv.gz", "b.JSONL"]
+    assert list(data_splits(names)) == ["a.csv.gz", "b.JSONL"]
     files = {name: jsonl([explicit_row(1)]) for name in names}
     assert member_names(io.BytesIO(packed(files))) == (
         ["a.csv.gz", "b.JSONL"],

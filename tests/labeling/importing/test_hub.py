@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from labeling.importing.hub import HubError, HubName, fetch_dataset
 from labeling.importing.services import import_fetch, import_from_hub
-from labeling.models import Comparison, Import, ImportState
+from labeling.models import Comparison, Import, ImportState, Prompt
 from tests.labeling.importing.conftest import finish_job
 from tests.labeling.importing.helpers import jsonl, rows_of
 from tests.labeling.importing.test_archives import CARD
@@ -121,6 +121,7 @@ def test_a_data_set_is_fetched_checked_and_imported(hub, client, project):
     client.post(reverse("labeling:import-confirm", args=[project.slug, import_.uid]))
     assert finish_job(import_).state == ImportState.DONE
     assert Comparison.objects.count() == 8
+    assert Prompt.objects.filter(metadata__split="test").count() == 3  # the test split stays held out
     paths = [path for path, _token in hub.asked]
     assert not any("loader" in path or "small" in path for path in paths)
     assert all(token is None for _path, token in hub.asked)

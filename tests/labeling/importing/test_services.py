@@ -6,9 +6,10 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
-from django.db import close_old_connections, connection, transaction
+from django.db import IntegrityError, close_old_connections, connection, transaction
 
 from labeling.importing import writing
+from labeling.importing.bulk import find_pairs
 from labeling.importing.options import ImportOptions
 from labeling.importing.services import (
     ImportStateError,
@@ -325,6 +326,41 @@ def test_the_same_file_twice_at_once_gives_one_of_each(bring, monkeypatch):
     assert set(Comparison.objects.values_list("label_count", "open_slots")) == {(3, 0)}
     total = sum(Import.objects.get(pk=import_.pk).counts["written"]["preferences"] for import_ in imports)
     assert total == 240
+
+
+def blind_to(model, looks):
+    """`find_pairs` as another import makes it look that commits just after: the first `looks` find nothing."""
+    left = iter(range(looks))
+
+    def find(wanted, columns, keys):
+        is_blind = wanted is model and keys and next(left, None) is not None
+        return {} if is_blind else find_pairs(wanted, columns, keys)
+
+    return find
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [Prompt, Response, Comparison])
+def test_a_row_that_somebody_else_has_made_meanwhile_begins_the_batch_again(bring, monkeypatch, model):
+    import_run(bring(jsonl(rows_of("votes", 5))))
+    before = table_counts()
+    monkeypatch.setattr("labeling.importing.rows.find_pairs", blind_to(model, looks=1))
+    counts = import_run(bring(jsonl(rows_of("votes", 7))))
+    assert (counts.prompts, counts.comparisons, counts.preferences, counts.records) == (2, 2, 6, 7)
+    assert [now - then for now, then in zip(table_counts(), before, strict=True)] == [2, 4, 2, 6]
+
+
+@pytest.mark.django_db
+def test_a_row_that_can_never_be_made_ends_the_import_with_nothing_of_its_batch(bring, monkeypatch):
+    import_run(bring(jsonl(rows_of("votes", 5))))
+    before = table_counts()
+    monkeypatch.setattr("labeling.importing.rows.find_pairs", blind_to(Prompt, looks=writing.ATTEMPTS))
+    import_ = bring(jsonl(rows_of("votes", 7)))
+    with pytest.raises(IntegrityError):
+        import_run(import_)
+    assert table_counts() == before
+    import_.refresh_from_db()
+    assert (import_.cursor, import_.counts.get("written")) == (0, None)
 
 
 @pytest.mark.django_db

@@ -10,8 +10,11 @@ import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from labeling.models import Role, Voice
+from labeling.models import Role, Snapshot, Voice
 from labeling.selectors.model_ranking import length_gaps, model_ranking
+from labeling.selectors.snapshot_ranking import snapshot_ranking
+from labeling.services.snapshots import snapshot_build, snapshot_create
+from labeling.snapshots.files import snapshot_path
 from tests.labeling.resolution.builders import (
     make_comparison,
     make_labeler,
@@ -20,6 +23,7 @@ from tests.labeling.resolution.builders import (
     make_user,
     vote,
 )
+from webapp.caches import page_cache
 
 pytestmark = pytest.mark.django_db
 MODELS = ("best-70b", "middle-8b", "=weak-1b")
@@ -176,6 +180,77 @@ def test_costs_the_same_however_many(project, django_assert_num_queries, extra):
         model_ranking(project)
     with django_assert_num_queries(2):
         model_ranking(project)
+
+
+def frozen(project, **config):
+    return snapshot_build(snapshot_create(project=project, config=config, enqueue=False))
+
+
+@pytest.mark.parametrize("controlled", [False, True])
+def test_the_labels_of_a_snapshot_rank_as_they_did_then(project, controlled):
+    """Judges speak where the snapshot was made with what they say; what was said later changes nothing."""
+    before = model_ranking(project, controlled=controlled)
+    bare, whole = frozen(project), frozen(project, include_verdicts=True)
+    compared(project, MODELS[2], MODELS[0], 20, 20, person=make_labeler(project))
+    for comparison in project.comparisons.order_by("pk")[:12]:
+        vote(comparison, comparison.preferences.first().labeler, winner(comparison, MODELS[1]))
+    page_cache.clear()  # a dear figure is kept for a while
+    assert model_ranking(project, controlled=controlled).voices[0] != before.voices[0]
+    assert snapshot_ranking(whole, controlled=controlled) == before
+    assert snapshot_ranking(bare, controlled=controlled).voices == before.voices[:1]
+
+
+def test_a_snapshot_is_filtered_by_language_and_topic():
+    project = make_project()
+    person = make_labeler(project)
+    compared(project, *MODELS[:2], 15, 21, person=person, language="zh", topic="rivers")
+    compared(project, *MODELS[:2], 2, 22, person=person, language="en")
+    snapshot = frozen(project)
+    for asked in ({"language": "zh"}, {"topic": "rivers"}):
+        [people] = snapshot_ranking(snapshot, **asked).voices
+        assert (people.games, people.standings[MODELS[0]].rank) == (21, 1)
+    assert snapshot_ranking(snapshot).voices[0].standings[MODELS[1]].rank == 1
+
+
+@pytest.mark.parametrize("name", ["model-ranking", "model-ranking-csv"])
+def test_page_and_csv_of_a_snapshot(client, project, name):
+    client.force_login(make_user(project, Role.VIEWER))
+    snapshot = frozen(project)
+    asked = {"snapshot": snapshot.number}
+    then = ranked_in(client.get(address(project, name), asked))
+    compared(project, "newcomer", MODELS[0], 20, 24, person=make_labeler(project))
+    assert MODELS[0] in then
+    assert "newcomer" not in then
+    assert ranked_in(client.get(address(project, name), asked)) == then
+    assert "newcomer" in ranked_in(client.get(address(project, name)))
+
+
+def ranked_in(answer) -> str:
+    """The table of the page, or the whole of the CSV."""
+    return answer.content.decode().rpartition("<table")[2].partition("</table>")[0]
+
+
+def test_a_snapshot_without_its_file_says_so(client, project):
+    client.force_login(make_user(project, Role.VIEWER))
+    snapshot = frozen(project)
+    snapshot_path(snapshot).unlink()
+    asked = {"snapshot": snapshot.number}
+    page = client.get(address(project), asked)
+    assert page.status_code == 200
+    assert "note warn" in page.content.decode()
+    assert client.get(address(project, "model-ranking-csv"), asked).status_code == 409
+    assert client.get(f"/api/v1/projects/{project.slug}/model-ranking", asked).status_code == 409
+
+
+def test_rest_ranks_a_snapshot_and_refuses_one_that_is_not_there(client, project):
+    client.force_login(make_user(project, Role.VIEWER))
+    number = frozen(project).number
+    api = f"/api/v1/projects/{project.slug}/model-ranking"
+    assert client.get(api, {"snapshot": number}).json()["models"] == list(MODELS)
+    other = frozen(make_project())
+    Snapshot.objects.filter(pk=other.pk).update(number=number + 1)
+    for wrong in (number + 1, "x", 10**30):
+        assert "snapshot" in client.get(api, {"snapshot": wrong}).json()["error"]["detail"]
 
 
 def address(project, name="model-ranking"):

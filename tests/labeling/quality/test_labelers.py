@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -25,17 +26,13 @@ START = timezone.now() - timedelta(days=3)
 
 def test_the_rate_leaves_pauses_out():
     def times(*gaps_s):
-        moment, found = START, [START]
-        for gap in gaps_s:
-            moment += timedelta(seconds=gap)
-            found.append(moment)
-        return found
+        return np.cumsum([START.timestamp(), *gaps_s])
 
     assert rate_of(times(*[30] * 10)) == pytest.approx(120)
     assert rate_of(times(*[30] * 5, 4000, *[30] * 5)) == pytest.approx(120)
     assert rate_of(times(*[30] * 9)) is None
     assert rate_of(times(*[0] * 20)) is None
-    assert rate_of([]) is None
+    assert rate_of(np.array([])) is None
 
 
 def test_only_what_was_said_here_makes_a_rate():
@@ -110,7 +107,7 @@ def test_the_page_of_somebody_without_labels_and_with_few(as_role):
     nobody, few = make_labeler(project, "Nobody"), make_labeler(project, "Few " + "x" * 150)
     vote(make_comparison(make_prompt(project)), few, "tie")
     client = as_role(project, "reviewer")
-    for labeler, words in ((nobody, "no standing label"), (few, "there are not two yet")):
+    for labeler, words in ((nobody, "no label yet that was given"), (few, "there are not two yet")):
         page = client.get(reverse("labeling:labeler", args=[project.slug, labeler.uid]))
         assert words in page.content.decode()
 

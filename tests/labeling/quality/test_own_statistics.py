@@ -16,7 +16,7 @@ from webapp.caches import page_cache
 
 pytestmark = pytest.mark.django_db
 YESTERDAY = timedelta(days=1, hours=1)
-QUERIES = 12  # six of them for the figures, the others for the person, the project and the bell
+QUERIES = 13  # six of them for the figures, the others for the person, the project, what is open and the bell
 
 
 @pytest.fixture
@@ -121,6 +121,7 @@ def test_midnight_brings_the_days_votes(team, me, other):
 
 
 def test_before_the_first_label_the_page_leads_to_it(client, team):
+    make_comparison(team.project)
     html = page(client, team)
     assert reverse("labeling:label", args=[team.project.slug]) in html
     assert "not labeled anything" in html

@@ -209,3 +209,42 @@ def test_over_rest(lease):
     assert "text" in str(bad.json())
     undo = client.post(f"{base}/undo", {"side": "left"}, format="json", headers={"Idempotency-Key": "three"})
     assert undo.json() == {"kept": False}
+
+
+def test_an_unfinished_rewrite_is_kept_by_side_until_it_is_saved(lease):
+    client = Client()
+    client.force_login(lease.labeler.user)
+    slug = lease.comparison.project.slug
+    url = f"/projects/{slug}/label/{lease.uid}/rewrite"
+    for side, text in (
+        ("left", "Half a\r\nsentence"),
+        ("right", "Other"),
+        ("left", "Half a\r\nsentence more"),
+    ):
+        assert client.post(f"{url}/draft", {"side": side, "text": text}).json() == {"kept": True}
+    page = client.get(f"/projects/{slug}/label/").content.decode()
+    assert ">\nHalf a\nsentence more</textarea>" in page
+    assert page.count('class="rewrite a begun"') == page.count('class="rewrite b begun"') == 1
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="vote")
+    lease.refresh_from_db()
+    assert lease.rewrites == {"left": "Half a\nsentence more", "right": "Other"}
+    rewrite(lease)
+    lease.refresh_from_db()
+    assert lease.rewrites == {"right": "Other"}
+    client.post(f"{url}/draft", {"side": "right", "text": ""})
+    lease.refresh_from_db()
+    assert lease.rewrites is None
+
+
+def test_an_unfinished_rewrite_is_not_kept_where_none_is_allowed_or_of_no_side(lease):
+    client = Client()
+    client.force_login(lease.labeler.user)
+    url = f"/projects/{lease.comparison.project.slug}/label/{lease.uid}/rewrite/draft"
+    assert (
+        client.post(url, {"side": "up", "text": "x"}, headers={"Accept": "application/json"}).status_code
+        == 400
+    )
+    project_update(project=lease.comparison.project, actor=make_user(), scheme={"rewrites": False})
+    assert client.post(url, {"side": "left", "text": "x"}).json() == {"kept": False}
+    lease.refresh_from_db()
+    assert lease.rewrites is None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
 
-from labeling.models import Assignment, Preference
+from labeling.models import Assignment, Preference, Role
 from labeling.scheme import LabelScheme
 from labeling.services.allocation import lease_next
 from labeling.services.preferences import preference_submit, preference_undo
+from labeling.services.sending_back import send_back
 from labeling.spans import SPANS_MAX, Span, kept_spans, read_spans, spans_from_form
+from tests.factories import make_member
 from tests.labeling.label.test_rest import client_of
 from tests.labeling.ranking.builders import SCHEME, add_prompt, make_labeler, ranking_project
 
@@ -110,3 +114,18 @@ def test_over_rest(lease):
     saved = client.post(f"{base}/submit", {"choice": "1", "spans": [GOOD]}, format="json", headers=key)
     assert saved.status_code == 200
     assert Preference.objects.get().spans[0]["nth"] == 1
+
+
+def test_looking_again_keeps_what_was_marked(lease):
+    preference_submit(assignment=lease, data={"choice": "1", "spans": [GOOD]}, idempotency_key="k")
+    project = lease.comparison.project
+    send_back(comparison=lease.comparison, actor=make_member(project, Role.REVIEWER), to="same")
+    client = Client()
+    client.force_login(lease.labeler.user)
+    page = client.get(f"/projects/{project.slug}/again/{lease.uid}/").content.decode()
+    marked = [html.unescape(found) for found in re.findall('name="span" value="([^"]+)"', page)]
+    assert [json.loads(span) for span in marked] == [GOOD]
+    url = f"/projects/{project.slug}/label/{lease.uid}/change"
+    assert client.post(url, {"choice": "8", "span": marked}).status_code == 302
+    changed = Preference.objects.latest("revision")
+    assert (changed.revision, [span["quote"] for span in changed.spans]) == (2, [GOOD["quote"]])

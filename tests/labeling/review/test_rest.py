@@ -7,7 +7,7 @@ from django.test import Client
 
 from labeling.models import Adjudication, Comparison, Resolution, Role
 from tests.factories import make_member
-from tests.labeling.label.factories import make_project
+from tests.labeling.label.factories import make_labeler, make_project
 from tests.labeling.review.factories import answers, kinds, voice
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +96,23 @@ def test_send_back(client, project):
     assert (response.status_code, response.json()["more"]) == (201, 3)
     assert kinds(Comparison.objects.get()) == {"sent_back": 1.0}
     assert Comparison.objects.get().open_slots == 3
+
+
+def test_send_back_to_people_by_name(client, project):
+    person = make_labeler(project)
+    body = {"to": "named", "people": [person.user.username]}
+    response = send(client, "post", one(project, "send-back"), body)
+    assert (response.status_code, response.json()["more"], response.json()["people"]) == (
+        201,
+        1,
+        [person.name],
+    )
+    assert Comparison.objects.get().batch.people.get().labeler == person
+    history = client.get(one(project, "history")).json()["results"]
+    assert [event["people"] for event in history if event["kind"] == "sent_back"] == [[person.name]]
+    for people in ([], ["nobody"]):
+        refused = send(client, "post", one(project, "send-back"), body | {"people": people})
+        assert (refused.status_code, list(refused.json()["error"]["detail"])) == (400, ["people"])
 
 
 def test_comments(client, project):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
+from django.utils import timezone
 
-from labeling.models import Batch, Comparison, Preference, Reveal, Role, SentBack
+from labeling.models import Batch, Comparison, Labeler, Preference, Reveal, Role, SentBack
+from labeling.selectors.asking import people_to_ask
 from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import bookmarks_void, lease_next
+from labeling.services.batches import batch_release
 from labeling.services.preferences import preference_submit
 from labeling.services.sending_back import AdjudicatedAlreadyError, NobodyToAskError, send_back
-from tests.factories import make_member
+from tests.factories import make_member, make_preference
 from tests.labeling.label.factories import make_labeler, make_project
 from tests.labeling.label.test_race import in_threads
 from tests.labeling.review.factories import answer, answers, kinds
@@ -145,6 +148,118 @@ def test_nobody_to_ask_is_said_and_changes_nothing():
         send_back(comparison=only(project), actor=make_member(project, Role.REVIEWER), to="same")
     assert SentBack.objects.count() == 0
     assert kinds(only(project)) == {}
+
+
+# --- to people by name
+def named(project, reviewer, *people, **fields) -> SentBack:
+    return send_back(comparison=only(project), actor=reviewer, to="named", people=people, **fields)
+
+
+def test_who_is_named_gets_it_next_and_nobody_else_does():
+    project = make_project(3, overlap=1)
+    answers(project, "2")
+    reviewer = make_member(project, Role.REVIEWER)
+    first, second, other = (make_labeler(project) for _ in range(3))
+    row = named(project, reviewer, first, second, note="Not for them.")
+    comparison = only(project)
+    assert (comparison.state, comparison.needed, comparison.open_slots) == ("open", 3, 2)
+    assert (row.more, set(row.people.all())) == (2, {first, second})
+    assert comparison.pk not in {lease.comparison_id for lease in lease_next(other)}
+    for person in (first, second):
+        assert lease_next(person, count=1)[0].comparison_id == comparison.pk
+        answer(person, "1")
+    assert (only(project).state, kinds(only(project))) == ("done", {})
+    told = Notice.objects.filter(user__in=[first.user, second.user])
+    assert [notice.kind for notice in told] == ["batch.new"] * 2
+    assert not any(word in str(notice.text) for notice in told for word in ("review", "Not for them"))
+
+
+def test_who_is_named_and_has_answered_looks_again_alone():
+    project = make_project(1, overlap=2)
+    first, second = answers(project, "2", "7")
+    reviewer, third = make_member(project, Role.REVIEWER), make_labeler(project)
+    row = named(project, reviewer, second, third, note="Is the dosage right?")
+    assert row.more == 1
+    assert only(project).needed == 3
+    assert Notice.objects.get(kind="review.again").user == second.user
+    client = Client()
+    for person, status in ((first, 404), (second, 200)):
+        client.force_login(person.user)
+        page = client.get(f"/projects/{project.slug}/again/{person.assignments.get().uid}/")
+        assert (page.status_code, "dosage" in page.content.decode()) == (status, status == 200)
+    client.force_login(third.user)
+    assert "dosage" not in client.get(f"/projects/{project.slug}/label/").content.decode()
+
+
+def test_people_named_again_share_one_batch_and_others_have_their_own():
+    project = make_project(3, overlap=1)
+    reviewer = make_member(project, Role.REVIEWER)
+    first, second = make_labeler(project), make_labeler(project)
+    pairs = list(Comparison.objects.filter(project=project).order_by("pk"))
+    for pair, people in zip(pairs, ([first, second], [second, first], [first]), strict=True):
+        send_back(comparison=pair, actor=reviewer, to="named", people=people)
+    found = [Comparison.objects.get(pk=pair.pk).batch for pair in pairs]
+    assert found[0] == found[1] != found[2]
+    batch_release(batch=found[0], actor=reviewer)
+    send_back(comparison=pairs[0], actor=reviewer, to="named", people=[first, second])
+    anew = Comparison.objects.get(pk=pairs[0].pk).batch
+    assert anew not in found
+    assert anew.name == f"{found[0].name} 2"
+
+
+def test_a_place_beside_the_one_who_has_it_in_hand():
+    project = make_project(1, overlap=1)
+    holder, fresh = make_labeler(project), make_labeler(project)
+    reviewer = make_member(project, Role.REVIEWER)
+    [lease] = lease_next(holder, count=1)
+    with pytest.raises(ValidationError, match="in hand"):
+        named(project, reviewer, holder)
+    named(project, reviewer, fresh)
+    assert (only(project).needed, only(project).open_slots) == (2, 1)
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="h")
+    assert only(project).state == "open"
+    answer(fresh, "2")
+    assert only(project).state == "done"
+
+
+def test_who_could_not_be_given_it_is_neither_offered_nor_taken():
+    project = make_project(1, overlap=3, skip_limit=9)
+    reviewer = make_labeler(project, role=Role.REVIEWER)
+    fine, paused, skipped, brought, viewer = (make_labeler(project) for _ in range(5))
+    answer(skipped, "", skip_reason="unclear")
+    Labeler.objects.filter(pk=paused.pk).update(paused_at=timezone.now())
+    make_preference(only(project), brought, source="import")
+    project.memberships.filter(user=viewer.user).update(role=Role.VIEWER)
+    offered = people_to_ask(only(project), reviewer.user)
+    assert [(row.member.user, row.how) for row in offered] == [(fine.user, "next")]
+    for person in (paused, skipped, brought, viewer, reviewer):
+        with pytest.raises(ValidationError, match=person.name):
+            named(project, reviewer.user, fine, person)
+    with pytest.raises(ValidationError, match="Name somebody"):
+        named(project, reviewer.user)
+    type(project).objects.filter(pk=project.pk).update(qualification_size=3)
+    assert people_to_ask(only(project), reviewer.user) == []
+    Labeler.objects.filter(pk=fine.pk).update(qualified_at=timezone.now())
+    assert len(people_to_ask(only(project), reviewer.user)) == 1
+    assert SentBack.objects.count() == Batch.objects.count() == 0
+
+
+def test_the_desk_sends_it_to_whom_is_ticked():
+    project = make_project(1, overlap=1)
+    answers(project, "2")
+    reviewer, asked = make_labeler(project, role=Role.REVIEWER), make_labeler(project)
+    pk = only(project).pk
+    client = Client()
+    client.force_login(reviewer.user)
+    html = client.get(f"/projects/{project.slug}/review/{pk}/").content.decode()
+    member = project.memberships.get(user=asked.user)
+    assert f'name="people" value="{member.pk}"' in html
+    assert f'name="people" value="{project.memberships.get(user=reviewer.user).pk}"' not in html
+    url = f"/projects/{project.slug}/comparisons/{pk}/send-back"
+    refused = client.post(url, {"to": "named", "people": ["0", "x"], "back": "page"}, follow=True)
+    assert "Name somebody to ask" in refused.content.decode()
+    client.post(url, {"to": "named", "people": [str(member.pk)], "more": "1"})
+    assert list(SentBack.objects.get().people.all()) == [asked]
 
 
 def drain(labeler) -> int:

@@ -43,6 +43,7 @@ QUERIES = {
     "response_parent": Response.objects.filter(parent_id=1).order_by(),
     "response_author": Response.objects.filter(author_id=1).order_by(),
     "preference_ranking": Preference.objects.filter(ranking_id=1).order_by(),
+    "preference_shown": Preference.objects.filter(shown_left_id=1).order_by(),
     "ranking_task_lease": RankingTask.objects.filter(
         state="leased", lease_expires_at__lt=timezone.now()
     ).order_by("lease_expires_at"),

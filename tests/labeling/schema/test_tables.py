@@ -89,8 +89,9 @@ def test_agreement_is_the_share_of_the_most_frequent_outcome(votes, agreement):
 
 def test_many_rows_at_once_leave_a_generated_column_to_the_database():
     comparison = make_comparison(make_project())
-    rows = [{"comparison_id": comparison.pk, "outcome": "a", "p_a": 1.0, "votes_a": 2, "votes_b": 1}]
-    rows_insert(Resolution, rows, constants={"project_id": comparison.project_id})
+    columns = ("comparison_id", "outcome", "p_a", "votes_a", "votes_b")
+    rows = [(comparison.pk, "a", 1.0, 2, 1)]
+    rows_insert(Resolution, columns, rows, constants={"project_id": comparison.project_id})
     assert Resolution.objects.get().agreement == pytest.approx(2 / 3)
 
 
