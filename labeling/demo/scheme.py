@@ -19,6 +19,9 @@ ASPECTS: dict[str, tuple[str, str]] = {
     "safe": ("Safe", "安全"),
 }
 
+# How many steps their bars have; two tell the side alone.
+ASPECT_STEPS = {"helpful": 4, "correct": 2, "safe": 2}
+
 # Why the better response is better. At most 40 characters with both languages side by side.
 REASONS: dict[str, tuple[str, str]] = {
     "correct": ("Facts and sums are right", "事实和计算正确"),
@@ -70,9 +73,15 @@ def scheme_json(language: str = "both") -> dict[str, Any]:
     return {
         "allow_tie": True,
         "allow_both_bad": True,
-        "aspects": [{"key": key, "name": _named(names, language)} for key, names in ASPECTS.items()],
+        "aspects": [
+            {"key": key, "name": _named(names, language), "steps": ASPECT_STEPS[key]}
+            for key, names in ASPECTS.items()
+        ],
         "reasons": reason_names(REASONS, language),
         "rationale": "optional",
+        "screen": "both",
+        "rewrites": True,
+        "spans": True,
     }
 
 

@@ -1,9 +1,9 @@
 """The table of layouts, and which one a file has.
 
 To teach the importer a layout: write a module like `layout_votes.py` with a `Layout` (name, the keys that
-tell it, keys it also reads, and `parse`), and add it to `LAYOUTS`. Detection, error messages, the preview,
-REST and the docs page read the table. Order matters only where one layout's required keys contain
-another's: the fuller one first.
+tell it, keys it also reads, and `read`), and add it to `LAYOUTS`. Detection, error messages, the preview
+and REST read the table. Order matters only where one layout's required keys contain another's: the fuller
+one first.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,14 +1,14 @@
-"""The demo: our own sample, simulated labelers, and twice round the loop with real jobs in this process.
+"""The demo: our own sample, simulated people, and twice round the loop with real jobs in this process.
 
 Nothing on its pages is made up for the pages: every label went through the label services, every verdict, score and
-figure through the jobs that a worker would run.
+figure through the jobs that a worker would run. The people, their words and the days on which they vote are ours.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,21 @@ from judging.selectors.selection import Selection
 from judging.services.judges import VersionSpec, judge_create
 from labeling.demo.data import SAMPLE_PATH, truth_by_text
 from labeling.demo.scheme import guidelines, scheme_json
+from labeling.demo.story import GOLD, QUALIFICATION, known_rows
 from labeling.importing.options import ImportOptions
 from labeling.importing.services import import_confirm, import_create
 from labeling.importing.uploads import read_chunks, upload_store
-from labeling.models import Comparison, Membership, Project, Role
+from labeling.models import Comparison, ComparisonUse, Membership, Project, Role, SnapshotState
+from labeling.services.checks import checks_mark, known_comparisons
+from labeling.services.diffs import diff_start
 from labeling.services.projects import project_create
+from labeling.services.reliability import fit_start
 from webapp.users.models import User
+from workers.loop import people
+from workers.loop.cast import Cast, cast_of
 from workers.loop.jobs import run_job
 from workers.loop.judges import LOCAL_JUDGE, judge_sample, local_judge
+from workers.loop.reviewing import review
 from workers.loop.simulation import Perceived, simulate_labels
 from workers.models import ModelKind, TrainingRun
 from workers.services.policies import policy_save
@@ -42,8 +49,8 @@ PEOPLE = (
     ("labeler", "Lee Labeler", Role.LABELER, ""),
     ("biaozhu", "标注员小周", Role.LABELER, "zh-hans"),
 )
-# Labels after which the first and the second reward model are trained; what is left open is for you.
-FIRST_LABELS, SECOND_LABELS = 120, 520
+# Labels from the queue before the first and the second reward model; what is left open is for you.
+FIRST_LABELS, SECOND_LABELS = 130, 270
 GROUPS = {"group_key": "group", "fractions": {"train": 0.6, "validation": 0.15, "test": 0.25}}
 RETRAIN_EVERY = 25
 # Small enough for half a minute on two cores; on so few labels it is a challenger that ought to lose.
@@ -81,36 +88,58 @@ def demo_exists() -> bool:
 
 def make_demo(say: Say) -> Project:
     """Fill an empty database with the demo. Call `demo_exists` first."""
-    people = _people()
-    project = _project(people["manager"])
-    say("importing the sample")
-    _import(project, people["manager"])
-    truth = _truth()
-    say("simulated labelers compare responses")
-    simulate_labels(project, truth=truth, limit=FIRST_LABELS)
+    say("importing the sample, and what is known of it")
+    cast = gather()
+    project, manager = cast.project, cast.manager
+    say("people qualify, compare, rank and rewrite responses")
+    people.qualify(cast)
+    people.say(cast)
+    people.rank(cast, cast.named("Ada (simulated)"), 2)
+    _label(cast, FIRST_LABELS)
     say("training the first reward model")
-    run = _train(project, people["manager"], ModelKind.STARTER)
-    say("simulated labelers go on, in the order the model asks for")
-    simulate_labels(project, truth=truth, limit=SECOND_LABELS - FIRST_LABELS)
+    _train(project, manager, ModelKind.STARTER)
+    people.batches(cast)
+    say("they go on, in the order the model asks for")
+    people.rank(cast, cast.named("Mei 梅 (simulated)"), 4)
+    _label(cast, SECOND_LABELS)
     say("training the second reward model")
-    run = _train(project, people["manager"], ModelKind.STARTER)
+    run = _train(project, manager, ModelKind.STARTER)
     say("compiling a small local judge, and asking both judges")
-    _judge(project, run, people["manager"])
+    _judge(project, run, manager)
     say("training a small transformer as a challenger")
-    _train(project, people["manager"], ModelKind.TRANSFORMER, SMALL_TRANSFORMER)
+    _train(project, manager, ModelKind.TRANSFORMER, SMALL_TRANSFORMER)
     say("scoring and re-ordering")
-    job = scoring_start(project=project, created_by=people["manager"])
+    job = scoring_start(project=project, created_by=manager)
     if job is not None:
         run_job(job.uid)
+    say("reviewing, and comparing what came out")
+    review(cast)
+    _compare_snapshots(project, manager)
+    run_job(fit_start(project=project, actor=manager).uid)
     policy_save(
         project=project,
         values={"is_enabled": True, "every_n_labels": RETRAIN_EVERY, "snapshot_config": GROUPS},
-        user=people["manager"],
+        user=manager,
     )
     return project
 
 
-def _people() -> dict[str, User]:
+def gather() -> Cast:
+    """The accounts, and the project with the sample and what is known of it."""
+    users = _users()
+    manager = users["manager"]
+    project = _project(manager)
+    _import_sample(project, manager)
+    _import_known(project, QUALIFICATION, ComparisonUse.QUALIFICATION, manager)
+    _import_known(project, GOLD, ComparisonUse.GOLD, manager)
+    return cast_of(project, users, _truth())
+
+
+def _label(cast: Cast, number: int) -> None:
+    simulate_labels(cast.project, truth=cast.truth, people=cast.everybody, limit=number, diary=cast.diary)
+
+
+def _users() -> dict[str, User]:
     """Accounts with random passwords, which are kept in a file that only its owner can read."""
     rows, users = [], {}
     for username, name, role, language in PEOPLE:
@@ -150,13 +179,24 @@ def _project(manager: User) -> Project:
     return project
 
 
-def _import(project: Project, manager: User) -> None:
+def _import_sample(project: Project, manager: User) -> None:
     with SAMPLE_PATH.open("rb") as handle:
-        stored = upload_store(read_chunks(handle))
+        _import(project, manager, SAMPLE_PATH.name, read_chunks(handle))
+
+
+def _import_known(project: Project, number: str, use: ComparisonUse, manager: User) -> None:
+    """Known outcomes come in as from any file, and are put to this use."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in known_rows(number))
+    _import(project, manager, f"{use}.jsonl", (line.encode() for line in lines))
+    known = list(known_comparisons(project).values_list("pk", flat=True))
+    checks_mark(project=project, comparison_ids=known, use=use, actor=manager)
+
+
+def _import(project: Project, manager: User, name: str, chunks: Iterable[bytes]) -> None:
     row = import_create(
         project=project,
-        file_name=SAMPLE_PATH.name,
-        stored=stored,
+        file_name=name,
+        stored=upload_store(chunks),
         options=ImportOptions(),
         created_by=manager,
     )
@@ -196,6 +236,13 @@ def _judge(project: Project, run: TrainingRun, manager: User) -> None:
         everything,
         created_by=manager,
     )
+
+
+def _compare_snapshots(project: Project, manager: User) -> None:
+    """What changed between what the first model and what the last one learned from."""
+    ready = project.snapshots.filter(state=SnapshotState.READY)
+    older, newer = ready.earliest("number"), ready.latest("number")
+    run_job(diff_start(older=older, newer=newer, created_by=manager).job_uid)
 
 
 __all__ = ["LOCAL_JUDGE", "demo_exists", "demo_logins", "make_demo"]

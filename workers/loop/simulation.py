@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from labeling.demo.data import NO_FLAW
 from labeling.demo.simulate import LABELERS, Side, SimulatedLabeler, answer, label
-from labeling.models import Assignment, Comparison, Labeler, LabelerKind, PreferenceSource, Project
+from labeling.models import Assignment, Comparison, DrawnBy, Labeler, LabelerKind, PreferenceSource, Project
 from labeling.services.allocation import by_priority, candidates, lease_take
 from labeling.services.preferences import preference_submit
 
@@ -38,6 +42,28 @@ class Perceived:
 Truth = Callable[[Comparison], Perceived]
 
 
+@dataclass
+class Diary:
+    """When simulated people vote: `a_day` times on each day from `began` on, two minutes apart; never in the future."""
+
+    began: datetime
+    a_day: int = 18
+    given: Counter[int] = field(default_factory=Counter)
+
+    def moment(self, labeler: Labeler) -> datetime:
+        day, place = divmod(self.given[labeler.pk], self.a_day)
+        self.given[labeler.pk] += 1
+        return min(self.began + timedelta(days=day, minutes=2 * place), timezone.now())
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulated person as a labeler of a project."""
+
+    person: SimulatedLabeler
+    labeler: Labeler
+
+
 def text_quality(text: str) -> float:
     """A stand-in for quality, 0–10: grows with the logarithm of the number of distinct words (characters where a
     language does not part them), up to 400."""
@@ -49,51 +75,61 @@ def text_truth(comparison: Comparison) -> Perceived:
     return Perceived(text_quality(comparison.response_a.text), text_quality(comparison.response_b.text))
 
 
-def simulated_labeler(project: Project, person: SimulatedLabeler) -> Labeler:
+def simulated(project: Project, person: SimulatedLabeler) -> Simulated:
     row, _created = Labeler.objects.get_or_create(
         project=project, name=person.name, kind=LabelerKind.SIMULATED, user=None
     )
-    return row
+    return Simulated(person, row)
 
 
 def simulate_labels(
     project: Project,
     *,
     truth: Truth = text_truth,
-    people: Sequence[SimulatedLabeler] = LABELERS,
+    people: Sequence[Simulated] = (),
     limit: int | None = None,
+    diary: Diary | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Let simulated labelers take turns until nothing is left for them, or `limit` labels are given.
+    """Let simulated labelers (usual: those of the demo) take turns until nothing is left for them, or `limit` labels
+    are given.
 
     Returns the counts `labels` and `labelers`. Idempotent by comparison and labeler, like any other labeling.
     """
-    rows = [(person, simulated_labeler(project, person)) for person in people]
-    waiting = list(rows)
+    everybody = people or [simulated(project, person) for person in LABELERS]
+    waiting = list(everybody)
     given = 0
     while waiting and (limit is None or given < limit):
-        for turn in list(waiting):
-            person, labeler = turn
-            lease = _lease(project, labeler, person)
+        for who in list(waiting):
+            lease = lease_readable(who, by_priority(candidates(who.labeler)), project)
             if lease is None:
-                waiting.remove(turn)
+                waiting.remove(who)
                 continue
-            _answer(lease, person, truth, seed)
+            simulate_answer(lease, who.person, truth, diary=diary, seed=seed)
             given += 1
             if limit is not None and given >= limit:
                 break
-    return {"labels": given, "labelers": len(rows)}
+    return {"labels": given, "labelers": len(everybody)}
 
 
-def _lease(project: Project, labeler: Labeler, person: SimulatedLabeler) -> Assignment | None:
-    """The next comparison in a language that this person reads; one without a language is for everybody."""
+def lease_readable(
+    who: Simulated, rows: QuerySet[Comparison], project: Project, drawn: str = DrawnBy.PRIORITY
+) -> Assignment | None:
+    """The first of `rows` in a language that this person reads; one without a language is for everybody."""
     with transaction.atomic():
-        readable = candidates(labeler).filter(prompt__language__in=[*person.languages, ""])
-        comparison = by_priority(readable).first()
-        return None if comparison is None else lease_take(labeler, comparison, project, "priority")
+        comparison = rows.filter(prompt__language__in=[*who.person.languages, ""]).first()
+        return None if comparison is None else lease_take(who.labeler, comparison, project, drawn)
 
 
-def _answer(lease: Assignment, person: SimulatedLabeler, truth: Truth, seed: int) -> None:
+def simulate_answer(
+    lease: Assignment,
+    person: SimulatedLabeler,
+    truth: Truth,
+    *,
+    diary: Diary | None = None,
+    seed: int = 0,
+) -> None:
+    """What this person would say of the comparison; without a diary, now."""
     comparison = lease.comparison
     seen = truth(comparison)
     language = comparison.prompt.language if comparison.prompt.language in ("en", "zh") else "en"
@@ -118,6 +154,7 @@ def _answer(lease: Assignment, person: SimulatedLabeler, truth: Truth, seed: int
         else _bare(answer(outcome, shown_left)),
         idempotency_key=f"simulation:{lease.uid}",
         source=PreferenceSource.SIMULATION,
+        now=diary.moment(lease.labeler) if diary else None,
     )
 
 

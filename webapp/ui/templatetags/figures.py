@@ -18,11 +18,13 @@ def interval(
     n: int | None = None,
     places: int = 2,
 ) -> SafeString:
-    """`0.81 ± 0.02, n 640`; a dash with a word where there is no value yet."""
+    """`0.81 ± 0.02, n 640`; a dash with a word where there is no value yet.
+
+    An interval without width is left out: all resamples of a few equal votes are alike, which is no certainty."""
     if value is None or value == "":  # a name that the template could not resolve is an empty text
         return format_html('<span class="soft">{}</span>', _("not enough data yet"))
     text = f"{value:.{places}f}"
-    if low is not None and high is not None:
+    if low is not None and high is not None and low < high:
         text += f" ± {(high - low) / 2:.{places}f}"
     count = format_html(' <span class="soft small">n {}</span>', f"{n:,}") if n is not None else ""
     return format_html('<span class="num nowrap">{}{}</span>', text, count)
