@@ -20,7 +20,6 @@ from tests.servers import RedisServer, SharedServers, sweep_dead_runs
 
 IS_POSTGRES = os.environ.get("CHOSEN_TEST_DATABASE", "sqlite") == "postgres"
 NEEDS_SERVERS = {"db", "transactional_db", "servers", "broker", "redis_server"}
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -191,14 +190,3 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS, headless=True)
         yield browser
         browser.close()
-
-
-# --- data -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of public data sets beside the repository; the test is skipped where there is none."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"the data sets are not here: {SHARED_DATA}")
-    return SHARED_DATA

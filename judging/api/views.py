@@ -32,8 +32,9 @@ from judging.selectors.selection import SelectionError, selection_from_json
 from judging.services.judges import VersionSpec, judge_create, judge_delete, judge_version_create
 from judging.services.runs import run_start
 from judging.services.training_start import judge_training_start
-from labeling.access import Capability, project_for, snapshot_for
+from labeling.access import Capability, project_for, reveal_to, review_comparison_for, snapshot_for
 from labeling.models import Project
+from labeling.selectors.reveals import out_of_hand
 from webapp.api.pagination import IdCursorPagination
 from webapp.users.models import User
 
@@ -165,20 +166,24 @@ class VerdictsView(ListView):
     )
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(person(request), slug, Capability.VIEW)
-        rows = Verdict.objects.filter(comparison__project=project).select_related("judge_version__judge")
-        return self.paged(request, _filtered(rows, request), VerdictSerializer)
+        rows = Verdict.objects.filter(out_of_hand(person(request), project), comparison__project=project)
+        return self.paged(
+            request, _filtered(rows.select_related("judge_version__judge"), request, slug), VerdictSerializer
+        )
 
 
-def _filtered(rows: QuerySet[Verdict], request: Request) -> QuerySet[Verdict]:
-    """By an allow-list of plain fields."""
+def _filtered(rows: QuerySet[Verdict], request: Request, slug: str) -> QuerySet[Verdict]:
+    """By an allow-list of plain fields. That the caller was shown those of one comparison is recorded."""
     wanted = request.query_params
     try:
         if "judge" in wanted:
             rows = rows.filter(judge_version__judge__uid=UUID(wanted["judge"]))
-        if "comparison" in wanted:
-            rows = rows.filter(comparison__pk=int(wanted["comparison"]))
+        number = int(wanted["comparison"]) if "comparison" in wanted else None
     except ValueError as error:
         raise ValidationError({"filter": [_("judge is a uid and comparison a number.")]}) from error
+    if number is not None:
+        one = review_comparison_for(person(request), slug, number, Capability.VIEW)
+        rows = rows.filter(comparison=one)
     if "status" in wanted:
         rows = rows.filter(status=wanted["status"])
     return rows
@@ -187,7 +192,10 @@ def _filtered(rows: QuerySet[Verdict], request: Request) -> QuerySet[Verdict]:
 class VerdictView(APIView):
     @extend_schema(responses=VerdictSerializer, operation_id="verdicts_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
-        return Response(VerdictSerializer(verdict_for(person(request), slug, uid)).data)
+        """One verdict. That the caller was shown it is recorded; 403 while labeling one of its responses."""
+        verdict = verdict_for(person(request), slug, uid)
+        reveal_to(person(request), verdict.comparison)
+        return Response(VerdictSerializer(verdict).data)
 
 
 class TrainView(APIView):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import ValidationError
@@ -12,12 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, project_for, saved_filter_for
+from labeling.access import Capability, batch_for, project_for, saved_filter_for
 from labeling.api.items import read_filter
-from labeling.models import SavedFilter
+from labeling.api.work import NewBatchSerializer, labelers_named
+from labeling.items.filters import ItemFilter
+from labeling.models import Project, SavedFilter
 from labeling.selectors.saved_filters import saved_filters_seen
-from labeling.services.bulk import BulkAction, BulkError, Deed, bulk_preview, items_bulk
+from labeling.services.bulk import bulk_preview, items_bulk, items_into_new_batch
+from labeling.services.bulk_deeds import BulkAction, BulkError, Deed
 from labeling.services.saved_filters import saved_filter_create, saved_filter_delete, saved_filter_update
+from webapp.jobs.models import Job
 from webapp.users.models import User
 
 
@@ -95,7 +100,16 @@ class BulkRequest(serializers.Serializer):
     value = serializers.FloatField(
         required=False, default=0.0, help_text="The priority, or how many more people."
     )
+    batch = serializers.UUIDField(required=False, help_text="Of `batch`: an open batch.")
+    new_batch = NewBatchSerializer(required=False, help_text="Of `batch`: a batch to be made.")
     preview = serializers.BooleanField(required=False, default=False, help_text="Count only.")
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        is_batch = asked["action"] == BulkAction.BATCH and not asked["preview"]
+        named = ("batch" in asked) + ("new_batch" in asked)
+        if is_batch and named != 1:
+            raise ValidationError({"batch": [_("Name an open batch, or describe a new one in new_batch.")]})
+        return asked
 
 
 class BulkResult(serializers.Serializer):
@@ -103,6 +117,7 @@ class BulkResult(serializers.Serializer):
     fitting = serializers.IntegerField(help_text="Of these, the ones that the action fits.")
     why_left_out = serializers.CharField()
     treated = serializers.IntegerField(allow_null=True)
+    batch = serializers.UUIDField(allow_null=True, help_text="The batch that was filled.")
     job = serializers.UUIDField(allow_null=True)
 
 
@@ -129,13 +144,34 @@ class BulkView(APIView):
             "fitting": preview.fitting,
             "why_left_out": preview.why_left_out if preview.left_out else "",
             "treated": None,
+            "batch": None,
             "job": None,
         }
         if asked["preview"]:
             return Response(result)
-        count, job = items_bulk(
-            project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=cast(User, request.user)
-        )
+        batch, count, job = _carried_out(project, wanted, deed, preview.up_to, asked, request)
+        result |= {"batch": batch}
         if job is not None:
             return Response(result | {"job": str(job.uid)}, status=status.HTTP_202_ACCEPTED)
         return Response(result | {"treated": count})
+
+
+def _carried_out(
+    project: Project, wanted: ItemFilter, deed: Deed, up_to: int, asked: dict[str, Any], request: Request
+) -> tuple[str | None, int, Job | None]:
+    """The uid of the batch where one is filled, how many were treated, the job. Raises ValidationError."""
+    what = {"project": project, "wanted": wanted, "up_to": up_to, "actor": cast(User, request.user)}
+    if deed.action != BulkAction.BATCH:
+        return None, *items_bulk(deed=deed, **what)
+    if "new_batch" in asked:
+        new = asked["new_batch"]
+        people = labelers_named(project, new["people"])
+        batch, count, job = items_into_new_batch(
+            name=new["name"], people=people, deadline=new.get("deadline"), **what
+        )
+        return str(batch.uid), count, job
+    batch = batch_for(request.user, project.slug, asked["batch"])
+    try:
+        return str(batch.uid), *items_bulk(deed=Deed(BulkAction.BATCH, batch=batch.pk), **what)
+    except BulkError as error:
+        raise ValidationError({"batch": [str(error)]}) from error

@@ -13,24 +13,62 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, may, project_for, projects_of, role_of
+from labeling.access import (
+    Capability,
+    may,
+    project_for,
+    projects_of,
+    review_comparison_for,
+    role_of,
+)
 from labeling.models import Membership, Preference, Project, Role
+from labeling.scheme import RULES, SCREENS, WHY_CASES, read_scheme
 from labeling.selectors.preferences import latest_revisions
 from labeling.selectors.progress import project_progress
+from labeling.selectors.reveals import out_of_hand
 from labeling.services.projects import project_create
 from webapp.users.models import User
 
 
+class AspectSerializer(serializers.Serializer):
+    key = serializers.CharField()
+    name = serializers.CharField()
+    steps = serializers.IntegerField()
+
+
+class SchemeSerializer(serializers.Serializer):
+    """What an answer may and must say."""
+
+    allow_tie = serializers.BooleanField()
+    allow_both_bad = serializers.BooleanField()
+    steps = serializers.IntegerField(
+        help_text="Steps of the bar: 1 is left much better, the last right much better."
+    )
+    aspects = AspectSerializer(many=True)
+    reasons = serializers.ListField(child=serializers.CharField())
+    reasons_rule = serializers.ChoiceField(choices=RULES)
+    rationale = serializers.ChoiceField(choices=("off", *RULES))
+    ask_when = serializers.ListField(child=serializers.ChoiceField(choices=list(WHY_CASES)))
+    screen = serializers.ChoiceField(choices=SCREENS)
+    rewrites = serializers.BooleanField()
+    spans = serializers.BooleanField()
+
+
 class ProjectSerializer(serializers.ModelSerializer):
     role = serializers.SerializerMethodField()
+    scheme = serializers.SerializerMethodField()
 
     class Meta:
         model = Project
         fields = (
             "name", "slug", "description", "guidelines", "overlap", "random_share", "lease_s", "skip_limit",
-            "reveal_after_vote", "is_paused", "created_at", "role",
+            "reveal_after_vote", "is_paused", "scheme", "created_at", "role",
         )  # fmt: skip
         read_only_fields = ("created_at",)
+
+    @extend_schema_field(SchemeSerializer)
+    def get_scheme(self, project: Project) -> dict[str, Any]:
+        return read_scheme(project.scheme).to_json()
 
     def get_role(self, project: Project) -> str | None:
         user = self.context["request"].user
@@ -70,16 +108,29 @@ class LabelerField(serializers.Serializer):
     kind = serializers.CharField()
 
 
+class StoredSpan(serializers.Serializer):
+    """A marked passage: a run of the response as it is shown, and which occurrence of it is meant."""
+
+    response = serializers.IntegerField()
+    quote = serializers.CharField()
+    nth = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
 class PreferenceSerializer(serializers.ModelSerializer):
     comparison = serializers.IntegerField(source="comparison_id")
     labeler = LabelerField()
     shown_left = serializers.IntegerField(source="shown_left_id", allow_null=True)
+    ranking = serializers.UUIDField(source="ranking.uid", allow_null=True, default=None)
+    spans = serializers.ListField(child=StoredSpan(), allow_null=True)
+    aspect_strengths = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
     class Meta:
         model = Preference
         fields = (
-            "id", "uid", "comparison", "labeler", "revision", "outcome", "strength", "aspects", "reasons",
-            "skip_reason", "rationale", "shown_left", "duration_ms", "after_reveal", "source", "created_at",
+            "id", "uid", "comparison", "labeler", "revision", "outcome", "strength", "aspects",
+            "aspect_strengths", "reasons", "spans", "skip_reason", "rationale", "ranking", "shown_left",
+            "duration_ms", "after_reveal", "source", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -127,7 +178,8 @@ class PreferenceQuery(serializers.Serializer):
 
 @extend_schema_view(get=extend_schema(operation_id="preferences_list", parameters=[PreferenceQuery]))
 class PreferencesView(generics.ListAPIView[Preference]):
-    """Preferences, every revision of them, newest first."""
+    """Preferences, every revision of them, newest first; none with a response that the caller is labeling. That the
+    caller was shown those of one comparison is recorded."""
 
     serializer_class = PreferenceSerializer
     queryset = Preference.objects.none()
@@ -137,11 +189,16 @@ class PreferencesView(generics.ListAPIView[Preference]):
         query = PreferenceQuery(data=self.request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
-        found = Preference.objects.filter(project=project).select_related("labeler")
+        found = Preference.objects.filter(project=project).select_related("labeler", "ranking")
         if wanted["latest"]:
             found = latest_revisions(found).exclude(outcome__in=["skip", "withdrawn"])
         if "comparison" in wanted:
-            found = found.filter(comparison_id=wanted["comparison"])
+            one = review_comparison_for(
+                self.request.user, project.slug, wanted["comparison"], Capability.VIEW
+            )
+            found = found.filter(comparison=one)
+        else:
+            found = found.filter(out_of_hand(cast(User, self.request.user), project))
         if "labeler" in wanted:
             found = found.filter(labeler__uid=wanted["labeler"])
         if "above" in wanted:

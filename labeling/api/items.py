@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -17,11 +17,13 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from labeling.access import Capability, comparison_for, project_for
+from labeling.access import Capability, comparison_for, project_for, reveals_record
 from labeling.items.filters import FilterForm, ItemFilter, ItemFilterError, filter_from_json
 from labeling.items.finding import PAGE_SIZE, items_page
 from labeling.models import Comparison, ResolvedOutcome
+from labeling.selectors.reveals import responses_in_hand
 from webapp.api.pagination import IdCursorPagination
+from webapp.users.models import User
 
 # "o" goes on to older ones, "n" to newer ones.
 CURSOR = re.compile(r"([on])([0-9]{1,18})", re.ASCII)
@@ -45,7 +47,14 @@ class ItemResponseSerializer(serializers.Serializer):
     model = serializers.CharField(source="model_name")
 
 
+# What others say of a comparison, directly or by what came of it.
+VOICES = ("use", "gold_outcome", "priority", "priority_reason", "label_count", "skip_count", "resolution")
+
+
 class ComparisonSerializer(serializers.ModelSerializer):
+    """While the caller labels one of its responses (`closed`), the texts alone; what others say is null. The context
+    has `in_hand`, the ids of the responses that the caller is being asked about."""
+
     prompt_id = serializers.IntegerField()
     messages = serializers.JSONField(source="prompt.messages")
     group = serializers.CharField(source="prompt.group")
@@ -54,14 +63,28 @@ class ComparisonSerializer(serializers.ModelSerializer):
     response_a = ItemResponseSerializer()
     response_b = ItemResponseSerializer()
     resolution = serializers.SerializerMethodField()
+    closed = serializers.SerializerMethodField()
 
     class Meta:
         model = Comparison
         fields = (
             "id", "prompt_id", "messages", "group", "language", "topic", "response_a", "response_b", "state",
-            "needed", "label_count", "skip_count", "priority", "priority_reason", "resolution", "created_at",
+            "use", "gold_outcome", "needed", "label_count", "skip_count", "priority", "priority_reason", "resolution",
+            "closed", "created_at",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = {name: {"allow_null": True} for name in VOICES if name != "resolution"}
+
+    def get_closed(self, comparison: Comparison) -> bool:
+        return not self.context["in_hand"].isdisjoint((comparison.response_a_id, comparison.response_b_id))
+
+    def to_representation(self, comparison: Comparison) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(comparison)
+        if shown["closed"]:
+            shown |= dict.fromkeys(VOICES)
+            for response in (shown["response_a"], shown["response_b"]):
+                response["model"] = ""
+        return shown
 
     @extend_schema_field(ResolutionSerializer(allow_null=True))
     def get_resolution(self, comparison: Comparison) -> dict[str, Any] | None:
@@ -94,7 +117,7 @@ class ItemPagination(IdCursorPagination):
     """A page may hold fewer rows than asked for and still have a next one: a search goes only so far at a time."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        project, wanted = queryset
+        project, wanted, in_hand = queryset
         self.address = request.build_absolute_uri()
         cursor = request.query_params.get(self.cursor_query_param, "")
         place = CURSOR.fullmatch(cursor)
@@ -106,6 +129,7 @@ class ItemPagination(IdCursorPagination):
             before=int(place[2]) if place and place[1] == "o" else None,
             after=int(place[2]) if place and place[1] == "n" else None,
             size=self.get_page_size(request) or PAGE_SIZE,
+            hidden=in_hand if wanted.tells else frozenset(),
         )
         return self.found.rows
 
@@ -124,7 +148,8 @@ class ItemPagination(IdCursorPagination):
 
 @extend_schema_view(get=extend_schema(operation_id="comparisons_list", parameters=_parameters()))
 class ComparisonsView(generics.ListAPIView[Comparison]):
-    """Comparisons with models and outcomes, newest first."""
+    """Comparisons with models and outcomes, newest first. Those with a response that the caller is labeling are closed,
+    and left out where a filter would tell what others say of them."""
 
     serializer_class = ComparisonSerializer
     pagination_class = ItemPagination
@@ -136,10 +161,20 @@ class ComparisonsView(generics.ListAPIView[Comparison]):
         form = FilterForm(self.request.query_params)
         if not form.is_valid():
             raise ValidationError(form.problems())
-        return project, form.wanted()
+        self.in_hand = responses_in_hand(cast(User, self.request.user), project)
+        return project, form.wanted(), self.in_hand
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "in_hand": getattr(self, "in_hand", set())}
 
 
 class ComparisonView(APIView):
     @extend_schema(responses=ComparisonSerializer, operation_id="comparisons_get")
     def get(self, request: Request, slug: str, pk: int) -> Response:
-        return Response(ComparisonSerializer(comparison_for(request.user, slug, pk)).data)
+        """One comparison. That the caller was shown what others say of it is recorded."""
+        user, comparison = cast(User, request.user), comparison_for(request.user, slug, pk)
+        in_hand = responses_in_hand(user, comparison.project)
+        data = ComparisonSerializer(comparison, context={"in_hand": in_hand}).data
+        if not data["closed"]:
+            reveals_record(user, [comparison])
+        return Response(data)

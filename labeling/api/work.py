@@ -49,6 +49,12 @@ class BatchSerializer(serializers.Serializer):
     closed_at = serializers.DateTimeField(source="batch.closed_at", allow_null=True)
 
 
+class NewBatchSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=120)
+    people = serializers.ListField(child=serializers.CharField(max_length=150), max_length=1000)
+    deadline = serializers.DateTimeField(required=False, allow_null=True)
+
+
 class BatchExtendSerializer(serializers.Serializer):
     """Everybody's first `number` open comparisons by priority, of this topic and language."""
 
@@ -57,10 +63,8 @@ class BatchExtendSerializer(serializers.Serializer):
     language = serializers.CharField(max_length=12, required=False, default="")
 
 
-class BatchWriteSerializer(BatchExtendSerializer):
-    name = serializers.CharField(max_length=120)
-    people = serializers.ListField(child=serializers.CharField(max_length=150), max_length=1000)
-    deadline = serializers.DateTimeField(required=False, allow_null=True)
+class BatchWriteSerializer(NewBatchSerializer, BatchExtendSerializer):
+    """Whom it is for, and what it takes."""
 
 
 class BatchChangeSerializer(serializers.Serializer):
@@ -109,7 +113,7 @@ class ChecksSerializer(serializers.Serializer):
     count = serializers.IntegerField(min_value=0, max_value=10_000)
 
 
-def _labelers(project: Project, names: list[str]) -> list[Labeler]:
+def labelers_named(project: Project, names: list[str]) -> list[Labeler]:
     members = {member.user.username: member for member in members_who_label(project)}
     unknown = [name for name in names if name not in members]
     if unknown:
@@ -139,7 +143,7 @@ class BatchesView(APIView):
         batch = batch_create(
             project=project,
             name=data["name"],
-            people=_labelers(project, data["people"]),
+            people=labelers_named(project, data["people"]),
             deadline=data.get("deadline"),
             choice=Choice(data["number"], data["topic"], data["language"]),
             actor=cast(User, request.user),
@@ -170,7 +174,7 @@ class BatchView(APIView):
         data = _data(BatchChangeSerializer, request)
         is_released, names = data.pop("release"), data.pop("people", None)
         if data or names is not None:
-            people = None if names is None else _labelers(batch.project, names)
+            people = None if names is None else labelers_named(batch.project, names)
             batch_update(batch=batch, actor=actor, people=people, **data)
         if is_released:
             batch_release(batch=batch, actor=actor)

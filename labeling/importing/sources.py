@@ -54,12 +54,16 @@ class ByteSource:
         self.compressed = handle.read(2) == GZIP_MAGIC
 
     def head(self, size: int = 64) -> bytes:
-        """The first decompressed bytes; raises ProblemError when even they cannot be read."""
+        """The first decompressed bytes, or as many as can be read; raises ProblemError when none can."""
         head = b""
-        for chunk in self.chunks():
-            head += chunk
-            if len(head) >= size:
-                break
+        try:
+            for chunk in self.chunks():
+                head += chunk
+                if len(head) >= size:
+                    break
+        except ProblemError:
+            if not head:
+                raise
         return head[:size]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:

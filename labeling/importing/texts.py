@@ -22,6 +22,7 @@ MESSAGES: dict[str, str] = {
     "empty_file": _("The file holds no rows."),
     "line_too_long": _("This row is longer than %(limit_bytes)s bytes."),
     "not_utf8": _("The byte %(byte)s at offset %(offset)s is not UTF-8 text."),
+    "cell_not_utf8": _("“%(path)s” holds the byte %(byte)s, which is not UTF-8 text."),
     "bad_json": _("Not valid JSON: %(reason)s."),
     "array_truncated": _("The JSON array is not closed: the end of the file is missing."),
     "array_punctuation": _("Found “%(found)s” where the JSON array needs something else."),
@@ -75,11 +76,13 @@ HINTS: dict[str, str] = {
     "empty_file": _("Check that the right file was chosen and that writing it had ended."),
     "line_too_long": _("Each row needs a line of its own. Check that line breaks are not missing."),
     "not_utf8": _("The file looks like Latin-1, GBK or another encoding. Save it again as UTF-8."),
+    "cell_not_utf8": _("Write the file again with its texts as UTF-8."),
     "bad_json": _(
         "Each line must be one whole JSON object. A JSON array is read too, if it starts with “[”."
     ),
     "array_truncated": _("Copy or write the file again, and upload it anew."),
     "array_punctuation": _("Elements are separated by one comma, without a comma behind the last one."),
+    "after_array": _("Put all rows into one array, or write each on a line of its own."),
     "cell_count": _("Put a text that holds the delimiter or a line break between quotes."),
     "quote_open": _("Close it, and write each quote inside a quoted text twice."),
     "column_twice": _("Rename one of the two."),
@@ -90,6 +93,9 @@ HINTS: dict[str, str] = {
     "zip_no_data": _("Data files end in .jsonl, .json, .csv, .tsv, .parquet or .arrow, with or without .gz."),
     "zip_too_many": _("Put the rows into fewer files."),
     "nul_character": _("Remove the character: databases cannot keep it in a text."),
+    "not_an_object": _("Write each row as “{…}” with the keys of a layout."),
+    "too_deep": _("Write what is nested so deep as a text, or leave it out."),
+    "wrong_keys": _("Rename the keys, or say in a mapping what each of them holds."),
     "mixed_layouts": _("Put rows of different layouts in different files."),
     "not_one_answer": _("Put all earlier turns in the prompt."),
     "no_shared_prompt": _("Start both with the prompt, or write the row with prompt, chosen and rejected."),
@@ -98,6 +104,7 @@ HINTS: dict[str, str] = {
     "label_too_long": _("Shorten it, or put it in “metadata”."),
     "file_changed": _("Upload the file again."),
 }
+ROW_HINT = _("Correct the row, or import the file without its bad rows.")
 
 
 MAPPING_MESSAGES: dict[str, str] = {
@@ -131,12 +138,12 @@ def problem_words(problem: ImportProblem) -> Message:
 
 
 def problem_hint(problem: ImportProblem) -> str:
-    """The way out; for misspelt keys, what was probably meant."""
+    """The way out; for misspelt keys, what was probably meant. A code without a hint of its own is a single row's."""
     meant = problem.params.get("meant")
     if problem.code == "wrong_keys" and meant:
         renames = [f"{found} → {key}" for key, found in meant.items()]
         return gettext("Probably meant: %(renames)s.") % {"renames": ", ".join(renames)}
-    return gettext(HINTS[problem.code]) if problem.code in HINTS else ""
+    return gettext(HINTS.get(problem.code, ROW_HINT))
 
 
 def problem_places(group: ProblemGroup) -> str:

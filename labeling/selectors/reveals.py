@@ -29,6 +29,14 @@ def responses_in_hand(user: User, project: Project) -> set[int]:
     return {response for pair in leases for response in pair}
 
 
+def out_of_hand(user: User, project: Project) -> Q:
+    """For a list of what is said of comparisons: leaves out those with a response that the person is asked about, now.
+    One query."""
+    in_hand = responses_in_hand(user, project)
+    held = Q(comparison__response_a__in=in_hand) | Q(comparison__response_b__in=in_hand)
+    return ~held if in_hand else Q()
+
+
 def is_in_hand(user: User, comparison: Comparison) -> bool:
     """Whether the person is being asked, now, about one of its responses."""
     return Assignment.objects.filter(

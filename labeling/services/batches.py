@@ -64,19 +64,19 @@ def batch_create(
     name: str,
     people: Sequence[Labeler],
     deadline: datetime | None,
-    choice: Choice,
+    choice: Choice | None,
     actor: User,
 ) -> Batch:
-    """A batch with the comparisons of the choice, of which its people are told. Raises ValidationError by field: a name
-    in use, nobody named, a deadline that is over, nothing that the choice fits."""
-    ids = _chosen(project, choice)
+    """A batch with the comparisons of the choice; None makes an empty one, to be filled. Its people are told. Raises
+    ValidationError by field: a name in use, nobody named, a deadline that is over, nothing that the choice fits."""
+    ids = _chosen(project, choice) if choice else []
     batch = Batch(project=project, name=name.strip(), deadline=deadline, created_by=actor)
     with transaction.atomic():
         _checked(batch, people)
         if deadline is not None and deadline <= timezone.now():
             raise ValidationError({"deadline": _("This time is over. Choose a later one.")})
         batch.save()
-        moved = _move(batch, ids)
+        moved = _move(batch, ids) if choice else 0
         _people_set(batch, people)
         record(action="batch.create", subject=batch.name, actor=actor, project_id=project.pk, number=moved)
     return batch

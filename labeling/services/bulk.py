@@ -6,28 +6,23 @@ is started again. Everything is checked once more under the lock: what has chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Case, F, OuterRef, Q, Subquery, TextChoices, Value, When
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.items.filters import ItemFilter, filter_from_json
 from labeling.items.finding import items_chunks, items_found
-from labeling.models import (
-    PRIORITY_BY_HAND,
-    Comparison,
-    ComparisonState,
-    ComparisonUse,
-    Project,
-    Resolution,
-)
-from labeling.services.allocation import CHECK_NEEDED, slots_recount
+from labeling.models import Batch, Comparison, Labeler, Project
+from labeling.services.allocation import slots_recount
+from labeling.services.batches import batch_create
 from labeling.services.bookmark import bookmarks_void
+from labeling.services.bulk_deeds import RULES, TITLES, BulkAction, Deed, open_batch
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
@@ -41,46 +36,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200
 COUNTED = 100_000
-MOST_NEEDED = 50
-
-
-class BulkAction(TextChoices):
-    PRIORITY = "priority", _("Set the priority")
-    PEOPLE = "people", _("Send to more people")
-    GOLD = "gold", _("Use as gold")
-    WORK = "work", _("Use for work again")
-    RETIRE = "retire", _("Retire")
-    RESTORE = "restore", _("Bring back from retirement")
-
-
-TITLES = {
-    BulkAction.PRIORITY: gettext_noop("Priority of many comparisons"),
-    BulkAction.PEOPLE: gettext_noop("Many comparisons to more people"),
-    BulkAction.GOLD: gettext_noop("Many comparisons as gold"),
-    BulkAction.WORK: gettext_noop("Many comparisons for work again"),
-    BulkAction.RETIRE: gettext_noop("Retiring many comparisons"),
-    BulkAction.RESTORE: gettext_noop("Bringing many comparisons back"),
-}
-
-
-class BulkError(ValueError):
-    """The deed cannot be done as asked; the message is for people."""
-
-    permanent = True
-
-
-@dataclass(frozen=True)
-class Deed:
-    """`value` is the priority, or how many more people; other actions take none."""
-
-    action: BulkAction
-    value: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.action == BulkAction.PRIORITY and not abs(self.value) <= 1_000_000:
-            raise BulkError(str(_("A priority is a number between −1,000,000 and 1,000,000.")))
-        if self.action == BulkAction.PEOPLE and self.value not in range(1, 21):
-            raise BulkError(str(_("Choose 1 to 20 more people.")))
 
 
 @dataclass(frozen=True)
@@ -101,62 +56,6 @@ class BulkPreview:
         return self.total > COUNTED
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """Which comparisons a deed fits, why it does not fit the others, and the deed on rows that are locked."""
-
-    fits: Q
-    why_not: str | Promise
-    apply: Callable[[Any, Project, float], None]
-
-
-def _prioritize(rows: Any, _project: Project, value: float) -> None:
-    rows.update(priority=value, priority_reason=PRIORITY_BY_HAND)
-
-
-def _more_people(rows: Any, _project: Project, value: float) -> None:
-    rows.update(needed=F("needed") + int(value), state=ComparisonState.OPEN)
-
-
-def _make_gold(rows: Any, _project: Project, _value: float) -> None:
-    adjudicated = Resolution.objects.filter(comparison=OuterRef("pk"), method="adjudicated").values("outcome")
-    rows.filter(gold_outcome="").update(gold_outcome=Subquery(adjudicated))
-    rows.update(use=ComparisonUse.GOLD, needed=CHECK_NEEDED, state=ComparisonState.OPEN, batch=None)
-
-
-def _make_work(rows: Any, project: Project, _value: float) -> None:
-    rows.update(use=ComparisonUse.WORK, needed=project.overlap)
-    _settle(rows)
-
-
-def _retire(rows: Any, _project: Project, _value: float) -> None:
-    rows.update(state=ComparisonState.RETIRED)
-
-
-def _settle(rows: Any, _project: Project | None = None, _value: float = 0.0) -> None:
-    """Done where the labels are there, else open."""
-    full = When(label_count__gte=F("needed"), then=Value(ComparisonState.DONE.value))
-    rows.update(state=Case(full, default=Value(ComparisonState.OPEN.value)))
-
-
-RULES = {
-    BulkAction.PRIORITY: _Rule(Q(), "", _prioritize),
-    BulkAction.PEOPLE: _Rule(
-        Q(use="work", needed__lt=MOST_NEEDED) & ~Q(state="retired"),
-        _("retired, used to check on people, or at 50 labels already"),
-        _more_people,
-    ),
-    BulkAction.GOLD: _Rule(
-        ~Q(state="retired") & ~Q(use="gold") & (~Q(gold_outcome="") | Q(resolution__method="adjudicated")),
-        _("retired, gold already, or without a known outcome: adjudicate it first"),
-        _make_gold,
-    ),
-    BulkAction.WORK: _Rule(~Q(use="work") & ~Q(state="retired"), _("used for work, or retired"), _make_work),
-    BulkAction.RETIRE: _Rule(~Q(state="retired"), _("retired already"), _retire),
-    BulkAction.RESTORE: _Rule(Q(state="retired"), _("not retired"), _settle),
-}
-
-
 def bulk_preview(*, project: Project, wanted: ItemFilter, deed: Deed) -> BulkPreview:
     """Two counts, each of at most COUNTED + 1 rows."""
     newest = (
@@ -173,7 +72,12 @@ def bulk_preview(*, project: Project, wanted: ItemFilter, deed: Deed) -> BulkPre
 def items_bulk(
     *, project: Project, wanted: ItemFilter, deed: Deed, up_to: int, actor: User | None
 ) -> tuple[int, Job | None]:
-    """Do it: at once where the filter finds few, else by a job. Returns how many were treated, and the job."""
+    """Do it: at once where the filter finds few, else by a job. Returns how many were treated, and the job.
+
+    Raises BulkError where the batch of the deed is not open.
+    """
+    if deed.action == BulkAction.BATCH:
+        open_batch(project, deed)
     some = items_found(project, wanted).filter(pk__lte=up_to).values_list("pk", flat=True)
     ids = sorted(some[: AT_ONCE + 1])
     count, job = 0, None
@@ -187,6 +91,7 @@ def items_bulk(
                 "filter": wanted.to_json(),
                 "action": deed.action.value,
                 "value": deed.value,
+                "batch": deed.batch,
                 "up_to": up_to,
             },
             project_id=project.pk,
@@ -200,10 +105,36 @@ def items_bulk(
         project_id=project.pk,
         filter=wanted.to_json(),
         value=deed.value,
+        batch=deed.batch or None,
         up_to=up_to,
         count=None if job else count,
     )
     return count, job
+
+
+@transaction.atomic
+def items_into_new_batch(
+    *,
+    project: Project,
+    wanted: ItemFilter,
+    up_to: int,
+    name: str,
+    people: Sequence[Labeler],
+    deadline: datetime | None,
+    actor: User,
+) -> tuple[Batch, int, Job | None]:
+    """Make a batch and put what the filter finds into it. Returns the batch, and what `items_bulk` does.
+
+    Raises ValidationError by field, as `batch_create`; also where nothing is left that fits: no batch is made then.
+    """
+    batch = batch_create(
+        project=project, name=name, people=people, deadline=deadline, choice=None, actor=actor
+    )
+    deed = Deed(BulkAction.BATCH, batch=batch.pk)
+    count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
+    if not count and job is None:
+        raise ValidationError(_("No comparison is left that can be put into a batch."))
+    return batch, count, job
 
 
 def bulk_execute(context: JobContext) -> dict[str, Any]:
@@ -212,7 +143,8 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     if project is None:
         raise PermanentJobError(message(gettext_noop("The project was deleted.")))
     params, so_far = context.params, context.job.metrics
-    wanted, deed = filter_from_json(params["filter"]), Deed(BulkAction(params["action"]), params["value"])
+    wanted = filter_from_json(params["filter"])
+    deed = Deed(BulkAction(params["action"]), params["value"], params.get("batch", 0))
     seen, treated = so_far.get("seen", 0), so_far.get("treated", 0)
     total = (
         items_found(project, wanted).filter(pk__lte=params["up_to"], pk__gt=so_far.get("last", 0)).count()
@@ -239,7 +171,7 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
     list(locked.values_list("pk", flat=True))
     fitting = list(Comparison.objects.filter(rule.fits, pk__in=ids).values_list("pk", flat=True))
     rows = Comparison.objects.filter(pk__in=fitting)
-    rule.apply(rows, project, deed.value)
+    rule.apply(rows, project, deed)
     slots_recount(rows)
     disagreements_refresh(fitting)
     return len(fitting)

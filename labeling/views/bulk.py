@@ -7,6 +7,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,7 +20,12 @@ from labeling.access import Capability, project_for
 from labeling.items.filters import ItemFilter, ItemFilterError, filter_from_json, filter_from_text
 from labeling.models import Project
 from labeling.pages import project_context
-from labeling.services.bulk import BulkAction, BulkError, Deed, bulk_preview, items_bulk
+from labeling.selectors.work import batch_rows, members_who_label
+from labeling.services.bulk import bulk_preview, items_bulk, items_into_new_batch
+from labeling.services.bulk_deeds import BulkAction, BulkError, Deed
+from labeling.views.work import labelers_of
+from labeling.views.work_forms import TargetForm, refuse
+from webapp.jobs.models import Job
 from webapp.users.models import User
 
 JUDGE = "judge"  # no deed of ours: the judges' pages ask which judge
@@ -74,19 +80,65 @@ def _chosen(request: HttpRequest) -> ItemFilter:
 
 def _carried_out(request: HttpRequest, project: Project, wanted: ItemFilter, form: BulkForm) -> HttpResponse:
     deed, up_to = form.deed(), form.cleaned_data["up_to"]
+    target = _target_form(request, project) if deed.action == BulkAction.BATCH else None
     if "confirm" not in request.POST or up_to is None:
-        context: dict[str, Any] = {
-            "preview": bulk_preview(project=project, wanted=wanted, deed=deed),
-            "deed": deed,
-            "field": {BulkAction.PRIORITY: "priority", BulkAction.PEOPLE: "more"}.get(deed.action, ""),
-            "filter_json": wanted.to_text(),
-            "back": wanted.to_query() if not wanted.ids else "",
-        }
-        return render(
-            request, "labeling/comparisons/bulk.html", project_context(request, project, "items") | context
-        )
+        return _previewed(request, project, wanted, deed, target)
     actor = cast(User, request.user)
-    count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
+    if target is None:
+        done = items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
+        return _done(request, project, wanted, *done)
+    if target.is_valid():
+        try:
+            return _done(request, project, wanted, *_into_batch(target, project, wanted, up_to, actor))
+        except (BulkError, ValidationError) as error:
+            refuse(target, error if isinstance(error, ValidationError) else ValidationError(str(error)))
+    return _previewed(request, project, wanted, deed, target)
+
+
+def _target_form(request: HttpRequest, project: Project) -> TargetForm:
+    """Of the preview: which batch. Bound once it is sent."""
+    data = request.POST if "confirm" in request.POST else None
+    return TargetForm(data, members=members_who_label(project), batches=batch_rows(project))
+
+
+def _into_batch(
+    target: TargetForm, project: Project, wanted: ItemFilter, up_to: int, actor: User
+) -> tuple[int, Job | None]:
+    """Raises BulkError, ValidationError."""
+    batch = target.target()
+    if batch is not None:
+        deed = Deed(BulkAction.BATCH, batch=batch.pk)
+        return items_bulk(project=project, wanted=wanted, deed=deed, up_to=up_to, actor=actor)
+    _batch, count, job = items_into_new_batch(
+        project=project,
+        wanted=wanted,
+        up_to=up_to,
+        name=target.cleaned_data["name"],
+        people=labelers_of(target.chosen()),
+        deadline=target.cleaned_data["deadline"],
+        actor=actor,
+    )
+    return count, job
+
+
+def _previewed(
+    request: HttpRequest, project: Project, wanted: ItemFilter, deed: Deed, target: TargetForm | None
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "preview": bulk_preview(project=project, wanted=wanted, deed=deed),
+        "deed": deed,
+        "field": {BulkAction.PRIORITY: "priority", BulkAction.PEOPLE: "more"}.get(deed.action, ""),
+        "form": target,
+        "filter_json": wanted.to_text(),
+        "back": wanted.to_query() if not wanted.ids else "",
+    }
+    page = project_context(request, project, "items") | context
+    return render(request, "labeling/comparisons/bulk.html", page)
+
+
+def _done(
+    request: HttpRequest, project: Project, wanted: ItemFilter, count: int, job: Job | None
+) -> HttpResponse:
     if job is not None:
         messages.success(request, _("The work has begun. This page follows it."))
         return redirect("jobs:detail", job.uid)

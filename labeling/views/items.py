@@ -22,7 +22,7 @@ from labeling.models import Project, SavedFilter
 from labeling.pages import project_context
 from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.saved_filters import saved_filters_seen
-from labeling.services.bulk import BulkAction
+from labeling.services.bulk_deeds import BulkAction
 from labeling.services.saved_filters import saved_filter_create, saved_filter_delete, saved_filter_update
 from webapp.users.models import User
 

@@ -29,7 +29,7 @@ from labeling.views.work_forms import ChangeBatchForm, ChoiceForm, NewBatchForm,
 from webapp.users.models import User
 
 
-def _labelers(members: list[Membership]) -> list[Labeler]:
+def labelers_of(members: list[Membership]) -> list[Labeler]:
     return [labeler_for(member.user, member.project) for member in members]
 
 
@@ -56,7 +56,7 @@ def work_new(request: HttpRequest, slug: str) -> HttpResponse:
             batch = batch_create(
                 project=project,
                 name=form.cleaned_data["name"],
-                people=_labelers(form.chosen()),
+                people=labelers_of(form.chosen()),
                 deadline=form.cleaned_data["deadline"],
                 choice=form.choice(),
                 actor=request.user,
@@ -81,7 +81,7 @@ def work_batch(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         fields = {name: form.cleaned_data[name] for name in ("name", "deadline", "is_paused")}
         try:
-            batch_update(batch=batch, actor=request.user, people=_labelers(form.chosen()), **fields)
+            batch_update(batch=batch, actor=request.user, people=labelers_of(form.chosen()), **fields)
         except ValidationError as error:
             refuse(form, error)
         else:

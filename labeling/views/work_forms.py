@@ -8,8 +8,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import ComparisonUse, Membership, Project
+from labeling.models import Batch, ComparisonUse, Membership, Project
+from labeling.selectors.work import BatchRow
 from labeling.services.batches import AT_ONCE, Choice
+
+WORDS_MAX = 120
 
 
 def refuse(form: forms.BaseForm, error: ValidationError) -> None:
@@ -86,6 +89,28 @@ class ChoiceForm(forms.Form):
 
 class NewBatchForm(ChoiceForm, BatchForm):
     field_order = ["name", "people", "deadline", "number", "topic", "language"]
+
+
+class TargetForm(BatchForm):
+    """An open batch, or a new one with a name, people and a deadline: the service asks for these where it is new."""
+
+    batch = forms.ChoiceField(label=_("Batch"), required=False)
+    field_order = ["batch", "name", "people", "deadline"]
+
+    def __init__(self, *args: Any, members: list[Membership], batches: list[BatchRow], **kwargs: Any) -> None:
+        super().__init__(*args, members=members, **kwargs)
+        self.batches = {str(row.batch.uid): row.batch for row in batches if not row.batch.closed_at}
+        words = {
+            str(row.batch.uid): f"{row.batch.name} · {', '.join(row.people)}"[:WORDS_MAX] for row in batches
+        }
+        field = self.fields["batch"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", _("a new one")), *((uid, words[uid]) for uid in self.batches)]
+        self.fields["name"].required = self.fields["people"].required = False
+
+    def target(self) -> Batch | None:
+        """The batch that was chosen; None of a new one."""
+        return self.batches.get(self.cleaned_data["batch"])
 
 
 class ChangeBatchForm(BatchForm):

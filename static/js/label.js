@@ -1,7 +1,7 @@
 // The label page: shows the next pair at once, saves behind it, and never loses what somebody entered.
 import { copyText } from "./copy.js";
 import { Draft, fieldsOf } from "./label/draft.js";
-import { canDiff, clearDiff, showDiff } from "./label/diff.js";
+import { canDiff, clearDiff, toggleDiff } from "./label/diff.js";
 import { element } from "./label/element.js";
 import { listen } from "./label/keys.js";
 import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
@@ -120,14 +120,7 @@ const desk = {
   },
   scroll: (pages, lines) => scrollPanes(pairOf(), pages, lines),
   toggleTogether: () => toggle("together"),
-  toggleDiff(pair = pairOf()) {
-    const buttons = pair ? [...pair.querySelectorAll("[data-tool=diff]")] : [];
-    if (!buttons.length || !canDiff()) return;
-    const [left, right] = pair.querySelectorAll(".text");
-    const on = buttons[0].getAttribute("aria-pressed") !== "true" && showDiff(left, right);
-    if (!on) clearDiff();
-    for (const button of buttons) button.setAttribute("aria-pressed", String(on));
-  },
+  toggleDiff: () => toggleDiff(pairOf()),
   undo,
 };
 
@@ -297,7 +290,7 @@ document.addEventListener("click", async (event) => {
     nextSize();
     fit();
   }
-  if (button.dataset.tool === "diff") desk.toggleDiff(button.closest(".pair"));
+  if (button.dataset.tool === "diff") toggleDiff(button.closest(".pair"));
   if (button.dataset.tool === "copy") {
     const response = button.closest(".response");
     if (!(await copyText(response.querySelector("template.raw").content.textContent, response.querySelector(".text")))) return;

@@ -1,4 +1,6 @@
 // The review desk by keys: a step is chosen, a reason written, Enter settles and goes on to the next.
+import { canDiff, toggleDiff } from "./label/diff.js";
+
 const dock = document.querySelector(".desk-dock");
 const form = dock?.querySelector("form.settle");
 const reason = form?.querySelector("textarea[name=reason]");
@@ -72,10 +74,17 @@ function toggleHistory() {
   if (fold.open) fold.scrollIntoView({ block: "nearest" });
 }
 
+const diff = () => toggleDiff(document.querySelector(".pair"));
+for (const button of document.querySelectorAll("[data-tool=diff]")) {
+  button.hidden = !canDiff();
+  button.addEventListener("click", diff);
+}
+
 const follow = (key) => document.querySelector(`a[data-key=${key}]`)?.click();
 const actions = {
   j: () => follow("j"),
   k: () => follow("k"),
+  d: diff,
   h: toggleHistory,
   "?": () => document.getElementById("shortcuts").togglePopover(),
   ...(form && {

@@ -10,8 +10,8 @@ from labeling.models import Import, ImportState, Project, Role
 from tests.factories import make_user
 from tests.journeys.crawler import logged_in
 from tests.labeling.importing.conftest import finish_job
-from tests.labeling.importing.test_containers import table
 from tests.labeling.importing.test_mapping import SHEET, sheet_rows
+from tests.labeling.importing.wrappings import table
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 

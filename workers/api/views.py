@@ -15,8 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import Capability, comparison_for, may, project_for, snapshot_for
+from labeling.access import Capability, may, project_for, review_comparison_for, snapshot_for
 from labeling.models import Project
+from labeling.selectors.reveals import responses_in_hand
 from labeling.selectors.staleness import revisions_of
 from webapp.api.errors import Conflict
 from webapp.api.pagination import IdCursorPagination
@@ -163,11 +164,12 @@ class ScoresView(APIView):
     def get(self, request: Request, slug: str) -> Response:
         project = project_for(person(request), slug, Capability.VIEW)
         rows = Score.objects.filter(reward_model=self.model(request, project)).select_related("reward_model")
+        rows = rows.exclude(response_id__in=responses_in_hand(person(request), project))
         response, comparison = asked_number(request, "response"), asked_number(request, "comparison")
         if response is not None:
             rows = rows.filter(response_id=response)
         if comparison is not None:
-            found = comparison_for(person(request), slug, comparison)
+            found = review_comparison_for(person(request), slug, comparison, Capability.VIEW)
             rows = rows.filter(response_id__in=[found.response_a_id, found.response_b_id])
         return paged(self, request, rows, ScoreSerializer)
 
@@ -190,7 +192,7 @@ class OpinionView(APIView):
     )
     def get(self, request: Request, slug: str, pk: int) -> Response:
         """P(a ≻ b) of a reward model for one comparison."""
-        comparison = comparison_for(person(request), slug, pk)
+        comparison = review_comparison_for(person(request), slug, pk, Capability.VIEW)
         model = ScoresView.model(request, comparison.project)
         opinion = comparison_opinions(model, [pk]).get(pk)
         if opinion is None:

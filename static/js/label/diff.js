@@ -98,3 +98,36 @@ export function showDiff(leftRoot, rightRoot) {
   CSS.highlights.set("diff-b", new Highlight(...ranges(added)));
   return true;
 }
+
+// Shows the differences of a pair, and the first of them, or hides them. The pair's own buttons say which.
+export function toggleDiff(pair) {
+  const buttons = pair ? [...pair.querySelectorAll("[data-tool=diff]")] : [];
+  if (!buttons.length || !canDiff()) return;
+  const texts = [...pair.querySelectorAll(".text")];
+  const on = buttons[0].getAttribute("aria-pressed") !== "true" && showDiff(...texts);
+  if (on) scrollToFirst(pair.matches(".panes") ? texts : []);
+  else clearDiff();
+  for (const button of buttons) button.setAttribute("aria-pressed", String(on));
+}
+
+const HEAD = 64; // what sticks to the top of a response
+const topOf = (range) => range.getBoundingClientRect().top;
+
+// The first difference comes a third of the way down, in its pane and in the window, unless it is seen already.
+function scrollToFirst(panes) {
+  const firsts = ["diff-a", "diff-b"].map((name) => [...CSS.highlights.get(name)][0]).filter(Boolean);
+  const first = firsts.sort((one, other) => topOf(one) - topOf(other))[0];
+  if (!first) return;
+  const pane = panes.find((text) => text.contains(first.startContainer));
+  if (pane) {
+    const { top, bottom } = pane.getBoundingClientRect();
+    pane.scrollTop += wayTo(first, top, bottom);
+  }
+  const dock = document.querySelector(".dock, .desk-dock")?.getBoundingClientRect().top ?? innerHeight;
+  scrollBy({ top: wayTo(first, HEAD, Math.min(dock, innerHeight)) });
+}
+
+function wayTo(range, top, bottom) {
+  const { top: start, bottom: end } = range.getBoundingClientRect();
+  return start >= top && end <= bottom ? 0 : start - top - (bottom - top) / 3;
+}

@@ -182,16 +182,16 @@ LISTS = {
     "projects/<slug:slug>/panels/accuracy/": 9,
     "api/v1/jobs": 3,
     "api/v1/projects": 3,
-    "api/v1/projects/<slug:slug>/preferences": 5,
+    "api/v1/projects/<slug:slug>/preferences": 6,
     "api/v1/projects/<slug:slug>/imports": 5,
     "api/v1/projects/<slug:slug>/snapshots": 8,
     "api/v1/projects/<slug:slug>/judges": 5,
     "api/v1/projects/<slug:slug>/judge-runs": 5,
     "api/v1/projects/<slug:slug>/judge-endpoints": 5,
-    "api/v1/projects/<slug:slug>/verdicts": 5,
+    "api/v1/projects/<slug:slug>/verdicts": 6,
     "api/v1/projects/<slug:slug>/training-runs": 6,
     "api/v1/projects/<slug:slug>/reward-models": 8,
-    "api/v1/projects/<slug:slug>/scores": 6,
+    "api/v1/projects/<slug:slug>/scores": 7,
 }
 # Every list, and every parameter that it reads.
 PARAMETERS = {

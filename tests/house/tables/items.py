@@ -23,7 +23,7 @@ api/v1/projects/<slug:slug>/saved-filters/<int:pk>      PATCH manage  DELETE man
 """
 LISTS = {
     "projects/<slug:slug>/comparisons/": 10,
-    "api/v1/projects/<slug:slug>/comparisons": 6,
+    "api/v1/projects/<slug:slug>/comparisons": 7,
     "api/v1/projects/<slug:slug>/saved-filters": 5,
 }
 FILTERS = tuple(FilterForm.base_fields)

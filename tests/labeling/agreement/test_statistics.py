@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,8 +27,8 @@ from labeling.statistics import (
     share_of_sums,
     wilson_interval,
 )
+from tests.shared_data import shared_file
 
-PANDALM = Path(__file__).resolve().parents[4] / "shared" / "data" / "pandalm" / "testset-v1.json"
 unit_counts = st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=8)
 
 
@@ -51,9 +50,7 @@ def slow_alpha(units: list[list[int]], delta) -> float:
 
 @pytest.fixture(scope="module")
 def pandalm():
-    if not PANDALM.exists():
-        pytest.skip(f"needs the PandaLM test set at {PANDALM}")
-    rows = json.loads(PANDALM.read_text(encoding="utf-8"))
+    rows = json.loads(shared_file("pandalm/testset-v1.json").read_text(encoding="utf-8"))
     return np.array([[row[f"annotator{number}"] for number in (1, 2, 3)] for row in rows])
 
 

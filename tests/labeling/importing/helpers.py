@@ -2,25 +2,13 @@
 
 import gzip
 import io
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from labeling.importing.problems import ImportProblem
 from labeling.importing.records import Record
 from labeling.importing.scan import ScannedRecord, scan
-
-SHARED_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-def shared_file(name: str) -> Path:
-    """A file of the public sample data; skips the test, saying so, where the data is not there."""
-    path = SHARED_DATA / name
-    if not path.exists():
-        pytest.skip(f"sample data is missing: {path}")
-    return path
 
 
 def explicit_row(number: int) -> dict[str, Any]:

@@ -5,11 +5,10 @@ import struct
 import tracemalloc
 import zipfile
 
-import pyarrow as pa
 import pytest
 
 from labeling.importing.containers import member_names, read_rows
-from labeling.importing.dataset_card import card_patterns, data_names
+from labeling.importing.dataset_card import card_files, card_naming, data_names, data_splits
 from labeling.importing.folders import packed_folder
 from labeling.importing.problems import ProblemGroup
 from labeling.importing.reader import Row
@@ -17,29 +16,11 @@ from labeling.importing.services import import_check, import_confirm, import_run
 from labeling.importing.sources import Limits
 from labeling.models import Comparison, ImportState, Prompt
 from tests.labeling.importing.helpers import FAMILIES, explicit_row, gz, jsonl, rows_of, scan_bytes
-from tests.labeling.importing.test_containers import parquet, plain_rows, table
-
-
-def packed(files, compression=zipfile.ZIP_DEFLATED):
-    """A zip of these files, by name."""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", compression) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return sink.getvalue()
+from tests.labeling.importing.wrappings import arrow, packed, parquet, plain_rows, table
 
 
 def read(data, **options):
     return list(read_rows(io.BytesIO(data), **options))
-
-
-def arrow(rows, *, indexed=False):
-    """Rows as `datasets` saves them to disk, or as the kind of Arrow file that has an index."""
-    sink, values = io.BytesIO(), pa.Table.from_pylist(rows)
-    make = pa.ipc.new_file if indexed else pa.ipc.new_stream
-    with make(sink, values.schema) as writer:
-        writer.write_table(values, max_chunksize=2)
-    return sink.getvalue()
 
 
 def halves(layout, write):
@@ -253,6 +234,9 @@ def test_a_card_names_the_files():
     assert data_names(names, ("README.md", CARD), "small") == ["small/a.jsonl"]
     under = [f"top/{name}" for name in names]
     assert data_names(under, ("top/README.md", CARD)) == sorted(under[:4])
+    splits = data_splits(names, ("README.md", CARD))
+    assert [splits[name] for name in names[:4]] == ["train", "test", "test", "test"]
+    assert data_splits(splits, ("README.md", card_naming(splits))) == splits
     with pytest.raises(KeyError, match="huge"):
         data_names(names, ("README.md", CARD), "huge")
 
@@ -270,7 +254,7 @@ def test_a_card_names_the_files():
     ],
 )
 def test_cards_of_any_kind(text, patterns):
-    assert list(card_patterns(text)) == patterns
+    assert [pattern for pattern, _split in card_files(text)] == patterns
 
 
 def test_without_a_card_files_are_told_by_what_they_are_called():

@@ -1,206 +1,161 @@
-"""The bad files of the acceptance list, for each layout: a clear error by line, and nothing imported."""
+"""Every kind of bad file, in every layout and every container: an error that names file and line and says what to do.
 
-import re
+`FAULTS` is the table of faults, `FAMILIES` that of layouts, `CONTAINERS` that of forms and wrappings: a new entry of
+any is tested with all entries of the others.
+"""
 
-import orjson
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from collections.abc import Iterator
+
 import pytest
-from django.test import Client
-from django.urls import reverse
 
-from labeling.importing.pages import import_context, problems_of
-from labeling.importing.problems import ImportProblem, ProblemGroup
-from labeling.importing.services import ImportStateError, import_check, import_confirm, import_run
-from labeling.models import Comparison, Import, ImportState, Labeler, Preference, Prompt, Response
-from tests.labeling.importing.conftest import finish_job
-from tests.labeling.importing.helpers import FAMILIES, gz, json_array, jsonl, rows_of
-
-BOM = b"\xef\xbb\xbf"
-
-
-def truncated(layout):
-    rows = [
-        row | {"metadata": {"noise": orjson.dumps(list(range(n, n + 300))).decode()}}
-        for n, row in enumerate(rows_of(layout, 80))
-    ]
-    return gz(jsonl(rows))[:-30]
+from labeling.importing.checking import CheckReport, check_file
+from labeling.importing.layouts import LAYOUTS
+from labeling.importing.options import ImportOptions
+from labeling.importing.problems import ImportProblem
+from labeling.importing.sources import UTF8_BOM, Limits
+from labeling.importing.texts import MESSAGES
+from tests.labeling.importing.faults import FAULTS, MARK, SMALL, Bad, one_bad_row
+from tests.labeling.importing.helpers import FAMILIES
+from tests.labeling.importing.wrappings import CONTAINERS, FORMS, Container, Form, plain_rows
 
 
-def truncated_array(layout):
-    return gz(json_array(rows_of(layout, 40)))[:-9]
+def checked(data: bytes | io.RawIOBase, limits: Limits = SMALL) -> CheckReport:
+    handle = io.BytesIO(data) if isinstance(data, bytes) else data
+    return check_file(handle, ImportOptions(), limits=limits)  # type: ignore[arg-type]
 
 
-def wrong_keys(layout):
-    _make, key = FAMILIES[layout]
-    return jsonl(
-        [{(f"my_{key}" if name == key else name): row[name] for name in row} for row in rows_of(layout, 4)]
-    )
+def complaints(bad: Bad, container: Container, report: CheckReport) -> Iterator[str]:
+    """What is not as it should be with what the check says of a bad file."""
+    if not report.problems:
+        yield "no problem was found"
+        return
+    problem = report.problems[0].first
+    if problem.code not in bad.codes:
+        yield f"says {problem.code}, not {' or '.join(bad.codes)}"
+    member = container.members[bad.member] if container.members and not bad.is_whole else ""
+    if problem.member != member:
+        yield f"names the file {problem.member!r}, not {member!r}"
+    line = None if bad.row is None else bad.row + container.form.first_line - 1
+    if problem.line < 1 or line not in (None, problem.line):
+        yield f"names line {problem.line}, not {line}"
+    if not problem.message or not problem.hint or "%(" in problem.message + problem.hint:
+        yield f"reads {problem.message!r}, {problem.hint!r}"
 
 
-def one_bad_line(layout):
-    lines = jsonl(rows_of(layout, 10_000)).split(b"\n")
-    lines[6_788] = lines[6_788][:-1]
-    return b"\n".join(lines)
-
-
-def long_line(layout):
-    rows = rows_of(layout, 3)
-    return jsonl(rows[:1]) + b'{"prompt": "' + b"x" * 100_000_000 + b'"}\n' + jsonl(rows[1:])
-
-
-def latin_1(layout):
-    row = orjson.dumps(rows_of(layout, 2)[1] | {"metadata": {"place": "@"}}).replace(
-        b"@", "Orléans".encode("latin-1")
-    )
-    return jsonl(rows_of(layout, 1)) + row + b"\n"
-
-
-def empty(_layout):
-    return b""
-
-
-def only_blank_lines(_layout):
-    return b"\n\n  \n"
-
-
-def mixed(layout):
-    other = "votes" if layout != "votes" else "responses"
-    return jsonl([*rows_of(layout, 3), *rows_of(other, 1)])
-
-
-def duplicate_ids(layout):
-    rows = [row | {"id": f"n{number}"} for number, row in enumerate(rows_of(layout, 4))]
-    return jsonl([*rows, rows_of(layout, 5)[4] | {"id": "n1"}])
-
-
-def not_json(_layout):
-    return b"%PDF-1.7 a report, say"
-
-
-# maker, code, line of the first problem (None: wherever the cut falls), words of its sentence
-BAD = {
-    "truncated gzip": (truncated, "gzip_truncated", None, "cut off"),
-    "truncated gzipped array": (truncated_array, "gzip_truncated", None, "cut off"),
-    "wrong keys": (wrong_keys, "wrong_keys", 1, "No layout has these keys"),
-    "one bad line in 10,000": (one_bad_line, "bad_json", 6_789, "Not valid JSON"),
-    "100 MB line": (long_line, "line_too_long", 2, "longer than 16,777,216 bytes"),
-    "Latin-1": (latin_1, "not_utf8", 2, "is not UTF-8"),
-    "empty": (empty, "empty_file", 1, "holds no rows"),
-    "only blank lines": (only_blank_lines, "empty_file", 1, "holds no rows"),
-    "mixed layouts": (mixed, "mixed_layouts", 4, "but line 1 has"),
-    "duplicate ids": (duplicate_ids, "id_reused", 5, "stands for something else on line 2"),
-    "another kind of file": (not_json, "foreign_format", 1, "PDF file"),
-}
-
-
-def assert_nothing_was_imported():
-    for model in (Prompt, Response, Comparison, Preference, Labeler):
-        assert not model.objects.exists()
-
-
-@pytest.mark.django_db
 @pytest.mark.parametrize("layout", FAMILIES)
-@pytest.mark.parametrize("kind", BAD)
-def test_a_bad_file_is_refused_by_line_and_nothing_is_imported(bring, layout, kind):
-    make, code, line, _words = BAD[kind]
-    import_ = bring(make(layout))
-    assert import_run(import_) is None
-    assert import_.state == ImportState.REFUSED
-    assert import_.problems[0]["code"] == code
-    assert line is None or import_.problems[0]["line"] == line
-    assert import_.problems[0]["line"] >= 1
-    with pytest.raises(ImportStateError):
-        import_confirm(import_, enqueue=False)
-    assert_nothing_was_imported()
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_file_is_told_by_file_and_line_in_every_container(layout, fault):
+    found = {}
+    for name, container in CONTAINERS.items():
+        bad = FAULTS[fault](layout, container)
+        if bad is not None:
+            report = checked(bad.bytes_in(container))
+            found[name] = list(complaints(bad, container, report))
+    assert {name: said for name, said in found.items() if said} == {}
 
 
-@pytest.mark.django_db
+def test_every_layout_is_tested():
+    assert set(FAMILIES) == {layout.name for layout in LAYOUTS}
+
+
 @pytest.mark.parametrize("layout", FAMILIES)
-def test_a_byte_order_mark_is_no_problem(bring, layout):
-    import_run(bring(BOM + jsonl(rows_of(layout, 4))))
-    import_run(bring(BOM + json_array(rows_of(layout, 4)), "again.json"))
-    assert Prompt.objects.count() == 4
-    assert set(Import.objects.values_list("state", "problem_count")) == {(ImportState.DONE, 0)}
+def test_one_bad_line_in_10_000_is_found(layout):
+    bad = one_bad_row(layout, CONTAINERS["jsonl"], 10_000)
+    report = checked(bad.files[0])
+    assert list(complaints(bad, CONTAINERS["jsonl"], report)) == []
+    assert (bad.row, report.problem_count) == (6_667, 1)
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("layout", FAMILIES)
-def test_bad_lines_are_skipped_when_that_is_asked_for(bring, layout):
-    lines = jsonl(rows_of(layout, 30)).split(b"\n")
-    lines[3], lines[17] = b"{oops", b'"text"'
-    import_ = bring(b"\n".join(lines))
-    counts = import_run(import_, skip_bad=True)
-    assert (counts.records, counts.skipped) == (28, 2)
-    assert Prompt.objects.count() == 28
-    assert [problem["line"] for problem in import_.problems] == [4, 18]
+def test_a_byte_order_mark_is_no_problem(layout):
+    rows = plain_rows(layout, 4)
+    expected = checked(CONTAINERS["jsonl"].form.write(rows))
+    for name, container in CONTAINERS.items():
+        if container.form.is_text:
+            report = checked(container.wrap([UTF8_BOM + container.form.write(rows)]))
+            counts = (report.problem_count, report.records, report.layout)
+            assert counts == (0, expected.records, layout), name
 
 
-@pytest.mark.django_db
+class LongRow(io.RawIOBase):
+    """A file of a row, a row of 100 MB, and a row; the long one is made while it is read."""
+
+    PIECE = b"word " * 20_000
+
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self.parts, self.size = (head, tail), len(head) + 1000 * len(self.PIECE) + len(tail)
+        self.at = 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.at = offset + (0, self.at, self.size)[whence]
+        return self.at
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, size: int = -1) -> bytes:
+        (head, tail), at = self.parts, self.at
+        end = self.size if size < 0 else min(self.size, at + size)
+        begin, filled = at - len(head), self.size - len(head) - len(tail)
+        found = head[at:end]
+        if end > len(head) and begin < filled:
+            turn = max(0, begin) % len(self.PIECE)
+            wanted = min(end - len(head), filled) - max(0, begin)
+            found += (self.PIECE * (2 + wanted // len(self.PIECE)))[turn : turn + wanted]
+        found += tail[max(0, begin - filled) : max(0, end - len(head) - filled)]
+        self.at = end
+        return found
+
+
+def split_at_mark(form: Form, layout: str) -> tuple[bytes, bytes]:
+    rows = plain_rows(layout, 3)
+    rows[1]["more"] = MARK
+    head, tail = form.write(rows).split(MARK.encode())
+    return head, tail
+
+
 @pytest.mark.parametrize(
-    "kind", ["truncated gzip", "truncated gzipped array", "empty", "another kind of file"]
+    ("form", "layout"),
+    [
+        *(("jsonl", layout) for layout in FAMILIES),
+        *((form, "trl_explicit") for form in ("array", "csv", "tsv")),
+    ],
 )
-def test_a_file_that_cannot_be_read_whole_is_not_imported_in_part(bring, kind):
-    import_ = bring(BAD[kind][0]("votes"), skip_bad=True)
-    assert import_run(import_, skip_bad=True) is None
-    with pytest.raises(ImportStateError, match="cannot be imported"):
-        import_confirm(import_, skip_bad=True, enqueue=False)
-    assert_nothing_was_imported()
+def test_a_line_of_100_mb_is_passed_without_being_held(form, layout):
+    """Every layout in JSON Lines; one in each other form, which passes such a line before any layout is looked at."""
+    report = checked(LongRow(*split_at_mark(FORMS[form], layout)), Limits())
+    [group] = report.problems
+    assert (group.first.code, group.first.line) == ("line_too_long", FORMS[form].first_line + 1)
+    assert group.first.hint
 
 
-@pytest.mark.django_db
-def test_problems_are_counted_and_the_first_200_that_read_differently_are_kept(bring):
-    rows = [{"prompt": "p", "chosen": "c", "rejected": "r", "margin": -number} for number in range(1, 301)]
-    import_ = bring(jsonl(rows) + b"{bad\n" * 1_000)
-    import_check(import_)
-    assert (len(import_.problems), import_.problem_count, import_.state) == (200, 1_300, ImportState.REFUSED)
+@pytest.mark.parametrize("wrap", ["gz", "zip"])
+def test_a_packed_line_of_100_mb_is_named(wrap):
+    head, tail = split_at_mark(FORMS["jsonl"], "trl_explicit")
+    sink = io.BytesIO()
+    if wrap == "gz":
+        with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=0) as file:
+            file.writelines([head, *[LongRow.PIECE] * 1000, tail])
+    else:
+        with zipfile.ZipFile(sink, "w") as archive, archive.open("a.jsonl", "w") as member:
+            member.writelines([head, *[LongRow.PIECE] * 1000, tail])
+    [group] = check_file(sink, ImportOptions()).problems
+    name = "a.jsonl" if wrap == "zip" else ""
+    assert (group.first.code, group.first.line, group.first.member) == ("line_too_long", 2, name)
 
 
-@pytest.mark.django_db
-def test_problems_that_read_the_same_are_one_with_their_first_lines_and_number(bring):
-    rows = [{"prompt": "p", "chosen": "", "answer": "r"} for _ in range(1_000)]
-    import_ = bring(b"{bad\n" + jsonl(rows) + b"{bad\n")
-    import_check(import_)
-    bad, keys = problems_of(import_)
-    assert (bad.first.code, bad.count, bad.where) == ("bad_json", 2, "1, 1002")
-    assert (keys.first.code, keys.count, keys.where) == ("wrong_keys", 1_000, "2, 3, 4, 5, 6 and 995 more")
-    assert import_context(import_)["more_problems"] == 0
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_cell_of_100_mb_is_named(form):
+    rows = [row | {"more": ""} for row in plain_rows("trl_explicit", 3)]
+    rows[1]["more"] = "word " * 20_000_000
+    [group] = checked(FORMS[form].write(rows), Limits()).problems
+    assert (group.first.code, group.first.line) == ("line_too_long", 2)
 
 
-@pytest.mark.django_db
-def test_problems_of_a_file_of_one_line_are_named_by_their_records(bring):
-    row = {"prompt": "p", "chosen": "c", "rejected": "c"}
-    import_ = bring(json_array([row] * 7, indent=False))
-    import_check(import_)
-    [group] = problems_of(import_)
-    assert group.where == "1 (records 1, 2, 3, 4, 5) and 2 more"
-
-
-def test_a_problem_that_was_stored_by_itself_is_a_group_of_one():
-    stored = ImportProblem(4, 7, "empty_text", {"path": "prompt"}, row=4).as_json()
-    group = ProblemGroup.from_json(stored)
-    assert (group.count, group.where, group.first.column) == (1, "4", 7)
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("kind", BAD)
-def test_the_page_says_what_is_wrong_and_where(project, manager, kind, tmp_path):
-    make, _code, line, words = BAD[kind]
-    path = tmp_path / "brought.jsonl"
-    path.write_bytes(make("trl_explicit"))
-    client = Client()
-    client.force_login(manager)
-    with path.open("rb") as file:
-        answer = client.post(reverse("labeling:import-new", args=["pairs"]), {"file": file, "pairs": "all"})
-    import_ = Import.objects.get()
-    assert answer.status_code == 302
-    assert answer["Location"] == reverse("labeling:import-detail", args=["pairs", import_.uid])
-    import_ = finish_job(import_)
-    page = client.get(answer["Location"]).content.decode()
-    assert "Nothing was imported." in page
-    assert words in page
-    places = re.findall(r'<td class="places"[^>]*>(\d+)', page)
-    assert places
-    assert line is None or int(places[0]) == line
-    client.post(reverse("labeling:import-confirm", args=["pairs", import_.uid]))
-    import_.refresh_from_db()
-    assert import_.state == ImportState.REFUSED
-    assert_nothing_was_imported()
+def test_every_sentence_has_a_way_out():
+    assert [code for code in MESSAGES if not ImportProblem(1, 0, code).hint] == []

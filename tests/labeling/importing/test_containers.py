@@ -1,6 +1,5 @@
 """Tables and Parquet: the same rows as in JSON, the same records, and problems with a place."""
 
-import csv
 import io
 import tracemalloc
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeling.exporting.writers import FORMULA_STARTS, csv_cell
+from labeling.exporting.writers import FORMULA_STARTS
 from labeling.importing.containers import read_rows
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Row
@@ -19,35 +18,9 @@ from labeling.importing.services import import_run
 from labeling.importing.sources import Limits
 from labeling.models import Comparison, ImportState, Preference, Prompt
 from tests.labeling.importing.helpers import FAMILIES, explicit_row, gz, jsonl, rows_of, scan_bytes
+from tests.labeling.importing.wrappings import parquet, plain_rows, table
 
 BOM = b"\xef\xbb\xbf"
-
-
-def table(rows, delimiter=",", **how):
-    """Rows as our own export writes them."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, **how)
-    writer.writerow(names)
-    writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
-    return text.getvalue().encode()
-
-
-def parquet(rows, **how):
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), sink, **how)
-    return sink.getvalue()
-
-
-def plain_rows(layout, count):
-    """Rows of the layout in which every list holds values of one type, as Parquet asks for."""
-    rows = rows_of(layout, count)
-    if layout == "responses":
-        for row in rows:
-            row["responses"] = [
-                item if isinstance(item, dict) else {"text": item, "model": ""} for item in row["responses"]
-            ]
-    return rows
 
 
 def read(data, **options):

@@ -6,7 +6,8 @@ import pytest
 
 from labeling.importing.services import import_run
 from labeling.models import Comparison, Disagreement, Resolution
-from tests.labeling.importing.helpers import jsonl, shared_file
+from tests.labeling.importing.helpers import jsonl
+from tests.shared_data import shared_file
 
 pytestmark = pytest.mark.django_db
 

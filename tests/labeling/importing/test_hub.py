@@ -16,7 +16,7 @@ from labeling.models import Comparison, Import, ImportState
 from tests.labeling.importing.conftest import finish_job
 from tests.labeling.importing.helpers import jsonl, rows_of
 from tests.labeling.importing.test_archives import CARD
-from tests.labeling.importing.test_containers import parquet
+from tests.labeling.importing.wrappings import parquet
 from webapp.jobs.models import Job, JobState
 
 COMMIT = "a" * 40

@@ -21,8 +21,8 @@ from tests.labeling.importing.helpers import (
     rows_of,
     said,
     scan_bytes,
-    shared_file,
 )
+from tests.shared_data import shared_file
 
 characters = st.characters(exclude_categories=["Cs", "Cc"])
 words = st.text(characters, min_size=1, max_size=40).filter(lambda text: text.strip() == text and text)

@@ -15,8 +15,7 @@ from labeling.importing.texts import mapping_message
 from labeling.models import Comparison, Import, ImportState, Labeler, Preference, Prompt, Resolution
 from tests.labeling.importing.conftest import finish_job
 from tests.labeling.importing.helpers import jsonl, scan_bytes
-from tests.labeling.importing.test_archives import packed
-from tests.labeling.importing.test_containers import parquet, table
+from tests.labeling.importing.wrappings import packed, parquet, table
 
 ARENA = {
     "columns": {

@@ -5,7 +5,7 @@ import pytest
 from labeling.importing.services import import_run
 from labeling.models import Comparison, Preference, Response
 from labeling.selectors.agreement import project_agreement
-from tests.labeling.importing.helpers import shared_file
+from tests.shared_data import shared_file
 
 
 @pytest.mark.django_db

@@ -7,7 +7,8 @@ import pytest
 
 from labeling.importing.services import import_check, import_confirm, import_run, import_write
 from labeling.models import Comparison, Preference, Prompt, Resolution, Response
-from tests.labeling.importing.helpers import jsonl, rows_of, shared_file
+from tests.labeling.importing.helpers import jsonl, rows_of
+from tests.shared_data import shared_file
 
 TABLES = (Prompt, Response, Comparison, Preference)
 

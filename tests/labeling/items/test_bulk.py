@@ -5,22 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
-from labeling.models import Comparison, Resolution
+from labeling.models import Batch, Comparison, Resolution
 from labeling.services.allocation import CHECK_NEEDED, lease_next
-from labeling.services.bulk import (
-    BulkAction,
-    BulkError,
-    Deed,
-    bulk_execute,
-    bulk_preview,
-    items_bulk,
-)
+from labeling.services.batches import batch_create, batch_release
+from labeling.services.bulk import bulk_execute, bulk_preview, items_bulk, items_into_new_batch
+from labeling.services.bulk_deeds import BulkAction, BulkError, Deed
 from labeling.services.preferences import preference_submit
-from tests.factories import make_comparison, make_labeler, make_team
+from tests.factories import make_comparison, make_labeler, make_member, make_team
 from tests.labeling.items.builders import mixed_project
 from webapp.audit.models import AuditEvent
 from webapp.jobs.context import Interruptions, JobContext
@@ -152,13 +148,14 @@ def many(monkeypatch):
     return mixed_project(60)
 
 
+RUNNING = {"state": "running", "fence": 1, "lease_expires_at": timezone.now() + timedelta(hours=1)}
+
+
 def begun(project, deed, wanted=ALL):
     preview = bulk_preview(project=project, wanted=wanted, deed=deed)
     count, job = items_bulk(project=project, wanted=wanted, deed=deed, up_to=preview.up_to, actor=None)
     assert count == 0
-    Job.objects.filter(pk=job.pk).update(
-        state="running", fence=1, lease_expires_at=timezone.now() + timedelta(hours=1)
-    )
+    Job.objects.filter(pk=job.pk).update(**RUNNING)
     return preview, Job.objects.get(pk=job.pk)
 
 
@@ -201,3 +198,69 @@ def test_a_job_whose_deed_takes_rows_out_of_its_filter_still_treats_all(many):
     preview, job = begun(many, Deed(BulkAction.RETIRE))
     assert run(job) == {"treated": total, "left_out": preview.left_out}
     assert not many.comparisons.exclude(state="retired").exists()
+
+
+def people_batch(team, person, name="Friday") -> Batch:
+    return batch_create(
+        project=team.project, name=name, people=[person], deadline=None, choice=None, actor=team.manager
+    )
+
+
+def test_into_a_batch_go_the_open_ones_alone_and_its_people_get_them_first():
+    team = make_team(overlap=1)
+    person, other = make_labeler(team.project, user=team.labeler), make_labeler(team.project)
+    free, gold, kept, over = (make_comparison(team.project, priority=-1.0) for _ in range(4))
+    elsewhere = people_batch(team, other, "Monday")
+    Comparison.objects.filter(pk=gold.pk).update(gold_outcome="a", use="gold")
+    Comparison.objects.filter(pk=kept.pk).update(batch=elsewhere)
+    Comparison.objects.filter(pk=over.pk).update(state="done", open_slots=0, label_count=1)
+    queued = make_comparison(team.project, priority=5.0)
+    batch = people_batch(team, person)
+    deed = Deed(BulkAction.BATCH, batch=batch.pk)
+    wanted = ItemFilter(ids=(free.pk, gold.pk, kept.pk, over.pk))
+    preview = bulk_preview(project=team.project, wanted=wanted, deed=Deed(BulkAction.BATCH))
+    assert (preview.total, preview.fitting) == (4, 1)
+    assert everything(team.project, deed, wanted).left_out == 3
+    of = rows_of(team.project, "batch")
+    assert {pk for pk, (found,) in of.items() if found == batch.pk} == {free.pk}
+    assert of[kept.pk] == (elsewhere.pk,)
+    assert [lease.comparison_id for lease in lease_next(person)] == [free.pk, queued.pk]
+
+
+def test_a_new_batch_is_made_with_what_fits_and_not_at_all_where_nothing_does():
+    team = make_team(overlap=1)
+    person = make_labeler(team.project, user=team.labeler)
+    rows = [make_comparison(team.project) for _ in range(3)]
+    due = timezone.now() + timedelta(days=2)
+    new = {"project": team.project, "wanted": ALL, "actor": team.manager}
+    batch, count, job = items_into_new_batch(
+        **new, up_to=rows[1].pk, name=" Hard ones ", people=[person], deadline=due
+    )
+    assert (batch.name, batch.deadline, count, job) == ("Hard ones", due, 2, None)
+    assert list(batch.people.values_list("labeler", flat=True)) == [person.pk]
+    assert set(team.project.comparisons.filter(batch=batch)) == set(rows[:2])
+    for fields, said in (
+        ({"name": "Hard ones", "people": [person], "deadline": None}, "Another batch"),
+        ({"name": "Second", "people": [], "deadline": None}, "Name somebody"),
+        ({"name": "Second", "people": [person], "deadline": due - timedelta(days=3)}, "time is over"),
+        ({"name": "Second", "people": [person], "deadline": None}, "No comparison is left"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            items_into_new_batch(**new, up_to=rows[1].pk, **fields)
+    assert Batch.objects.count() == 1
+
+
+def test_a_job_fills_a_batch_and_stops_where_it_is_closed(many):
+    person = make_labeler(many)
+    actor = make_member(many)
+    batch = batch_create(project=many, name="Big", people=[person], deadline=None, choice=None, actor=actor)
+    deed = Deed(BulkAction.BATCH, batch=batch.pk)
+    preview, job = begun(many, deed)
+    assert run(job) == {"treated": preview.fitting, "left_out": preview.left_out}
+    assert many.comparisons.filter(batch=batch).count() == preview.fitting > 5
+    batch_release(batch=batch, actor=actor)
+    with pytest.raises(BulkError, match="closed"):
+        items_bulk(project=many, wanted=ALL, deed=deed, up_to=preview.up_to, actor=None)
+    with pytest.raises(BulkError, match="closed"):
+        run(Job.objects.create(kind="items.bulk", project_id=many.pk, params=job.params, **RUNNING))
+    assert not many.comparisons.filter(batch=batch, state="open").exists()

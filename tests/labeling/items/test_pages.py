@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
@@ -11,8 +12,9 @@ from judging.forms import RunForm
 from judging.models import JudgeRun
 from judging.selectors.selection import SelectionError, selected_ids, selection_from_json
 from labeling.items.filters import ItemFilter
-from labeling.models import Comparison, Voice
+from labeling.models import Batch, Comparison, Voice
 from labeling.services.allocation import lease_next
+from labeling.services.batches import batch_release
 from labeling.services.resolution import resolve_comparisons
 from tests.factories import make_comparison, make_labeler, make_team
 from tests.judging.factories import make_version
@@ -117,6 +119,39 @@ def test_more_than_some_become_a_job_whose_page_follows(manager, team, monkeypat
     assert "Retiring many comparisons" in response.content.decode()
 
 
+def test_ticked_rows_go_into_a_new_batch_or_an_open_one(manager, team):
+    rows = [make_comparison(team.project) for _ in range(3)]
+    asked = {"scope": "chosen", "id": [rows[0].pk, rows[1].pk], "action": "batch", "filter": "{}"}
+    preview = post_bulk(manager, team, **asked)
+    assert "Nothing has been changed yet" in preview.content.decode()
+    sent = {"filter": preview.context["filter_json"], "action": "batch", "confirm": "1"}
+    sent["up_to"] = preview.context["preview"].up_to
+    nameless = post_bulk(manager, team, **sent)
+    assert nameless.context["form"].errors.keys() == {"name"}
+    [person] = [str(m.pk) for m in team.project.memberships.filter(user=team.labeler)]
+    nobody = post_bulk(manager, team, **sent, name="Friday")
+    assert "Name somebody whom the batch is for" in nobody.content.decode()
+    assert not Batch.objects.exists()
+    done = post_bulk(manager, team, **sent, name="Friday", people=[person], deadline="2099-01-01T10:00")
+    assert "2 comparisons were changed" in done.content.decode()
+    batch = Batch.objects.get()
+    assert (batch.name, batch.deadline.year, batch.people.get().labeler.user) == (
+        "Friday",
+        2099,
+        team.labeler,
+    )
+    assert set(team.project.comparisons.filter(batch=batch)) == set(rows[:2])
+    preview = post_bulk(manager, team, scope="all", action="batch", filter="{}")
+    assert (preview.context["preview"].fitting, preview.context["preview"].left_out) == (1, 2)
+    assert str(batch.uid) in preview.content.decode()
+    sent["filter"] = preview.context["filter_json"]
+    strange = post_bulk(manager, team, **sent, batch=str(uuid4()))
+    assert "batch" in strange.context["form"].errors
+    post_bulk(manager, team, **sent, batch=str(batch.uid))
+    assert team.project.comparisons.filter(batch=batch).count() == 3
+    assert Batch.objects.count() == 1
+
+
 def test_only_managers_are_offered_the_boxes(client, team):
     make_comparison(team.project)
     client.force_login(team.viewer)
@@ -183,6 +218,34 @@ def test_rest_bulk_counts_then_does_it(manager, team):
         "nonsense": ["There is no such filter."]
     }
     assert ask(filter={}, action="people", value=0).status_code == 400
+
+
+def test_rest_bulk_fills_a_batch_that_it_makes_or_finds(manager, team):
+    rows = [make_comparison(team.project) for _ in range(3)]
+    address = f"/api/v1/projects/{team.project.slug}/comparisons/bulk"
+
+    def ask(**body):
+        answer = manager.post(address, {"action": "batch", **body}, content_type="application/json")
+        return answer.status_code, answer.json()
+
+    new = {"name": "Friday", "people": [team.labeler.username]}
+    one = {"filter": {"ids": str(rows[0].pk)}}
+    assert ask(filter={}, preview=True)[1]["fitting"] == 3
+    status, said = ask(**one)
+    assert (status, list(said["error"]["detail"])) == (400, ["batch"])
+    assert ask(**one, new_batch=new, batch=str(uuid4()))[0] == 400
+    assert ask(**one, new_batch={**new, "people": ["nobody"]})[0] == 400
+    assert ask(**one, new_batch={**new, "name": ""})[0] == 400
+    assert not Batch.objects.exists()
+    status, said = ask(**one, new_batch=new)
+    batch = Batch.objects.get()
+    assert (status, said["treated"], said["batch"]) == (200, 1, str(batch.uid))
+    assert ask(filter={}, batch=str(batch.uid))[1]["treated"] == 2
+    assert ask(filter={}, batch=str(uuid4()))[0] == 404
+    batch_release(batch=batch, actor=team.manager)
+    status, said = ask(filter={}, batch=str(batch.uid))
+    assert (status, list(said["error"]["detail"])) == (400, ["batch"])
+    assert Batch.objects.count() == 1
 
 
 @pytest.mark.parametrize("known", [None, [], {"state": "x"}, {"password": "x"}])

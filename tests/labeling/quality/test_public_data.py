@@ -16,8 +16,8 @@ from labeling.importing.services import import_create, import_run
 from labeling.importing.uploads import upload_store
 from labeling.models import Preference
 from labeling.selectors.agreement import project_agreement
-from tests.labeling.importing.helpers import shared_file
 from tests.labeling.resolution.builders import make_project
+from tests.shared_data import shared_file
 
 pytestmark = pytest.mark.django_db
 

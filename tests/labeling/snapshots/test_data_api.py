@@ -9,7 +9,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from labeling.models import Comparison, Preference, Role, Snapshot
+from labeling.services.allocation import lease_next
+from labeling.services.preferences import preference_submit
+from labeling.services.ranking import ranking_next
 from labeling.services.snapshots import snapshot_build, snapshot_create
+from tests.labeling.ranking.builders import SCHEME, add_prompt, rank, ranking_project
+from tests.labeling.ranking.builders import make_labeler as ranking_labeler
 from tests.labeling.resolution.builders import labeled_project, make_labeler, make_user, vote
 from webapp.users.models import ApiToken
 
@@ -97,7 +102,7 @@ def test_comparisons_with_filters_by_cursor(viewer, project):
 def test_comparisons_cost_the_same_however_many(viewer, django_assert_num_queries, size):
     address = f"/api/v1/projects/data/comparisons?page_size={size}"
     viewer.get(address)
-    with django_assert_num_queries(6):  # token twice (knox), project, role, ids, rows
+    with django_assert_num_queries(7):  # token twice (knox), project, role, what is in hand, ids, rows
         assert len(viewer.get(address).json()["results"]) == size
 
 
@@ -195,3 +200,42 @@ def test_labelers_strangers_and_tokens_without_the_scope_get_nothing(project, pa
     assert client_of(make_user(), "read").get(address).status_code == 404
     assert client_of(make_user(project, Role.MANAGER), "label").get(address).status_code == 403
     assert APIClient().get(address).status_code == 401
+
+
+def test_a_project_tells_its_whole_label_scheme_and_takes_none(manager, project):
+    project.scheme = {"steps": 6, "aspects": [{"key": "facts", "name": "Facts"}], "reasons": ["wrong"]}
+    project.save(update_fields=["scheme"])
+    scheme = manager.get("/api/v1/projects/data").json()["scheme"]
+    assert (scheme["steps"], scheme["reasons"], scheme["rationale"]) == (6, ["wrong"], "optional")
+    assert scheme["aspects"] == [{"key": "facts", "name": "Facts", "steps": 2}]
+    labeler = client_of(make_user(project, Role.LABELER), "read")
+    assert labeler.get("/api/v1/projects/data").json()["scheme"] == scheme
+    made = manager.post(
+        "/api/v1/projects", {"name": "N", "slug": "n", "scheme": {"steps": 2, "spans": True}}, format="json"
+    )
+    assert (made.status_code, made.json()["scheme"]["steps"], made.json()["scheme"]["spans"]) == (
+        201,
+        8,
+        False,
+    )
+
+
+def test_preferences_give_marked_passages_aspect_strengths_and_the_ranking():
+    aspects = [{"key": "facts", "name": "Facts", "steps": 8}]
+    project = ranking_project(slug="ranks", scheme={**SCHEME, "reasons": ["wrong"], "aspects": aspects})
+    add_prompt(project, 3)
+    add_prompt(project, 2)
+    labeler = ranking_labeler(project)
+    ranking = rank(ranking_next(labeler), [1, 2, 2])
+    lease = lease_next(labeler)[0]
+    span = {"side": "left", "quote": "Answer", "nth": 0, "reason": "wrong"}
+    said = {"choice": "2", "spans": [span], "aspects": {"facts": "1"}}
+    row = preference_submit(assignment=lease, data=said, idempotency_key="k2")
+    viewer = client_of(make_user(project, Role.VIEWER))
+    found = {
+        entry["id"]: entry for entry in viewer.get("/api/v1/projects/ranks/preferences").json()["results"]
+    }
+    told = found.pop(row.pk)
+    assert (told["spans"], told["aspect_strengths"], told["ranking"]) == (row.spans, {"facts": 4}, None)
+    assert told["spans"][0]["response"] == row.shown_left_id
+    assert [(entry["ranking"], entry["spans"]) for entry in found.values()] == [(str(ranking.uid), None)] * 3

@@ -7,12 +7,11 @@ import json
 import random
 from pathlib import Path
 
-import pytest
-
+from tests.shared_data import shared_file
 from workers.reward import Item, Message, Pair
 
 ROOT = Path(__file__).resolve().parents[3]
-ARGUMENTS = ROOT.parent / "shared" / "data" / "convincing-arguments" / "pairs.jsonl.gz"
+ARGUMENTS = "convincing-arguments/pairs.jsonl.gz"
 
 GOOD = [
     "because",
@@ -67,9 +66,7 @@ def items(texts: list[str], question: str = "Question?") -> list[Item]:
 
 def argument_rows() -> list[dict[str, str]]:
     """The convincing-arguments pairs, or a skip that says where they should lie."""
-    if not ARGUMENTS.exists():
-        pytest.skip(f"data set missing: {ARGUMENTS.relative_to(ROOT.parent)} beside the project")
-    with gzip.open(ARGUMENTS, "rt", encoding="utf-8") as lines:
+    with gzip.open(shared_file(ARGUMENTS), "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
