@@ -24,7 +24,9 @@ def stale_tick() -> int:
         stale_told_at=None, state__in=[ModelState.CHAMPION, ModelState.CANDIDATE]
     )
     rows = models.select_related("project", "snapshot__project").order_by("pk")
-    return sum(_tell(model, revised_since(model.snapshot)) for model in rows if is_revised(model.snapshot))
+    behind = ((model, revised_since(model.snapshot)) for model in rows if is_revised(model.snapshot))
+    # A dear figure may be a little older than what was looked at just now: then the next tick tells.
+    return sum(_tell(model, revised) for model, revised in behind if revised.labels)
 
 
 def _tell(model: RewardModel, revised: Revised) -> bool:

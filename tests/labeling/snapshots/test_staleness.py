@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from labeling.exporting import export_open, read_options
 from labeling.models import Preference, Role
-from labeling.selectors.staleness import Revised, revised_since
+from labeling.selectors import staleness
+from labeling.selectors.staleness import Revised
 from labeling.services.adjudication import adjudicate, adjudication_withdraw
 from labeling.services.resolution import resolve_comparisons
 from labeling.services.snapshots import snapshot_build, snapshot_create
@@ -31,6 +32,13 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def fresh_cache():
     page_cache.clear()
+
+
+def revised_since(snapshot) -> Revised:
+    """The short look says whether there is anything to count."""
+    found = staleness.revised_since(snapshot)
+    assert staleness.is_revised(snapshot) == (found.labels > 0)
+    return found
 
 
 def taken(project):
