@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from labeling.models import Role, Snapshot
 from labeling.services.snapshots import snapshot_build, snapshot_create, snapshot_fail
+from tests.factories import make_comparison
 from tests.labeling.resolution.builders import labeled_project, make_project, make_user, vote
+from webapp.caches import page_cache
 from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +89,7 @@ def test_the_list_costs_the_same_however_long(client, project, django_assert_num
     for _ in range(count):
         ready(project)
     client.get(url("snapshot-list", project))
-    with django_assert_num_queries(10):  # session, user, project, role x2, count, rows, three of progress
+    with django_assert_num_queries(12):  # session, user, project, role x2, count, rows, five of progress
         html = client.get(url("snapshot-list", project)).content.decode()
     numbers = project.snapshots.values_list("number", flat=True)
     assert all(url("snapshot-detail", project, number) in html for number in numbers)
@@ -137,6 +139,9 @@ def test_an_unfinished_snapshot_cannot_be_exported(client, project):
 def test_empty_projects_are_told_what_to_do(client):
     project = make_project()
     client.force_login(make_user(project, Role.MANAGER))
+    assert "Import a file" in client.get(url("snapshot-list", project)).content.decode()
+    make_comparison(project)
+    page_cache.clear()
     assert "Label the first pair" in client.get(url("snapshot-list", project)).content.decode()
 
 
