@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from tests.factories import make_user
 from tests.house.filled import Filled, filled_project
@@ -105,6 +106,18 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 OPEN, LABELERS, ACCOUNT = {"open"}, {"open", "login", "enter", "label"}, {"open", "login"}
 
 
+def violations(page: Page, rules: dict[str, object]) -> list[str]:
+    """What axe-core, which the page has, calls serious or critical."""
+    result = page.evaluate("runOnly => axe.run(document, {runOnly})", rules)
+    assert result["passes"], f"axe looked at nothing on {page.url}"
+    return [
+        f"{rule['impact']} {rule['id']}: {node['html'][:140]} {node['failureSummary'][:200]}"
+        for rule in result["violations"]
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"][:3]
+    ]
+
+
 class Examiner:
     """One browser in which axe-core looks at pages: in light and dark, and where asked for at 390 px, too. `found` is
     what it calls serious or critical, WCAG 2.2 AA."""
@@ -136,14 +149,7 @@ class Examiner:
 
     def _run(self, name: str, rules: dict[str, object]) -> None:
         self.page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
-        result = self.page.evaluate("runOnly => axe.run(document, {runOnly})", rules)
-        assert result["passes"], f"axe looked at nothing on {name}"
-        self.found += [
-            f"{name}: {rule['impact']} {rule['id']}: {node['html'][:140]} {node['failureSummary'][:200]}"
-            for rule in result["violations"]
-            if rule["impact"] in SERIOUS
-            for node in rule["nodes"][:3]
-        ]
+        self.found += [f"{name}: {said}" for said in violations(self.page, rules)]
 
     def check(self, at_least: int) -> None:
         assert not self.found, "\n".join(dict.fromkeys(self.found))

@@ -76,7 +76,7 @@ def test_verdicts_and_their_filters(client, scene):
     pk = project.comparisons.first().pk
     rows = client.get(f"{base}/verdicts", {"comparison": pk}).json()["results"]
     assert {(row["order"], row["outcome"]) for row in rows} == {("ab", "a"), ("ba", "b")}
-    assert client.get(f"{base}/verdicts", {"comparison": pk + 10_000}).json()["results"] == []
+    assert client.get(f"{base}/verdicts", {"comparison": pk + 10_000}).status_code == 404
     assert len(client.get(f"{base}/verdicts", {"judge": str(version.judge.uid)}).json()["results"]) == 2
     assert client.get(f"{base}/verdicts", {"status": "error"}).json()["results"] == []
     assert client.get(f"{base}/verdicts", {"judge": "x"}).status_code == 400
