@@ -192,8 +192,8 @@ def test_marking_a_passage_by_selection_and_key(seat):
         page.keyboard.press("m")
     assert page.text_content(".mark q") == "two one"
     assert page.evaluate("[...CSS.highlights.get('mark-a')].map(String)") == ["two one"]
-    page.select_option(".mark select", "wrong")
-    page.wait_for_timeout(500)
+    with page.expect_response(lambda answer: answer.url.endswith("/draft")):
+        page.select_option(".mark select", "wrong")
     page.reload()
     page.wait_for_selector("html[data-ready=label] .mark q")
     page.keyboard.press("2")

@@ -184,7 +184,7 @@ def test_an_arrow_file_is_imported(bring):
 
 
 def test_what_datasets_saves_to_disk_is_read(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets", reason="needs datasets: requirements/dev.txt")
     rows = rows_of("trl_explicit", 30)
     parts = {"train": datasets.Dataset.from_list(rows[:20]), "test": datasets.Dataset.from_list(rows[20:])}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")

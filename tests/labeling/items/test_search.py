@@ -20,18 +20,18 @@ from tests.labeling.items.builders import WORDS, found, index_all, mixed_project
 pytestmark = pytest.mark.django_db
 
 
-def test_300_searches_find_what_a_slow_look_finds():
+def test_100_searches_find_what_a_slow_look_finds():
     project, chance = mixed_project(80), random.Random(5)
     other = mixed_project(10, seed=2)
     hits = 0
-    for number in range(300):
+    for number in range(100):
         q = text_of(chance) if number % 3 else chance.choice(WORDS)
         if number % 5 == 0:
             q = f'"{q}"'
         expected = slowly(project, ItemFilter(q=q))
         assert found(project, ItemFilter(q=q)) == expected, q
         hits += bool(expected)
-    assert hits > 100
+    assert hits > 30
     assert not set(found(other, ItemFilter(q="化学"))) & set(found(project, ItemFilter(q="化学")))
 
 
