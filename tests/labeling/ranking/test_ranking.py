@@ -11,6 +11,7 @@ from django.utils import timezone
 from labeling.models import (
     Assignment,
     Comparison,
+    Labeler,
     Preference,
     Ranking,
     RankingTask,
@@ -20,6 +21,7 @@ from labeling.models import (
 )
 from labeling.selectors.ranking import last_ranking, ranking_saved
 from labeling.services.allocation import LeaseLostError, ProjectPausedError, lease_next, release_expired
+from labeling.services.bookmark import THE_END, bookmarks_void
 from labeling.services.preferences import (
     AlreadySubmittedError,
     IdempotencyConflictError,
@@ -281,6 +283,28 @@ def test_what_is_said_after_a_reveal_is_marked():
     for row in Preference.objects.select_related("comparison"):
         touched = {row.comparison.response_a_id, row.comparison.response_b_id} & responses
         assert row.after_reveal == bool(touched)
+
+
+def test_rankings_are_looked_for_from_the_bookmark_on_and_what_came_free_before_it_is_found():
+    project = ranking_project()
+    high, middle, low = (add_prompt(project, 3, priority=number)[0].prompt_id for number in (3, 2, 1))
+    one, other = make_labeler(project), make_labeler(project)
+    lapses = ranking_next(other)
+    task = ranking_next(one)
+    assert (lapses.prompt_id, task.prompt_id) == (high, middle)
+    one.refresh_from_db()
+    assert (one.passed_priority, one.passed_id) == (1.0, 0)
+    rank(task, [1, 2, 3])
+    Labeler.objects.filter(pk=one.pk).update(passed_priority=0.5)
+    assert ranking_next(one) is None  # not even read
+    one.refresh_from_db()
+    assert (one.passed_priority, one.passed_id) == THE_END
+    bookmarks_void(project.pk)
+    rank(ranking_next(one), [1, 2, 3], key="k2")
+    assert ranking_next(one) is None
+    release_expired(lapses.lease_expires_at)
+    assert ranking_next(one).prompt_id == high
+    assert set(Ranking.objects.values_list("prompt_id", flat=True)) == {middle, low}
 
 
 # --- leases, drafts
