@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
@@ -52,17 +53,33 @@ def before_bookmark(labeler: Labeler) -> Q:
     return Q(priority__gt=priority) | Q(priority=priority, pk__lte=labeler.passed_id)
 
 
-def behind_bookmark(labeler: Labeler, rows: QuerySet[Comparison]) -> Iterator[QuerySet[Comparison]]:
-    """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it."""
-    priority = labeler.passed_priority
+def all_of(rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    return rows
+
+
+def down_from(rows: QuerySet[Comparison], priority: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority__lte=priority)
+
+
+def within(rows: QuerySet[Comparison], priority: Any, after: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority=priority, pk__gt=after)
+
+
+def below(rows: QuerySet[Comparison], priority: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority__lt=priority)
+
+
+def behind_bookmark(labeler: Labeler) -> Iterator[tuple[Callable[..., QuerySet[Comparison]], dict[str, Any]]]:
+    """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it. Each as one
+    of the functions above, and its values."""
+    priority, after = labeler.passed_priority, labeler.passed_id
     if priority is None or not has_bookmark(labeler):
-        yield rows
-        return
-    if not labeler.passed_id:
-        yield rows.filter(priority__lte=priority)
-        return
-    yield rows.filter(priority=priority, pk__gt=labeler.passed_id)
-    yield rows.filter(priority__lt=priority)
+        yield all_of, {}
+    elif not after:
+        yield down_from, {"priority": priority}
+    else:
+        yield within, {"priority": priority, "after": after}
+        yield below, {"priority": priority}
 
 
 def freed_before(labeler: Labeler, rows: QuerySet[Comparison]) -> list[int]:
@@ -99,8 +116,8 @@ def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison], *, is_empty: boo
 
 
 def _place_before_first(labeler: Labeler, rows: QuerySet[Comparison]) -> tuple[float, int]:
-    for part in behind_bookmark(labeler, rows):
-        first = part.order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
+    for part, values in behind_bookmark(labeler):
+        first = part(rows, **values).order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
         if first is not None:
             priority, pk = first
             queue = Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id)

@@ -6,11 +6,10 @@ The conditions of the partial indexes are repeated word for word, else they do n
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FloatField, OuterRef, Q, QuerySet
 
 from labeling.models import (
     IN_QUEUE,
@@ -26,7 +25,16 @@ from labeling.models import (
     Preference,
     PreferenceSource,
 )
-from labeling.services.bookmark import behind_bookmark, freed_before, has_bookmark
+from labeling.services.bookmark import (
+    all_of,
+    behind_bookmark,
+    below,
+    down_from,
+    freed_before,
+    has_bookmark,
+    within,
+)
+from labeling.services.sources import Draw, Source
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -41,15 +49,6 @@ IN_BATCH = Q(state="open", open_slots__gt=0)
 FREED_TRIES = 5
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One source: what `Assignment.drawn` says of it, and its comparisons in the order in which they are given."""
-
-    name: str
-    rows: QuerySet[Comparison]
-    # Of gold or qualification: few rows that everybody draws from.
-    is_check: bool = False
-
 
 class HadEach(Exists):
     """EXISTS that is asked of one row after the other, by its own index.
@@ -62,8 +61,8 @@ class HadEach(Exists):
         return self.as_sql(compiler, connection, template="EXISTS(%(subquery)s OFFSET 0)")
 
 
-def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
-    """Those that the person has not labeled, skipped or in hand, nor brought a vote on along."""
+def not_had(labeler: Any, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    """Those that the person with this id has not labeled, skipped or in hand, nor brought a vote on along."""
     had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
         state=AssignmentState.EXPIRED
     )
@@ -77,17 +76,33 @@ def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Com
 
 def candidates(labeler: Labeler) -> QuerySet[Comparison]:
     """Everybody's queue, as far as this person may be given it. The caller adds order and limit."""
-    return not_had(labeler, Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id))
+    return _queue(labeler.pk, labeler.project_id)
 
 
 def checks(labeler: Labeler, use: ComparisonUse) -> QuerySet[Comparison]:
     """Gold or qualification comparisons that the person has not had."""
-    rows = Comparison.objects.filter(IS_CHECK, project_id=labeler.project_id, use=use)
-    return not_had(labeler, rows)
+    return _checks(labeler.pk, labeler.project_id, use)
 
 
 def of_batch(labeler: Labeler, batch_id: int) -> QuerySet[Comparison]:
-    return not_had(labeler, Comparison.objects.filter(IN_BATCH, batch_id=batch_id))
+    return _of_batch(labeler.pk, batch_id)
+
+
+def _queue(labeler: Any, project: Any) -> QuerySet[Comparison]:
+    return not_had(labeler, Comparison.objects.filter(IN_QUEUE, project_id=project))
+
+
+def _checks(labeler: Any, project: Any, use: Any) -> QuerySet[Comparison]:
+    return not_had(labeler, Comparison.objects.filter(IS_CHECK, project_id=project, use=use))
+
+
+def _of_batch(labeler: Any, batch: Any) -> QuerySet[Comparison]:
+    return not_had(labeler, Comparison.objects.filter(IN_BATCH, batch_id=batch))
+
+
+def _by_rank(part: Callable[..., QuerySet[Comparison]]) -> Callable[..., QuerySet[Comparison]]:
+    """The queue by priority, or that part of it."""
+    return lambda labeler, project, **place: by_priority(part(_queue(labeler, project), **place))
 
 
 def open_batches(labeler: Labeler) -> QuerySet[Batch]:
@@ -109,12 +124,39 @@ def by_priority(queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
     return queryset.order_by(*QUEUE_ORDER)
 
 
-def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Comparison]:
+def from_random_key(queryset: QuerySet[Comparison], start: Any) -> QuerySet[Comparison]:
     return queryset.filter(random_key__gte=start).order_by("random_key", "id")
 
 
+_NUMBER = FloatField()
+_RANKED = {
+    all_of: Source(_by_rank(all_of), project=None),
+    down_from: Source(_by_rank(down_from), project=None, priority=_NUMBER),
+    within: Source(_by_rank(within), project=None, priority=_NUMBER, after=None),
+    below: Source(_by_rank(below), project=None, priority=_NUMBER),
+}
+_FREED = Source(
+    lambda labeler, project, pk: _queue(labeler, project).filter(pk=pk).order_by("pk"), project=None, pk=None
+)
+_BATCH = Source(lambda labeler, batch: by_priority(_of_batch(labeler, batch)), batch=None)
+_RANDOM = Source(
+    lambda labeler, project, start: from_random_key(_queue(labeler, project), start),
+    project=None,
+    start=_NUMBER,
+)
+_CHECKS = {
+    use: Source(
+        lambda labeler, project, start, use=use: from_random_key(_checks(labeler, project, use), start),
+        is_check=True,
+        project=None,
+        start=_NUMBER,
+    )
+    for use in (ComparisonUse.GOLD, ComparisonUse.QUALIFICATION)
+}
+
+
 def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
-    yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), is_check=True)
+    yield from _anywhere(DrawnBy.QUALIFY, _CHECKS[ComparisonUse.QUALIFICATION], labeler)
 
 
 def work_draws(labeler: Labeler) -> Iterator[Draw]:
@@ -125,34 +167,33 @@ def work_draws(labeler: Labeler) -> Iterator[Draw]:
     """
     project = labeler.project
     if _by_chance(project.gold_share):
-        yield from _anywhere(DrawnBy.GOLD, checks(labeler, ComparisonUse.GOLD), is_check=True)
+        yield from _anywhere(DrawnBy.GOLD, _CHECKS[ComparisonUse.GOLD], labeler)
     yield from batch_draws(labeler)
     if _by_chance(project.random_share):
-        yield from _anywhere(DrawnBy.RANDOM, candidates(labeler))
+        yield from _anywhere(DrawnBy.RANDOM, _RANDOM, labeler)
     yield from queue_draws(labeler)
 
 
 def batch_draws(labeler: Labeler) -> Iterator[Draw]:
     if getattr(labeler, "has_batches", True):
         for pk in list(open_batches(labeler).values_list("pk", flat=True)):
-            yield Draw(DrawnBy.BATCH, by_priority(of_batch(labeler, pk)))
+            yield Draw(DrawnBy.BATCH, _BATCH, {"labeler": labeler.pk, "batch": pk})
 
 
 def queue_draws(labeler: Labeler) -> Iterator[Draw]:
     """By priority: what came free before the bookmark, which is always of higher priority, then what is behind it."""
-    rows = candidates(labeler)
+    own = {"labeler": labeler.pk, "project": labeler.project_id}
     if has_bookmark(labeler) and getattr(labeler, "has_freed", True):
-        for pk in freed_before(labeler, rows)[:FREED_TRIES]:
-            yield Draw(DrawnBy.PRIORITY, rows.filter(pk=pk).order_by("pk"))
-    for part in behind_bookmark(labeler, rows):
-        yield Draw(DrawnBy.PRIORITY, by_priority(part))
+        for pk in freed_before(labeler, candidates(labeler))[:FREED_TRIES]:
+            yield Draw(DrawnBy.PRIORITY, _FREED, own | {"pk": pk})
+    for part, place in behind_bookmark(labeler):
+        yield Draw(DrawnBy.PRIORITY, _RANKED[part], own | place)
 
 
-def _anywhere(name: str, rows: QuerySet[Comparison], *, is_check: bool = False) -> Iterator[Draw]:
+def _anywhere(name: str, source: Source, labeler: Labeler) -> Iterator[Draw]:
     """From a random place in the random order, and round."""
-    start = random.random()  # noqa: S311 - a place in an order, not a secret
-    yield Draw(name, from_random_key(rows, start), is_check)
-    yield Draw(name, from_random_key(rows, 0.0), is_check)
+    for start in (random.random(), 0.0):  # noqa: S311 - a place in an order, not a secret
+        yield Draw(name, source, {"labeler": labeler.pk, "project": labeler.project_id, "start": start})
 
 
 def _by_chance(share: float) -> bool:

@@ -61,7 +61,7 @@ def label_page(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("labeling:rank", slug)
     context = project_context(request, project, "label") | _common(project)
     try:
-        leases = lease_next(labeler)
+        leases = lease_next(labeler, is_short=vars(labeler)["held"] < 2)
     except PausedError as error:
         leases, context["paused"] = [], error.message
     if leases:

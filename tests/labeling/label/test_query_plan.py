@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.db import connection, transaction
@@ -17,8 +18,8 @@ from labeling.services.allocation import (
     lease_next,
     person_read,
 )
-from labeling.services.bookmark import behind_bookmark
-from labeling.services.draws import checks, of_batch, queue_draws
+from labeling.services.bookmark import all_of
+from labeling.services.draws import _BATCH, _CHECKS, _RANDOM, _RANKED, checks, of_batch, queue_draws
 from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = pytest.mark.django_db
@@ -131,8 +132,8 @@ def ahead(request, labeler) -> Labeler:
 
 def test_the_bookmarks_draw_reads_the_queue_index(ahead):
     assert ahead.passed_id is not None
-    for part in behind_bookmark(ahead, candidates(ahead)):
-        plan = plan_of(by_priority(part))
+    for draw in queue_draws(ahead):
+        plan = plan_of(draw.rows)
         # Within one priority the order is that of the ids: SQLite may begin right behind the bookmark's.
         check(plan, "(rowid>?)" if "(rowid>?)" in plan else "comparison_queue")
 
@@ -175,6 +176,48 @@ def test_what_came_free_is_found_by_its_index(ahead):
     with transaction.atomic():
         plan = rows.order_by("freed_at").values_list("priority", "pk")[:10].explain()
     check(plan, "comparison_freed")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("index", ["queue", "random", "batch", "check"])
+def test_a_plan_that_postgres_keeps_reads_the_same_index(labeler, index):
+    """Without the values: what the server prepares once serves every person and project."""
+    own = {"labeler": labeler.pk, "project": labeler.project_id}
+    source, values = {
+        "queue": (_RANKED[all_of], own),
+        "random": (_RANDOM, own | {"start": 0.37}),
+        "batch": (_BATCH, {"labeler": labeler.pk, "batch": 1}),
+        "check": (_CHECKS["gold"], own | {"start": 0.37}),
+    }[index]
+    if index in ("batch", "check"):
+        batch = Batch.objects.create(project=labeler.project, name="batch")
+        Comparison.objects.filter(priority__lte=3000).update(batch=batch)
+        Comparison.objects.filter(priority__gt=5700).update(gold_outcome="a", use="gold")
+        analyze()
+    check(generic_plan(source.kept, values), f"comparison_{index}")
+
+
+@pytest.mark.postgres
+def test_the_bookmarks_draws_read_the_queue_index_without_the_values(ahead):
+    for draw in queue_draws(ahead):
+        check(generic_plan(draw.source.kept, draw.values), "comparison_queue")
+
+
+def generic_plan(kept, values) -> str:
+    with transaction.atomic():
+        kept.rows(**values)
+        statement = kept._known()[0]
+        numbers = iter(range(1, 20))
+        text = re.sub("%[s%]", lambda place: "%" if place[0] == "%%" else f"${next(numbers)}", statement.sql)
+        given = ", ".join(str(values[slot.name]) for slot in statement.places)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            cursor.execute(f"PREPARE kept AS {text}")
+            cursor.execute(f"EXPLAIN EXECUTE kept ({given})")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            cursor.execute("DEALLOCATE kept")
+    assert "$1" in plan  # else it was made for these values
+    return plan
 
 
 @pytest.mark.postgres
