@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -49,6 +50,12 @@ def latest_preferences(
     if with_withdrawn:
         outcomes.append(Outcome.WITHDRAWN)
     return latest_revisions(queryset, up_to=up_to).filter(outcome__in=outcomes).order_by("pk")
+
+
+def latest_of_one(comparison: Any) -> QuerySet[Preference]:
+    """The current preferences on the comparison with this id."""
+    rows = latest_revisions(Preference.objects.filter(comparison=comparison))
+    return rows.filter(outcome__in=LABEL_OUTCOMES)
 
 
 def is_change_of_mind(row: Preference) -> bool:

@@ -12,11 +12,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling.disagreement import Said, Standing, sizes
 from labeling.models import Comparison, ComparisonState, Disagreement, DisagreementKind, Outcome
 from labeling.services.resolution import ADJUDICATED, Tally
+from webapp.kept import Kept
 
 CHUNK = 1000
 ItemT = TypeVar("ItemT")
@@ -59,11 +61,14 @@ def disagreements_refresh(comparison_ids: Iterable[int], *, is_answered: bool = 
 def _refresh_chunk(ids: list[int], *, is_answered: bool) -> int:
     now = timezone.now()
     present: dict[int, dict[str, Disagreement]] = {pk: {} for pk in ids}
-    for row in Disagreement.objects.filter(comparison_id__in=ids):
+    is_one = len(ids) == 1
+    rows = _ROWS.rows(pk=ids[0]) if is_one else Disagreement.objects.filter(comparison_id__in=ids)
+    for row in rows:
         present[row.comparison_id][row.kind] = row
     written: list[Disagreement] = []
     gone: list[int] = []
-    for pk, found in _read(ids):
+    read = _ONE.rows(pk=ids[0]) if is_one else _of_many(Comparison.objects.filter(pk__in=ids))
+    for pk, found in _found(read):
         wanted = _wanted(pk, found, present[pk], is_answered=is_answered, now=now)
         written += [row for row in wanted.values() if _differs(row, present[pk].get(row.kind))]
         gone += [row.pk for kind, row in present[pk].items() if kind not in wanted]
@@ -79,9 +84,16 @@ def _refresh_chunk(ids: list[int], *, is_answered: bool) -> int:
     return len(written) + len(gone)
 
 
-def _read(ids: list[int]) -> Iterator[tuple[int, _Found]]:
+def _of_many(comparisons: QuerySet[Comparison]) -> QuerySet[Comparison, tuple[Any, ...]]:
+    return comparisons.order_by("pk").values_list(*_READ)
+
+
+_ROWS = Kept(lambda pk: Disagreement.objects.filter(comparison=pk), pk=None)
+_ONE = Kept(lambda pk: _of_many(Comparison.objects.filter(pk=pk)), pk=None)
+
+
+def _found(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, _Found]]:
     """One comparison with all its voices at a time, by id."""
-    rows = Comparison.objects.filter(pk__in=ids).order_by("pk").values_list(*_READ)
     found: dict[int, _Found] = {}
     for row in rows:
         pk, (kind, outcome, p_a) = row[0], row[-3:]
