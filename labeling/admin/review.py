@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from labeling.models import Adjudication, Comment, CommentMention, Disagreement, SentBack, Voice
+from labeling.models import Adjudication, Comment, CommentMention, Disagreement, ItemDeed, SentBack, Voice
 from webapp.ui.admin import PersonsOwnAdmin, ReadOnlyAdmin
 
 
@@ -34,6 +34,13 @@ class SentBackAdmin(ReadOnlyAdmin):
     list_display = ("comparison_id", "project", "actor", "to", "more", "created_at")
     list_filter = ("to",)
     list_select_related = ("project", "actor")
+
+
+@admin.register(ItemDeed)
+class ItemDeedAdmin(ReadOnlyAdmin):
+    list_display = ("comparison_id", "kind", "actor", "value", "text", "created_at")
+    list_filter = ("kind",)
+    list_select_related = ("actor",)
 
 
 @admin.register(Comment)

@@ -160,7 +160,12 @@ def _carried_out(
     project: Project, wanted: ItemFilter, deed: Deed, up_to: int, asked: dict[str, Any], request: Request
 ) -> tuple[str | None, int, Job | None]:
     """The uid of the batch where one is filled, how many were treated, the job. Raises ValidationError."""
-    what = {"project": project, "wanted": wanted, "up_to": up_to, "actor": cast(User, request.user)}
+    what: dict[str, Any] = {
+        "project": project,
+        "wanted": wanted,
+        "up_to": up_to,
+        "actor": cast(User, request.user),
+    }
     if deed.action != BulkAction.BATCH:
         return None, *items_bulk(deed=deed, **what)
     if "new_batch" in asked:

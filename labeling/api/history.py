@@ -80,6 +80,7 @@ class EventSerializer(serializers.Serializer):
     text = serializers.CharField()
     more = serializers.IntegerField()
     to = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
 
 
 class HistorySerializer(serializers.Serializer):

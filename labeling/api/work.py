@@ -64,7 +64,7 @@ class BatchExtendSerializer(serializers.Serializer):
 
 
 class BatchWriteSerializer(NewBatchSerializer, BatchExtendSerializer):
-    """Whom it is for, and what it takes."""
+    """A new batch, and what it takes."""
 
 
 class BatchChangeSerializer(serializers.Serializer):
@@ -200,7 +200,7 @@ class WorkersView(APIView):
         """Pause or resume a person; grant the qualification, or let them try again."""
         project = project_for(request.user, slug, Capability.MANAGE)
         data = _data(PersonDeedSerializer, request)
-        labeler = _labelers(project, [data["person"]])[0]
+        labeler = labelers_named(project, [data["person"]])[0]
         PERSON_DEEDS[data["deed"]](labeler=labeler, actor=cast(User, request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -6,6 +6,8 @@ import django.db.models.functions.comparison
 from django.conf import settings
 from django.db import migrations, models
 
+# All but the manager, who may be forgotten.
+FIXED = "id, comparison_id, kind, value, text, created_at"
 # The words are cut already: the tokenizer only parts them at the spaces. Where in a text a word stands is not kept.
 SQLITE = (
     """
@@ -33,6 +35,12 @@ BEGIN
     INSERT INTO search_fts(search_fts, rowid, words) VALUES ('delete', OLD.prompt_id, OLD.words);
 END;
 """,
+    f"""
+CREATE TRIGGER item_deed_append_only BEFORE UPDATE OF {FIXED} ON labeling_itemdeed
+BEGIN
+    SELECT RAISE(ABORT, 'deeds are append-only: add a row');
+END;
+""",
 )
 # Past the parser of texts, which would read "v1.2" or "a-b" its own way. The function is no SQL one, which would be
 # put in place and lose its cost: a plan that made the vectors of many rows, instead of reading the index, looks as
@@ -46,14 +54,28 @@ AS $$ BEGIN RETURN array_to_tsvector(string_to_array(btrim(words), ' ')); END $$
     """
 CREATE INDEX search_text_words ON labeling_searchtext USING gin (labeling_search_words(words));
 """,
+    f"""
+CREATE FUNCTION item_deed_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'deeds are append-only: add a row' USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER item_deed_append_only BEFORE UPDATE OF {FIXED} ON labeling_itemdeed
+FOR EACH ROW EXECUTE FUNCTION item_deed_append_only();
+""",
 )
 SQLITE_DROP = (
+    "DROP TRIGGER item_deed_append_only;",
     "DROP TRIGGER search_text_removed;",
     "DROP TRIGGER search_text_changed;",
     "DROP TRIGGER search_text_added;",
     "DROP TABLE search_fts;",
 )
-POSTGRES_DROP = ("DROP INDEX search_text_words;", "DROP FUNCTION labeling_search_words(text);")
+POSTGRES_DROP = (
+    "DROP TRIGGER item_deed_append_only ON labeling_itemdeed;",
+    "DROP FUNCTION item_deed_append_only();",
+    "DROP INDEX search_text_words;",
+    "DROP FUNCTION labeling_search_words(text);",
+)
 
 
 def create(apps, schema_editor):
@@ -122,6 +144,23 @@ class Migration(migrations.Migration):
                 'verbose_name': 'search text',
                 'verbose_name_plural': 'search texts',
                 'ordering': ['prompt'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ItemDeed',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('priority', 'priority by hand'), ('people', 'more people'), ('gold', 'used as gold'), ('work', 'used for work again'), ('retire', 'retired'), ('restore', 'brought back'), ('batch', 'put into a batch'), ('freed', 'given back to everybody')], max_length=8, verbose_name='deed')),
+                ('value', models.FloatField(null=True)),
+                ('text', models.CharField(blank=True, max_length=120)),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
+                ('actor', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deeds', to='labeling.comparison')),
+            ],
+            options={
+                'verbose_name': 'deed of a manager',
+                'verbose_name_plural': 'deeds of managers',
+                'ordering': ['id'],
             },
         ),
         migrations.AddField(

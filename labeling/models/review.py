@@ -191,6 +191,42 @@ class SentBack(models.Model):
         return f"{self.comparison_id} {self.to}"
 
 
+class ItemDeedKind(models.TextChoices):
+    PRIORITY = "priority", _("priority by hand")
+    PEOPLE = "people", _("more people")
+    GOLD = "gold", _("used as gold")
+    WORK = "work", _("used for work again")
+    RETIRE = "retire", _("retired")
+    RESTORE = "restore", _("brought back")
+    BATCH = "batch", _("put into a batch")
+    FREED = "freed", _("given back to everybody")
+
+
+class ItemDeed(models.Model):
+    """What a manager did to one comparison: a row for each that was treated, for its history. Append-only: a database
+    trigger refuses updates; only the manager may be forgotten, when the account is deleted.
+
+    `value` is the priority, or how many more people; `text` the name of the batch.
+    """
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="deeds")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    kind = models.CharField(_("deed"), max_length=8, choices=ItemDeedKind)
+    value = models.FloatField(null=True)
+    text = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("deed of a manager")
+        verbose_name_plural = _("deeds of managers")
+
+    def __str__(self) -> str:
+        return f"{self.comparison_id} {self.kind}"
+
+
 class Comment(models.Model):
     """What somebody wrote on a comparison. A deleted one keeps its row and loses its text."""
 

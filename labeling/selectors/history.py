@@ -18,6 +18,7 @@ from labeling.models import (
     AssignmentState,
     Comment,
     Comparison,
+    ItemDeed,
     Outcome,
     Preference,
     Reveal,
@@ -32,8 +33,9 @@ _SPOKEN: dict[str, str] = {Outcome.SKIP: "skip", Outcome.WITHDRAWN: "undo"}
 @dataclass(frozen=True)
 class Event:
     """One thing that happened. `kind`: created, leased, lapsed, vote, change, skip, undo, seen, adjudicated,
-    withdrawn, sent_back, comment. `outcome` is against the comparison's responses; `left` says which response stood
-    on the left ("a", "b" or ""); `text` is what the person wrote."""
+    withdrawn, sent_back, comment, or a deed of a manager (ItemDeedKind) with its `value`. `outcome` is against the
+    comparison's responses; `left` says which response stood on the left ("a", "b" or ""); `text` is what the person
+    wrote, or the batch's name."""
 
     at: datetime
     kind: str
@@ -46,11 +48,12 @@ class Event:
     text: str = ""
     more: int = 0
     to: str = ""
+    value: float | None = None
 
 
 def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
-    """The newest `most` events, oldest of them first. Six queries."""
-    parts = (_leases, _preferences, _reveals, _adjudications, _sent_back, _comments)
+    """The newest `most` events, oldest of them first. Seven queries."""
+    parts = (_leases, _preferences, _reveals, _adjudications, _sent_back, _comments, _deeds)
     found = chain.from_iterable(part(comparison, most) for part in parts)
     created = Event(comparison.created_at, "created")
     return [created, *sorted(found, key=lambda event: event.at)[-most:]]
@@ -118,6 +121,12 @@ def _comments(comparison: Comparison, most: int) -> Iterator[Event]:
     rows = Comment.objects.filter(comparison=comparison).select_related("author").order_by("-pk")
     for row in rows[:most]:
         yield Event(row.created_at, "comment", _name(row.author), text=row.text)
+
+
+def _deeds(comparison: Comparison, most: int) -> Iterator[Event]:
+    rows = ItemDeed.objects.filter(comparison=comparison).select_related("actor").order_by("-pk")
+    for row in rows[:most]:
+        yield Event(row.created_at, row.kind, _name(row.actor), text=row.text, value=row.value)
 
 
 def _name(user: object | None) -> str:

@@ -26,11 +26,13 @@ from labeling.models import (
     BatchPerson,
     Comparison,
     ComparisonState,
+    ItemDeedKind,
     Labeler,
     Project,
     Role,
 )
 from labeling.services.bookmark import bookmarks_void
+from labeling.services.item_deeds import deeds_record
 from webapp.audit.services import record
 from webapp.jobs.messages import message
 from webapp.notices.services import notice_send
@@ -67,16 +69,16 @@ def batch_create(
     choice: Choice | None,
     actor: User,
 ) -> Batch:
-    """A batch with the comparisons of the choice; None makes an empty one, to be filled. Its people are told. Raises
-    ValidationError by field: a name in use, nobody named, a deadline that is over, nothing that the choice fits."""
-    ids = _chosen(project, choice) if choice else []
+    """A batch with the comparisons of the choice (None: an empty one, to be filled), of which its people are told.
+    Raises ValidationError by field: a name in use, nobody named, a deadline that is over, nothing that fits."""
+    ids = _chosen(project, choice) if choice else None
     batch = Batch(project=project, name=name.strip(), deadline=deadline, created_by=actor)
     with transaction.atomic():
         _checked(batch, people)
         if deadline is not None and deadline <= timezone.now():
             raise ValidationError({"deadline": _("This time is over. Choose a later one.")})
         batch.save()
-        moved = _move(batch, ids) if choice else 0
+        moved = _move(batch, ids, actor) if ids is not None else 0
         _people_set(batch, people)
         record(action="batch.create", subject=batch.name, actor=actor, project_id=project.pk, number=moved)
     return batch
@@ -86,7 +88,7 @@ def batch_create(
 def batch_extend(*, batch: Batch, choice: Choice, actor: User) -> int:
     """Put more comparisons into an open batch. Returns how many. Raises ValidationError."""
     _open(batch)
-    moved = _move(batch, _chosen(batch.project, choice))
+    moved = _move(batch, _chosen(batch.project, choice), actor)
     bookmarks_void(batch.project_id)  # those of its own people may have passed the places of the new ones
     record(action="batch.extend", subject=batch.name, actor=actor, project_id=batch.project_id, number=moved)
     return moved
@@ -115,7 +117,7 @@ def batch_release(*, batch: Batch, actor: User) -> int:
     _open(batch)
     with transaction.atomic():
         Batch.objects.filter(pk=batch.pk).update(closed_at=timezone.now())
-        freed = _give_back(Comparison.objects.filter(batch=batch), batch.project_id)
+        freed = _give_back(Comparison.objects.filter(batch=batch), batch.project_id, actor)
         record(
             action="batch.release", subject=batch.name, actor=actor, project_id=batch.project_id, number=freed
         )
@@ -125,9 +127,8 @@ def batch_release(*, batch: Batch, actor: User) -> int:
 def batch_delete(*, batch: Batch, actor: User) -> None:
     """Remove the batch; its comparisons stay, and go back to everybody."""
     with transaction.atomic():
-        Comparison.objects.filter(batch=batch).update(batch=None)
+        _give_back(Comparison.objects.filter(batch=batch), batch.project_id, actor)
         batch.delete()
-        bookmarks_void(batch.project_id)
         record(action="batch.delete", subject=batch.name, actor=actor, project_id=batch.project_id)
 
 
@@ -139,7 +140,7 @@ def batches_tick(now: datetime | None = None) -> int:
     moment = now or timezone.now()
     closed = Comparison.objects.filter(batch__closed_at__isnull=False, state=ComparisonState.OPEN)
     for pk in set(closed.values_list("project_id", flat=True)):
-        _give_back(closed.filter(project_id=pk), pk)
+        _give_back(closed.filter(project_id=pk), pk, None)
     left = Comparison.objects.filter(batch=OuterRef("pk"), state=ComparisonState.OPEN)
     waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
     told = 0
@@ -224,7 +225,7 @@ def _people_set(batch: Batch, people: Sequence[Labeler]) -> None:
     _people_tell(batch, User.objects.filter(labelers__in=new), "batch.new", words)
 
 
-def _move(batch: Batch, ids: list[int]) -> int:
+def _move(batch: Batch, ids: list[int], actor: User) -> int:
     """Into the batch, locked in the order of their ids; what somebody has finished meanwhile stays out. Raises
     ValidationError where that is all of them. Inside a transaction."""
     moved, ordered = 0, sorted(ids)
@@ -232,13 +233,19 @@ def _move(batch: Batch, ids: list[int]) -> int:
         rows = Comparison.objects.filter(IN_QUEUE, pk__in=ordered[start : start + CHUNK])
         locked = list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         moved += Comparison.objects.filter(pk__in=locked).update(batch=batch)
+        deeds_record(locked, kind=ItemDeedKind.BATCH, actor=actor, text=batch.name)
     if not moved:
         raise _nothing_fits()
     return moved
 
 
-def _give_back(rows: QuerySet[Comparison], project_id: int) -> int:
-    freed = rows.exclude(state=ComparisonState.DONE).update(batch=None)
-    if freed:
+@transaction.atomic
+def _give_back(rows: QuerySet[Comparison], project_id: int, actor: User | None) -> int:
+    """What is not done goes back to everybody."""
+    left = rows.exclude(state=ComparisonState.DONE)
+    ids = list(left.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    if ids:
+        left.update(batch=None)
+        deeds_record(ids, kind=ItemDeedKind.FREED, actor=actor)
         bookmarks_void(project_id)
-    return freed
+    return len(ids)

@@ -18,11 +18,12 @@ from django.utils.translation import gettext_noop
 
 from labeling.items.filters import ItemFilter, filter_from_json
 from labeling.items.finding import items_chunks, items_found
-from labeling.models import Batch, Comparison, Labeler, Project
+from labeling.models import Batch, Comparison, ItemDeedKind, Labeler, Project
 from labeling.services.allocation import slots_recount
 from labeling.services.batches import batch_create
 from labeling.services.bookmark import bookmarks_void
 from labeling.services.bulk_deeds import RULES, TITLES, BulkAction, Deed, open_batch
+from labeling.services.item_deeds import deeds_record
 from labeling.services.review import disagreements_refresh
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
@@ -82,7 +83,7 @@ def items_bulk(
     ids = sorted(some[: AT_ONCE + 1])
     count, job = 0, None
     if len(ids) <= AT_ONCE:
-        count = _treat(project, deed, ids)
+        count = _treat(project, deed, ids, actor)
         bookmarks_void(project.pk)
     else:
         job = job_enqueue(
@@ -153,7 +154,7 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     words = message(gettext_noop("comparisons looked at"))
     for ids in items_chunks(project, wanted, above=so_far.get("last", 0), up_to=params["up_to"]):
         with context.guarded():
-            treated += _treat(project, deed, ids)
+            treated += _treat(project, deed, ids, context.job.created_by)
             seen += len(ids)
             context.metric(last=ids[-1], seen=seen, treated=treated)
             context.write(force=True)
@@ -164,7 +165,7 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     return {"treated": treated, "left_out": seen - treated}
 
 
-def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
+def _treat(project: Project, deed: Deed, ids: Sequence[int], actor: User | None) -> int:
     """The deed on those of these comparisons that it fits, locked in id order. Returns how many."""
     rule = RULES[deed.action]
     locked = Comparison.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=ids).order_by("pk")
@@ -174,4 +175,7 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int]) -> int:
     rule.apply(rows, project, deed)
     slots_recount(rows)
     disagreements_refresh(fitting)
+    value = deed.value if deed.action in (BulkAction.PRIORITY, BulkAction.PEOPLE) else None
+    name = open_batch(project, deed).name if deed.action == BulkAction.BATCH else ""
+    deeds_record(fitting, kind=ItemDeedKind(deed.action.value), actor=actor, value=value, text=name)
     return len(fitting)

@@ -31,11 +31,11 @@ api/v1/projects/<slug:slug>/comparisons/<int:pk>/history    GET view
 """
 LISTS = {
     "projects/<slug:slug>/review/": 10,
-    "projects/<slug:slug>/review/<int:pk>/": 26,
-    "projects/<slug:slug>/comparisons/<int:pk>/": 21,
+    "projects/<slug:slug>/review/<int:pk>/": 27,
+    "projects/<slug:slug>/comparisons/<int:pk>/": 22,
     "api/v1/projects/<slug:slug>/review": 9,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 10,
-    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 13,
+    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 14,
 }
 QUEUE = ("kind", "language", "topic", "labeler", "judge", "least", "since", "after")
 PARAMETERS = {

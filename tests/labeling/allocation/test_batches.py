@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from labeling.models import Batch, BatchPerson, Comparison, Labeler, Prompt
 from labeling.selectors.work import batch_row
-from labeling.services.allocation import PersonPausedError, lease_next
 from labeling.services import batches
+from labeling.services.allocation import PersonPausedError, lease_next
 from labeling.services.batches import (
     Choice,
     batch_create,

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from labeling.models import Adjudication, Preference, Ranking, Role
+from labeling.models import Adjudication, ItemDeed, Preference, Ranking, Role
 from tests.labeling.resolution.builders import (
     make_comparison,
     make_labeler,
@@ -99,3 +99,14 @@ def test_an_adjudication_outlives_its_reviewers_account(adjudication):
     adjudication.refresh_from_db()
     assert adjudication.reviewer is None
     assert (adjudication.outcome, adjudication.reason) == ("b", "A answers something else.")
+
+
+def test_a_managers_deed_is_never_written_again_and_outlives_the_account(preference):
+    manager = make_user(preference.project, Role.MANAGER)
+    deed = ItemDeed.objects.create(comparison=preference.comparison, actor=manager, kind="people", value=2.0)
+    for column in ItemDeed._meta.concrete_fields:
+        if column.name != "actor":
+            refused(lambda name=column.name: ItemDeed.objects.update(**{name: F(name)}))
+    manager.delete()
+    deed.refresh_from_db()
+    assert (deed.actor, deed.kind, deed.value) == (None, "people", 2.0)

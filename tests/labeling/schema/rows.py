@@ -14,6 +14,7 @@ from labeling.models import (
     Disagreement,
     Import,
     Invitation,
+    ItemDeed,
     ItemFacet,
     Ranking,
     RankingTask,
@@ -61,6 +62,7 @@ def fill_every_table() -> Team:
     Disagreement.objects.create(**by, kind="people", size=1.0)
     Adjudication.objects.create(**by, reviewer=manager, outcome="a", strength=2, reason="Because.")
     SentBack.objects.create(**by, actor=manager, to="others", more=1, note="n")
+    ItemDeed.objects.create(comparison=comparison, actor=manager, kind="priority", value=2.0)
     comment = Comment.objects.create(**by, author=manager, text="@viewer is this right?")
     CommentMention.objects.create(comment=comment, user=team.viewer)
     older, newer = (Snapshot.objects.create(project=project, number=number) for number in (1, 2))
