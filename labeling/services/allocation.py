@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from labeling.models import Assignment, AssignmentState, DrawnBy, Labeler
-from labeling.services.bookmark import bookmark_move, bookmarks_void, has_freed
+from labeling.services.bookmark import bookmark_move, bookmarks_void, has_freed, is_due
 from labeling.services.draws import (
     CHECK_NEEDED,
     batch_draws,
@@ -169,8 +169,8 @@ def _drawn_for(person: Labeler, leases: list[Assignment]) -> Assignment | None:
         if in_hand or not qualification_settle(person):
             return None
     lease = _taken(person, work_draws(person))
-    if lease is None or lease.drawn == DrawnBy.PRIORITY:
-        bookmark_move(person, candidates(person), is_empty=lease is None)
+    if (lease is None or lease.drawn == DrawnBy.PRIORITY) and is_due(person, is_empty=lease is None):
+        bookmark_move(person, candidates(person))
     return lease
 
 

@@ -92,17 +92,23 @@ def freed_before(labeler: Labeler, rows: QuerySet[Comparison]) -> list[int]:
     return [pk for _priority, pk in sorted(found, key=lambda row: (-row[0], row[1]))]
 
 
-def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison], *, is_empty: bool) -> None:
-    """Now and then, and where there is none, set the bookmark before the first of `rows`, the person's candidates.
+def is_due(labeler: Labeler, *, is_empty: bool) -> bool:
+    """Whether the bookmark is to be moved: now and then, and where there is none. `is_empty`: this draw has found
+    nothing."""
+    if not has_bookmark(labeler):
+        return True
+    at_end = (labeler.passed_priority, labeler.passed_id) == THE_END
+    return not at_end if is_empty else random.random() < MOVE_SHARE  # noqa: S311 - sampling
+
+
+def bookmark_move(labeler: Labeler, rows: QuerySet[Comparison]) -> None:
+    """Set the bookmark before the first of `rows`, the person's candidates, unless something came free before it.
 
     The labeler is locked by the caller. Read without skipping locked rows: what somebody's passing lock hides is not
-    passed. `is_empty`: this draw has found nothing.
+    passed.
     """
-    if has_bookmark(labeler):
-        at_end = (labeler.passed_priority, labeler.passed_id) == THE_END
-        is_due = not at_end if is_empty else random.random() < MOVE_SHARE  # noqa: S311 - sampling
-        if not is_due or freed_before(labeler, rows):
-            return
+    if has_bookmark(labeler) and freed_before(labeler, rows):
+        return
     place = _place_before_first(labeler, rows)
     labeler.passed_priority, labeler.passed_id = place
     labeler.passed_at = timezone.now() - LOOK_BACK
