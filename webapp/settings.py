@@ -316,7 +316,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "webapp.api.pagination.IdCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.api.errors.exception_handler",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.api.throttling.WindowThrottle"],
     "DEFAULT_THROTTLE_RATES": {"user": env.str("CHOSEN_API_RATE", default="6000/min")},
     "PAGE_SIZE": 50,
     "NUM_PROXIES": PROXIES,
