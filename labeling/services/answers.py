@@ -27,7 +27,6 @@ from labeling.spans import spans_by_response
 from labeling.submission import Submission
 from webapp.kept import KeptInsert, KeptUpdate
 
-
 _APPEND = KeptInsert(Preference)
 _FINISH = KeptUpdate(
     lambda pk, state, at, draft: (

@@ -49,7 +49,6 @@ IN_BATCH = Q(state="open", open_slots__gt=0)
 FREED_TRIES = 5
 
 
-
 class HadEach(Exists):
     """EXISTS that is asked of one row after the other, by its own index.
 
