@@ -1,9 +1,9 @@
 """Statements that are compiled once in each process and only bound afterwards, for the way of one vote.
 
 Making a queryset and turning it into SQL costs Django more than most short statements cost the database, and PostgreSQL
-spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once, and
+spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once and
 keeps the SQL; later calls give the slots their values. The same function called with values gives the plain queryset.
-On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` of the settings).
+On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` in `env.py`).
 Constants stand in the text: what is not known when a plan is made cannot be served by a partial index.
 """
 
@@ -192,9 +192,7 @@ class KeptInsert:
 
     def run(self, row: Model) -> None:
         """Save the new row, which then has its primary key. No signals are sent: this app has none."""
-        values = [
-            field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in self._fields
-        ]
+        values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in self._fields]
         with _Statement(self._sql, values).execute({}) as cursor:
             (row.pk,) = cursor.fetchone()
         row._state.adding, row._state.db = False, connection.alias

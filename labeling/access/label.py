@@ -34,9 +34,7 @@ def _as_labeler(slug: Any, user: Any) -> QuerySet[Labeler]:
 
 
 _OWN = Kept(_own, uid=UUIDField(), user=None)
-_OWN_WITH_TEXTS = Kept(
-    lambda uid, user: _own(uid, user).select_related(*_TEXTS), uid=UUIDField(), user=None
-)
+_OWN_WITH_TEXTS = Kept(lambda uid, user: _own(uid, user).select_related(*_TEXTS), uid=UUIDField(), user=None)
 _LABELER = Kept(_as_labeler, slug=SlugField(), user=None)
 
 

@@ -134,9 +134,7 @@ def resolve_locked(comparison: Comparison) -> bool:
     return bool(_settle({comparison.pk: comparison.project_id}, present, tallies))
 
 
-def _settle(
-    projects: dict[int, int], present: Mapping[int, Resolution], tallies: Mapping[int, Tally]
-) -> int:
+def _settle(projects: dict[int, int], present: Mapping[int, Resolution], tallies: Mapping[int, Tally]) -> int:
     """`projects` by comparison, all of them locked; `present` are their resolutions. Returns how many changed."""
     changed = list(_changed_rows(projects, tallies, present))
     if len(changed) == 1:

@@ -41,7 +41,9 @@ def test_values_come_as_tuples_in_order():
     make_project(4)
     kept = Kept(
         lambda above: (
-            Comparison.objects.filter(priority__gt=above).order_by("-pk").values_list("pk", F("priority") + above)
+            Comparison.objects.filter(priority__gt=above)
+            .order_by("-pk")
+            .values_list("pk", F("priority") + above)
         ),
         above=FloatField(),
     )
@@ -70,7 +72,9 @@ def test_constants_stand_in_the_text_as_they_are(name):
     Project.objects.filter(pk=project.pk).update(name=name)
     kept = Kept(lambda pk: Project.objects.filter(name=name, pk=pk), pk=None)
     assert kept.rows(pk=project.pk) == [project]
-    assert Kept(lambda given: Project.objects.filter(name=given), given=CharField()).rows(given=name) == [project]
+    assert Kept(lambda given: Project.objects.filter(name=given), given=CharField()).rows(given=name) == [
+        project
+    ]
 
 
 def test_updates_tell_how_many_rows_they_have_changed():

@@ -170,7 +170,10 @@ def test_what_was_saved_is_said_as_the_serializer_says_it(labeler):
 @pytest.mark.parametrize("seed", range(5))
 def test_todays_labels_are_those_whose_last_word_was_said_today(labeler, seed):
     """Whatever was changed, undone and said again since yesterday."""
-    chance, midnight = random.Random(seed), timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    chance, midnight = (
+        random.Random(seed),
+        timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0),
+    )
     count, comparisons = 0, list(Comparison.objects.all())
     for comparison in comparisons:
         said = sorted(chance.sample(range(-90, 91), chance.randint(0, 5)))
