@@ -1,9 +1,9 @@
 """Statements that are compiled once in each process and only bound afterwards, for the way of one vote.
 
 Making a queryset and turning it into SQL costs Django more than most short statements cost the database, and PostgreSQL
-spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once, and
+spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once and
 keeps the SQL; later calls give the slots their values. The same function called with values gives the plain queryset.
-On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` of the settings).
+On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` in `env.py`).
 Constants stand in the text: what is not known when a plan is made cannot be served by a partial index.
 """
 

@@ -51,7 +51,8 @@ def disagreements_refresh(comparison_ids: Iterable[int], *, is_answered: bool = 
     """Bring the rows of these comparisons in step; call it in the transaction that holds their locks.
 
     `is_answered`: a vote has just come, which ends a sending back unless more are awaited. One statement for each
-    1,000 comparisons where none is in the queue, two where nothing differs. Returns how many rows were written or removed.
+    1,000 comparisons where none is in the queue, two where nothing differs. Returns how many rows were written or
+    removed.
     """
     return sum(
         _refresh_chunk(chunk, is_answered=is_answered) for chunk in in_chunks(sorted(set(comparison_ids)))
