@@ -59,7 +59,8 @@ def _cursor() -> Any:
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     connection.ensure_connection()
-    return connection._prepare_cursor(ServerBindingCursor(connection.connection))
+    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
 
 
 def _statement(sql: str, params: Sequence[Any]) -> _Statement:
@@ -128,7 +129,8 @@ class Kept(_Compiled, Generic[RowT]):
         statement = _statement(*compiler.as_sql())
         converters = compiler.get_converters([column[0] for column in compiler.select])
         is_tuples = compiler.klass_info is None or bool(queryset.query.values_select)
-        return statement, compiler, converters, tuple if is_tuples else _maker(compiler)
+        make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler)
+        return statement, compiler, converters, make
 
 
 def _maker(compiler: Any) -> Callable[[Any], Any]:
@@ -136,7 +138,7 @@ def _maker(compiler: Any) -> Callable[[Any], Any]:
     info, alias = compiler.klass_info, connection.alias
     start, end = info["select_fields"][0], info["select_fields"][-1] + 1
     names = [column[0].target.attname for column in compiler.select[start:end]]
-    populators = get_related_populators(info, compiler.select, alias)
+    populators = get_related_populators(info, compiler.select, alias)  # type: ignore[call-arg]
     annotations = list((compiler.annotation_col_map or {}).items())
 
     def make(row: Any) -> Any:
@@ -183,7 +185,7 @@ class KeptInsert:
         self._fields = [f for f in columns_of if not (f.generated or isinstance(f, AutoField))]
         columns = ", ".join(f'"{field.column}"' for field in self._fields)
         places = ", ".join("%s" for _field in self._fields)
-        self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'
+        self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608
         if upsert:
             replaced = (model._meta.get_field(name).column for name in upsert)  # type: ignore[union-attr]
             changes = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in replaced)

@@ -119,7 +119,7 @@ def _near(labeler: Any, place: Any, start: Any) -> QuerySet[Comparison]:
 
 
 _NUMBER = FloatField()
-_PARTS: dict[Callable[..., QuerySet[Comparison]], dict[str, FloatField | None]] = {
+_PARTS: dict[Callable[..., QuerySet[Comparison]], dict[str, Any]] = {
     all_of: {},
     down_from: {"priority": _NUMBER},
     within: {"priority": _NUMBER, "after": None},

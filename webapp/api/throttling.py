@@ -15,6 +15,10 @@ class WindowThrottle(UserRateThrottle):
     """The requests of this minute (or whatever the rate is for), and the share of the last one's that is as long ago
     as this one still has to go. REST framework's own keeps the time of each request, and reads and writes them all."""
 
+    duration: int
+    num_requests: int
+    wait_s: float = 0.0
+
     def allow_request(self, request: Request, view: APIView) -> bool:
         key = self.get_cache_key(request, view)
         if self.rate is None or key is None:
