@@ -5,6 +5,7 @@ Before the vote a response holds what `Pair.to_json` holds, and nothing else of 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -138,9 +139,24 @@ class LabelView(APIView):
         return cast(User, self.request.user)
 
     def body(self, kind: type[serializers.Serializer]) -> dict[str, Any]:
-        reader = kind(data=self.request.data)
-        reader.is_valid(raise_exception=True)
-        return cast(dict[str, Any], reader.validated_data)
+        return cast(dict[str, Any], _reader(kind).run_validation(self.request.data))
+
+
+@cache
+def _reader(kind: type[serializers.Serializer]) -> serializers.Serializer:
+    """One for all requests: it keeps nothing of what it reads, and to make one is dearer than to read."""
+    return kind()
+
+
+@cache
+def _saved_fields() -> list[tuple[str, Any]]:
+    return list(SavedSerializer().fields.items())
+
+
+def _saved(row: Preference) -> dict[str, Any]:
+    """As `SavedSerializer` gives it."""
+    values = ((name, field, field.get_attribute(row)) for name, field in _saved_fields())
+    return {name: None if value is None else field.to_representation(value) for name, field, value in values}
 
 
 def _pairs(labeler: Labeler, leases: list[Assignment]) -> dict[str, Any]:
@@ -160,7 +176,8 @@ class NextComparisons(LabelView):
         """Lease up to two comparisons, those already leased first. None at all: nothing is left to label."""
         labeler = own_labeler(self.person, slug)
         try:
-            leases = lease_next(labeler, count=self.body(NextSerializer)["count"])
+            count = self.body(NextSerializer)["count"]
+            leases = lease_next(labeler, count=count, is_short=vars(labeler)["held"] < count)
         except LabelingError as error:
             raise conflict(error) from None
         return Response(_pairs(labeler, leases))
@@ -175,7 +192,7 @@ class SubmitAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Give an answer, or change one (`change`)."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         data = self.body(AnswerSerializer)
         count = data.pop("next")
         try:
@@ -190,7 +207,7 @@ class SubmitAssignment(LabelView):
             raise conflict(error) from None
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.message_dict) from None
-        saved = dict(SavedSerializer(row).data)
+        saved = _saved(row)
         if count:
             saved |= _pairs(assignment.labeler, self._next(assignment.labeler, count))
         return Response(saved)
@@ -226,7 +243,7 @@ class DraftAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Keep an unfinished answer. Unknown aspects and reasons are left out."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         scheme = read_scheme(assignment.comparison.project.scheme)
         draft = read_draft(self.body(DraftSerializer), scheme)
         return Response({"kept": draft_save(assignment=assignment, draft=draft)})
@@ -242,6 +259,6 @@ class HeartbeatAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Renew the lease. `held` is false when it has gone back to the queue or was answered."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         held = lease_renew(assignment)
         return Response({"held": held, "lease_expires_at": assignment.lease_expires_at})

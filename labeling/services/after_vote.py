@@ -16,7 +16,7 @@ def vote_settled(
     """Call it once `row` is written and the comparison resolved, inside that transaction.
 
     `is_change`: it replaced an answer that stood. `is_resolved_anew`: the comparison's resolution is another
-    one now. Two statements for the queue of disagreements where it does not change; none for webhooks that nobody
+    one now. One statement for a comparison that is not in the queue of disagreements; none for webhooks that nobody
     asked for.
     """
     project_id = comparison.project_id

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import CharField, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -33,10 +33,33 @@ from labeling.services.answers import Answer, answer_append, answer_count, answe
 from labeling.services.leases import LABELED_STATES, LabelingError, LeaseLostError, lease_end
 from labeling.services.resolution import resolve_locked
 from labeling.submission import Submission, read_submission
+from webapp.kept import Kept
 
 UNDO_S = 10
 # The screen counts down ten seconds; the way of the request to the server is on top.
 UNDO_GRACE_S = 5
+
+
+def _annotated(pk: Any, key: Any, user: Any, prompt: Any, a: Any, b: Any) -> QuerySet[Assignment]:
+    own = Preference.objects.filter(labeler=OuterRef("labeler"))
+    last = own.filter(comparison=OuterRef("comparison")).order_by("-revision").values("revision")[:1]
+    rows = Assignment.objects.filter(pk=pk).select_for_update(of=("self",))
+    return rows.annotate(
+        known_id=Subquery(own.filter(idempotency_key=key).order_by().values("pk")[:1]),
+        last_revision=Coalesce(Subquery(last), 0),
+        has_seen=has_seen_voices(user, prompt, a, b),
+    )
+
+
+_CURRENT = Kept(_annotated, pk=None, key=CharField(), user=None, prompt=None, a=None, b=None)
+_COMPARISON_LOCKED = Kept(
+    lambda pk: (
+        Comparison.objects.filter(pk=pk)
+        .select_related("resolution")
+        .select_for_update(no_key=True, of=("self",))
+    ),
+    pk=None,
+)
 
 
 class IdempotencyConflictError(LabelingError):
@@ -183,8 +206,10 @@ def draft_save(*, assignment: Assignment, draft: dict[str, Any]) -> bool:
 
 def _locked(comparison_id: int) -> Comparison:
     """The comparison, locked, with the resolution that it has."""
-    rows = Comparison.objects.select_related("resolution").select_for_update(no_key=True, of=("self",))
-    return rows.get(pk=comparison_id)
+    comparison = _COMPARISON_LOCKED.first(pk=comparison_id)
+    if comparison is None:
+        raise Comparison.DoesNotExist
+    return comparison
 
 
 @dataclass(frozen=True)
@@ -198,15 +223,19 @@ class _Before:
 
 def _current(assignment: Assignment, key: str) -> tuple[Assignment, _Before]:
     """The assignment, locked after its comparison, and what an answer under this key needs to know: one query."""
-    own = Preference.objects.filter(labeler=OuterRef("labeler"))
-    last = own.filter(comparison=OuterRef("comparison")).order_by("-revision").values("revision")[:1]
-    rows = Assignment.objects.select_for_update(of=("self",)).annotate(
-        known_id=Subquery(own.filter(idempotency_key=key).order_by().values("pk")[:1]),
-        last_revision=Coalesce(Subquery(last), 0),
-        has_seen=has_seen_voices(assignment.labeler.user_id, assignment.comparison),
+    pair = assignment.comparison
+    found = _CURRENT.first(
+        pk=assignment.pk,
+        key=key,
+        user=assignment.labeler.user_id,
+        prompt=pair.prompt_id,
+        a=pair.response_a_id,
+        b=pair.response_b_id,
     )
-    found = rows.get(pk=assignment.pk)
-    return found, _Before(found.known_id, found.last_revision, found.has_seen)
+    if found is None:
+        raise Assignment.DoesNotExist
+    extra = vars(found)
+    return found, _Before(extra["known_id"], extra["last_revision"], extra["has_seen"])
 
 
 def _known(assignment: Assignment, key: str, digest: str) -> Preference | None:

@@ -1,0 +1,200 @@
+"""Statements that are compiled once in each process and only bound afterwards, for the way of one vote.
+
+Making a queryset and turning it into SQL costs Django more than most short statements cost the database, and PostgreSQL
+spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once and
+keeps the SQL; later calls give the slots their values. The same function called with values gives the plain queryset.
+On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` in `env.py`).
+Constants stand in the text: what is not known when a plan is made cannot be served by a partial index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+from django.db.models import AutoField, BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
+
+RowT = TypeVar("RowT")
+_PLACES = re.compile(r"%[s%]")
+
+
+class Slot(Expression):
+    """A place for a value. `field` says how the value goes to the database, by default as a whole number."""
+
+    def __init__(self, name: str, field: Field[Any, Any]) -> None:
+        super().__init__(output_field=field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Slot]]:  # type: ignore[override]
+        return "%s", [self]
+
+
+@dataclass(frozen=True)
+class _Statement:
+    sql: str
+    places: Sequence[Any]  # a Slot, or a constant where those go beside the text, too
+
+    def execute(self, values: dict[str, Any]) -> Any:
+        """The cursor, open, with the statement executed."""
+        cursor = _cursor()
+        cursor.execute(self.sql, [self._bound(place, values) for place in self.places])
+        return cursor
+
+    @staticmethod
+    def _bound(place: Any, values: dict[str, Any]) -> Any:
+        if not isinstance(place, Slot):
+            return place
+        return place.output_field.get_db_prep_value(values[place.name], connection, prepared=False)
+
+
+def _cursor() -> Any:
+    """Django's cursor; on PostgreSQL one that leaves the values to the server, as prepared statements need it."""
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+
+
+def _statement(sql: str, params: Sequence[Any]) -> _Statement:
+    """On PostgreSQL with all constants in the text."""
+    if connection.vendor != "postgresql":
+        return _Statement(sql, params)
+    left = iter(params)
+    slots: list[Slot] = []
+    with connection.cursor() as cursor:
+
+        def written(place: re.Match[str]) -> str:
+            if place.group() == "%%":
+                return "%%"
+            value = next(left)
+            if isinstance(value, Slot):
+                slots.append(value)
+                return "%s"
+            literal: str = cursor.mogrify("%s", [value])
+            return literal.replace("%", "%%")
+
+        text = _PLACES.sub(written, sql)
+    return _Statement(text, slots)
+
+
+class _Compiled:
+    """What all kinds have: slots by name, and one compilation for each kind of database."""
+
+    def __init__(self, build: Callable[..., Any], **fields: Field[Any, Any] | None) -> None:
+        """`fields`: the arguments of `build` by name; None is a whole number."""
+        self.build = build
+        self._slots = {name: Slot(name, field or BigIntegerField()) for name, field in fields.items()}
+        self._ready: dict[str, Any] = {}
+
+    def _known(self) -> Any:
+        found = self._ready.get(connection.vendor)
+        if found is None:  # two threads at once do it twice, to the same end
+            found = self._ready[connection.vendor] = self._compile()
+        return found
+
+    def _compile(self) -> Any:
+        raise NotImplementedError
+
+
+class Kept(_Compiled, Generic[RowT]):
+    """A kept query: of model instances, `select_related` and annotations included, or of `values_list` tuples."""
+
+    def __init__(self, build: Callable[..., QuerySet[Any, RowT]], **fields: Field[Any, Any] | None) -> None:
+        super().__init__(build, **fields)
+
+    def rows(self, **values: Any) -> list[RowT]:
+        statement, compiler, converters, make = self._known()
+        with statement.execute(values) as cursor:
+            found = cursor.fetchall()
+        if converters:
+            found = compiler.apply_converters(found, converters)
+        return [make(row) for row in found]
+
+    def first(self, **values: Any) -> RowT | None:
+        """The first row; `build` says the order and, where there may be several rows, the limit."""
+        found = self.rows(**values)
+        return found[0] if found else None
+
+    def _compile(self) -> tuple[_Statement, Any, Any, Callable[[Any], RowT]]:
+        queryset = self.build(**self._slots)
+        compiler = queryset.query.get_compiler(using=connection.alias)
+        statement = _statement(*compiler.as_sql())
+        converters = compiler.get_converters([column[0] for column in compiler.select])
+        is_tuples = compiler.klass_info is None or bool(queryset.query.values_select)
+        make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler)
+        return statement, compiler, converters, make
+
+
+def _maker(compiler: Any) -> Callable[[Any], Any]:
+    """From a row to an instance, as `ModelIterable` of Django does it."""
+    info, alias = compiler.klass_info, connection.alias
+    start, end = info["select_fields"][0], info["select_fields"][-1] + 1
+    names = [column[0].target.attname for column in compiler.select[start:end]]
+    populators = get_related_populators(info, compiler.select, alias)  # type: ignore[call-arg]
+    annotations = list((compiler.annotation_col_map or {}).items())
+
+    def make(row: Any) -> Any:
+        made = info["model"].from_db(alias, names, row[start:end])
+        for populator in populators:
+            populator.populate(row, made)
+        for name, place in annotations:
+            setattr(made, name, row[place])
+        return made
+
+    return make
+
+
+class KeptUpdate(_Compiled):
+    """A kept UPDATE: `build` gives the rows and what becomes of their columns."""
+
+    def __init__(
+        self,
+        build: Callable[..., tuple[QuerySet[Any, Any], dict[str, Any]]],
+        **fields: Field[Any, Any] | None,
+    ) -> None:
+        super().__init__(build, **fields)
+
+    def run(self, **values: Any) -> int:
+        """How many rows it has changed."""
+        with self._known().execute(values) as cursor:
+            return int(cursor.rowcount)
+
+    def _compile(self) -> _Statement:
+        queryset, changes = self.build(**self._slots)
+        query = queryset.query.chain(UpdateQuery)
+        query.clear_ordering(force=True)
+        query.add_update_values(changes)
+        return _statement(*query.get_compiler(using=connection.alias).as_sql())
+
+
+class KeptInsert:
+    """A kept INSERT of one row of a model; `upsert` names the fields that replace the present row's where the primary
+    key is taken."""
+
+    def __init__(self, model: type[Model], *, upsert: Sequence[str] = ()) -> None:
+        key = model._meta.pk
+        columns_of = model._meta.local_concrete_fields
+        self._fields = [f for f in columns_of if not (f.generated or isinstance(f, AutoField))]
+        columns = ", ".join(f'"{field.column}"' for field in self._fields)
+        places = ", ".join("%s" for _field in self._fields)
+        self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608
+        if upsert:
+            replaced = (model._meta.get_field(name).column for name in upsert)  # type: ignore[union-attr]
+            changes = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in replaced)
+            self._sql += f' ON CONFLICT ("{key.column}") DO UPDATE SET {changes}'
+        self._sql += f' RETURNING "{key.column}"'
+
+    def run(self, row: Model) -> None:
+        """Save the new row, which then has its primary key. No signals are sent: this app has none."""
+        values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in self._fields]
+        with _Statement(self._sql, values).execute({}) as cursor:
+            (row.pk,) = cursor.fetchone()
+        row._state.adding, row._state.db = False, connection.alias
