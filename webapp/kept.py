@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import AutoField, BigIntegerField, Expression, Field, Model, QuerySet
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
@@ -23,53 +23,72 @@ RowT = TypeVar("RowT")
 _PLACES = re.compile(r"%[s%]")
 
 
+def _database() -> Any:
+    """This thread's connection itself: each look through Django's proxy `connection` costs as much as a small value."""
+    return connections[DEFAULT_DB_ALIAS]
+
+
 class Slot(Expression):
     """A place for a value. `field` says how the value goes to the database, by default as a whole number."""
 
     def __init__(self, name: str, field: Field[Any, Any]) -> None:
         super().__init__(output_field=field)
         self.name = name
+        self.prepare = field.get_db_prep_value
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Slot]]:  # type: ignore[override]
         return "%s", [self]
 
 
-@dataclass(frozen=True)
 class _Statement:
-    sql: str
-    places: Sequence[Any]  # a Slot, or a constant where those go beside the text, too
+    """SQL with its places: a Slot each, or a constant where those go beside the text, too."""
 
-    def execute(self, values: dict[str, Any]) -> Any:
+    def __init__(self, sql: str, places: Sequence[Any]) -> None:
+        self.sql = sql
+        self.places = places
+
+    def execute(self, database: Any, values: dict[str, Any]) -> Any:
         """The cursor, open, with the statement executed."""
-        cursor = _cursor()
-        cursor.execute(self.sql, [self._bound(place, values) for place in self.places])
-        return cursor
-
-    @staticmethod
-    def _bound(place: Any, values: dict[str, Any]) -> Any:
-        if not isinstance(place, Slot):
-            return place
-        return place.output_field.get_db_prep_value(values[place.name], connection, prepared=False)
+        bound = [
+            place.prepare(values[place.name], database) if isinstance(place, Slot) else place
+            for place in self.places
+        ]
+        return _executed(database, self.sql, bound)
 
 
-def _cursor() -> Any:
-    """Django's cursor; on PostgreSQL one that leaves the values to the server, as prepared statements need it."""
-    if connection.vendor != "postgresql":
-        return connection.cursor()
+def _executed(database: Any, sql: str, values: Sequence[Any]) -> Any:
+    """Django's cursor, open, with the statement executed; on PostgreSQL one that leaves the values to the server, as
+    prepared statements need it."""
+    if database.vendor == "postgresql":
+        database.ensure_connection()
+        cursor = database._prepare_cursor(_prepared_cursor()(database.connection))
+    else:
+        cursor = database.cursor()
+    cursor.execute(sql, values)
+    return cursor
+
+
+@cache
+def _prepared_cursor() -> Any:
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    connection.ensure_connection()
-    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+    class PreparedCursor(ServerBindingCursor):
+        """Remembers its statement where Django looks for it, which psycopg does not once the server has its plan."""
+
+        def _convert_query(self, query: Any, params: Any = None) -> Any:
+            self._query = super()._convert_query(query, params)
+            return self._query
+
+    return PreparedCursor
 
 
-def _statement(sql: str, params: Sequence[Any]) -> _Statement:
+def _statement(database: Any, sql: str, params: Sequence[Any]) -> _Statement:
     """On PostgreSQL with all constants in the text."""
-    if connection.vendor != "postgresql":
+    if database.vendor != "postgresql":
         return _Statement(sql, params)
     left = iter(params)
     slots: list[Slot] = []
-    with connection.cursor() as cursor:
+    with database.cursor() as cursor:
 
         def written(place: re.Match[str]) -> str:
             if place.group() == "%%":
@@ -94,13 +113,13 @@ class _Compiled:
         self._slots = {name: Slot(name, field or BigIntegerField()) for name, field in fields.items()}
         self._ready: dict[str, Any] = {}
 
-    def _known(self) -> Any:
-        found = self._ready.get(connection.vendor)
+    def _known(self, database: Any) -> Any:
+        found = self._ready.get(database.vendor)
         if found is None:  # two threads at once do it twice, to the same end
-            found = self._ready[connection.vendor] = self._compile()
+            found = self._ready[database.vendor] = self._compile(database)
         return found
 
-    def _compile(self) -> Any:
+    def _compile(self, database: Any) -> Any:
         raise NotImplementedError
 
 
@@ -111,31 +130,38 @@ class Kept(_Compiled, Generic[RowT]):
         super().__init__(build, **fields)
 
     def rows(self, **values: Any) -> list[RowT]:
-        statement, compiler, converters, make = self._known()
-        with statement.execute(values) as cursor:
+        database = _database()
+        statement, converters, make = self._known(database)
+        with statement.execute(database, values) as cursor:
             found = cursor.fetchall()
-        if converters:
-            found = compiler.apply_converters(found, converters)
-        return [make(row) for row in found]
+        return [make(_converted(row, converters, database) if converters else row) for row in found]
 
     def first(self, **values: Any) -> RowT | None:
         """The first row; `build` says the order and, where there may be several rows, the limit."""
         found = self.rows(**values)
         return found[0] if found else None
 
-    def _compile(self) -> tuple[_Statement, Any, Any, Callable[[Any], RowT]]:
+    def _compile(self, database: Any) -> tuple[_Statement, Any, Callable[[Any], RowT]]:
         queryset = self.build(**self._slots)
-        compiler = queryset.query.get_compiler(using=connection.alias)
-        statement = _statement(*compiler.as_sql())
+        compiler = queryset.query.get_compiler(using=database.alias)
+        statement = _statement(database, *compiler.as_sql())
         converters = compiler.get_converters([column[0] for column in compiler.select])
         is_tuples = compiler.klass_info is None or bool(queryset.query.values_select)
-        make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler)
-        return statement, compiler, converters, make
+        make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler, database.alias)
+        return statement, list(converters.items()), make
 
 
-def _maker(compiler: Any) -> Callable[[Any], Any]:
+def _converted(row: Sequence[Any], converters: Any, database: Any) -> list[Any]:
+    values = list(row)
+    for place, (functions, expression) in converters:
+        for convert in functions:
+            values[place] = convert(values[place], expression, database)
+    return values
+
+
+def _maker(compiler: Any, alias: str) -> Callable[[Any], Any]:
     """From a row to an instance, as `ModelIterable` of Django does it."""
-    info, alias = compiler.klass_info, connection.alias
+    info = compiler.klass_info
     start, end = info["select_fields"][0], info["select_fields"][-1] + 1
     names = [column[0].target.attname for column in compiler.select[start:end]]
     populators = get_related_populators(info, compiler.select, alias)  # type: ignore[call-arg]
@@ -164,15 +190,16 @@ class KeptUpdate(_Compiled):
 
     def run(self, **values: Any) -> int:
         """How many rows it has changed."""
-        with self._known().execute(values) as cursor:
+        database = _database()
+        with self._known(database).execute(database, values) as cursor:
             return int(cursor.rowcount)
 
-    def _compile(self) -> _Statement:
+    def _compile(self, database: Any) -> _Statement:
         queryset, changes = self.build(**self._slots)
         query = queryset.query.chain(UpdateQuery)
         query.clear_ordering(force=True)
         query.add_update_values(changes)
-        return _statement(*query.get_compiler(using=connection.alias).as_sql())
+        return _statement(database, *query.get_compiler(using=database.alias).as_sql())
 
 
 class KeptInsert:
@@ -194,7 +221,8 @@ class KeptInsert:
 
     def run(self, row: Model) -> None:
         """Save the new row, which then has its primary key. No signals are sent: this app has none."""
-        values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in self._fields]
-        with _Statement(self._sql, values).execute({}) as cursor:
+        database = _database()
+        values = [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in self._fields]
+        with _executed(database, self._sql, values) as cursor:
             (row.pk,) = cursor.fetchone()
-        row._state.adding, row._state.db = False, connection.alias
+        row._state.adding, row._state.db = False, database.alias

@@ -11,16 +11,19 @@ from django.db.models.functions import Coalesce
 from labeling.access.core import Capability, checked, found, own_role, project_for, role_known
 from labeling.access.members import labeler_for
 from labeling.models import Assignment, AssignmentState, DrawnBy, Labeler
+from labeling.services.sources import PAIR, not_shown
 from webapp.kept import Kept
 from webapp.users.models import User
-
-_TEXTS = ("comparison__prompt", "comparison__response_a", "comparison__response_b")
 
 
 def _own(uid: Any, user: Any) -> QuerySet[Assignment]:
     rows = Assignment.objects.filter(uid=uid, labeler__user=user)
-    rows = rows.select_related("labeler", "comparison__project")
+    rows = rows.select_related("labeler", "comparison__project").defer(*not_shown("comparison__"))
     return rows.annotate(role=own_role(user, "comparison__project"))
+
+
+def _own_with_texts(uid: Any, user: Any) -> QuerySet[Assignment]:
+    return _own(uid, user).select_related(*(f"comparison__{name}" for name in PAIR))
 
 
 def _as_labeler(slug: Any, user: Any) -> QuerySet[Labeler]:
@@ -34,7 +37,7 @@ def _as_labeler(slug: Any, user: Any) -> QuerySet[Labeler]:
 
 
 _OWN = Kept(_own, uid=UUIDField(), user=None)
-_OWN_WITH_TEXTS = Kept(lambda uid, user: _own(uid, user).select_related(*_TEXTS), uid=UUIDField(), user=None)
+_OWN_WITH_TEXTS = Kept(_own_with_texts, uid=UUIDField(), user=None)
 _LABELER = Kept(_as_labeler, slug=SlugField(), user=None)
 
 

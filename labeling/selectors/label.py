@@ -134,9 +134,9 @@ def _today(labeler: Any, midnight: Any) -> QuerySet[Preference, tuple[int, int]]
         created_at__gte=midnight,
         outcome__in=LABEL_OUTCOMES,
     )
-    of_labels = Case(When(outcome__in=LABEL_OUTCOMES, then=1), default=0)
+    of_labels = Case(When(asked, outcome__in=LABEL_OUTCOMES, then=1), default=0)
     of_revised = Case(When(Q(revision__lte=1), then=0), When(Exists(before), then=1), default=0)
-    rows = Preference.objects.filter(asked, labeler=labeler, created_at__gte=midnight)
+    rows = Preference.objects.filter(labeler=labeler, created_at__gte=midnight)
     sums = (Coalesce(Sum(expression), 0) for expression in (of_labels, of_revised))
     return rows.order_by().values("labeler").values_list(*sums)
 

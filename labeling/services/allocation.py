@@ -41,7 +41,7 @@ from labeling.services.leases import (
     slots_recount,
 )
 from labeling.services.qualification import answers_wanted, is_asked_to_qualify, qualification_settle
-from labeling.services.sources import PAIR, Draw, locked, shown
+from labeling.services.sources import PAIR, Draw, locked, not_shown, shown
 from webapp.kept import Kept
 
 __all__ = [
@@ -70,6 +70,7 @@ _SHOWN = tuple(f"comparison__{name}" for name in PAIR)
 
 def _people(labeler: Any) -> QuerySet[Labeler]:
     people = Labeler.objects.filter(pk=labeler).select_related("project")
+    people = people.defer("project__description", "project__guidelines", "project__created_at", "created_at")
     return people.annotate(has_batches=has_batches(), has_freed=has_freed())
 
 
@@ -83,6 +84,7 @@ _HELD = Kept(
         Assignment.objects.filter(labeler=labeler, state=AssignmentState.LEASED)
         .exclude(drawn=DrawnBy.RANKING)
         .select_related(*_SHOWN)
+        .defer(*not_shown("comparison__"))
         .order_by("created_at", "id")
     ),
     labeler=None,

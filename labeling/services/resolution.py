@@ -127,8 +127,8 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
 
 
 def resolve_locked(comparison: Comparison) -> bool:
-    """As `resolve_comparisons`, for one whose row the caller has locked and read with its resolution: two queries;
-    one more where reliabilities settle it."""
+    """As `resolve_comparisons`, for one whose row the caller has locked, and read with its resolution after that: two
+    queries; one more where reliabilities settle it."""
     present = {comparison.pk: comparison.resolution} if hasattr(comparison, "resolution") else {}
     tallies = _tallies(_VOTES.rows(comparison=comparison.pk))
     return bool(_settle({comparison.pk: comparison.project_id}, present, tallies))

@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from django.db.models.sql.compiler import SQLCompiler
 
 PAIR = ("prompt", "response_a", "response_b")
+# What of a pair is read when it is shown: the texts alone.
+_NOT_SHOWN = {
+    "prompt": (
+        "project", "content_hash", "group", "language", "topic", "external_id", "metadata", "created_at",
+    ),
+    "response_a": ("prompt", "content_hash", "model_name", "parent", "author", "created_at"),
+    "response_b": ("prompt", "content_hash", "model_name", "parent", "author", "created_at"),
+}  # fmt: skip
+# Nor does handing out or answering a comparison need these.
+OF_OTHERS = ("priority_reason", "random_key", "gold_outcome", "created_at")
+
+
+def not_shown(prefix: str = "") -> tuple[str, ...]:
+    """For `defer`: what of a comparison (behind this prefix) and of its texts is not read for the label page."""
+    texts = (f"{name}__{field}" for name, fields in _NOT_SHOWN.items() for field in fields)
+    return tuple(prefix + name for name in (*OF_OTHERS, *texts))
 
 
 class Source:
@@ -59,7 +75,7 @@ def shown(labeler: Any, rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
     """With their texts, and with `own_id`: the id of the person's lapsed assignment there or None, which spares
     `lease_take` a query."""
     own = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).order_by()
-    return rows.select_related(*PAIR).annotate(own_id=Subquery(own.values("pk")[:1]))
+    return rows.select_related(*PAIR).defer(*not_shown()).annotate(own_id=Subquery(own.values("pk")[:1]))
 
 
 def locked(rows: QuerySet[Comparison], *, skip_locked: bool = False) -> QuerySet[Comparison]:

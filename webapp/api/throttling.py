@@ -26,9 +26,17 @@ class WindowThrottle(UserRateThrottle):
         window, into = divmod(self.timer(), self.duration)
         self.wait_s = self.duration - into
         now, before = f"{key}:{int(window)}", f"{key}:{int(window) - 1}"
-        count = 1 if self.cache.add(now, 1, 2 * self.duration) else self.cache.incr(now)
         last = min(self.cache.get(before, 0), self.num_requests)
-        return bool(count + last * self.wait_s / self.duration <= self.num_requests)
+        return bool(self._counted(now) + last * self.wait_s / self.duration <= self.num_requests)
+
+    def _counted(self, window: str) -> int:
+        """The requests of this window, this one included."""
+        if self.cache.add(window, 1, 2 * self.duration):
+            return 1
+        try:
+            return int(self.cache.incr(window))
+        except ValueError:  # a full cache has just dropped it
+            return 1
 
     def wait(self) -> float:
         """Until the next window: seconds after which a client should try again."""

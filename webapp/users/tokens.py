@@ -17,7 +17,12 @@ from webapp.kept import Kept
 from webapp.users.models import ApiToken, User
 
 _BY_KEY: Kept[ApiToken] = Kept(
-    lambda key: ApiToken.objects.filter(token_key=key).select_related("user"), key=CharField()
+    lambda key: (
+        ApiToken.objects.filter(token_key=key)
+        .select_related("user")
+        .defer("user__password", "user__last_login", "user__date_joined", "created", "last_used_at")
+    ),
+    key=CharField(),
 )
 
 

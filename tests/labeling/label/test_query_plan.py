@@ -313,7 +313,7 @@ def test_the_bookmarks_draws_read_the_queue_index_without_the_values(ahead):
 def generic_plan(kept, values) -> str:
     with transaction.atomic():
         kept.rows(**values)
-        statement = kept._known()[0]
+        statement = kept._known(connection)[0]
         numbers = iter(range(1, 20))
         text = re.sub("%[s%]", lambda place: "%" if place[0] == "%%" else f"${next(numbers)}", statement.sql)
         given = ", ".join(str(values[slot.name]) for slot in statement.places)
