@@ -28,6 +28,7 @@ from benchmarks.label.servers import database, web_server  # noqa: E402
 
 STUDIO = "Label Studio 1.23"
 WANTED = "wanted"
+CORE_MS = 6.7  # for 300 labels/s on two cores
 Row = dict[str, str | float]
 
 
@@ -57,16 +58,23 @@ class Table:
         print(f"{case:<44} {metric:<22} {ours:>10.1f}   {rival_name} {rival:g}", flush=True)
 
 
-def over_http(table: Table, kind: str, env: dict[str, str], *, pairs: int, seconds: float) -> None:
+def over_http(
+    table: Table, kind: str, env: dict[str, str], folder: Path, *, pairs: int, seconds: float
+) -> None:
+    from benchmarks.label.cores import core_seconds, postmaster
     from benchmarks.label.fill import make_people, make_project
     from benchmarks.label.http import by_one_request, by_two_requests, label_for
 
     project = make_project("http", pairs, text=600)
     tokens = [person.token for person in make_people(project, 16)]
-    with web_server(env) as port:
-        one = label_for(seconds, port, "http", tokens[:1], by_two_requests)
-        many = label_for(seconds, port, "http", tokens, by_two_requests)
-        joined = label_for(seconds, port, "http", tokens, by_one_request)
+    with web_server(env) as (port, server):
+
+        def spent() -> dict[str, float]:
+            return core_seconds({"server": server, "database": postmaster(folder / "pg")})
+
+        one = label_for(seconds, port, "http", tokens[:1], by_two_requests, spent)
+        many = label_for(seconds, port, "http", tokens, by_two_requests, spent)
+        joined = label_for(seconds, port, "http", tokens, by_one_request, spent)
     for name, rounds, wanted, studio in (("1 labeler", one, 10, 321), ("16 labelers", many, 35, 1913)):
         case = f"HTTP, {kind}, {name}"
         table.add(case, "next p50 ms", 1000 * percentile(rounds.next_s, 0.5), wanted, WANTED)
@@ -78,6 +86,9 @@ def over_http(table: Table, kind: str, env: dict[str, str], *, pairs: int, secon
     table.add(case, "labels/s", many.rate, 5, STUDIO)
     table.add(case + ", next in submit", "labels/s", joined.rate, 300, WANTED)
     table.add(case + ", next in submit", "p50 ms", 1000 * percentile(joined.submit_s, 0.5), 35, WANTED)
+    for name, rounds in (("", many), (", next in submit", joined)):
+        for side, milliseconds in rounds.core_ms.items():
+            table.add(case + name, f"core ms/label, {side}", milliseconds, CORE_MS, WANTED + " of all three")
 
 
 def in_database(table: Table, *, sizes: Sequence[int], top: int, draws: int) -> None:
@@ -126,7 +137,8 @@ def run(part: str, kind: str, *, quick: bool, table: Table) -> None:
         os.environ |= env
         django.setup()
         if part == "http":
-            over_http(table, kind, env, pairs=20_000 if quick else 100_000, seconds=10 if quick else 30)
+            pairs, seconds = (20_000, 10) if quick else (100_000, 30)
+            over_http(table, kind, env, Path(name), pairs=pairs, seconds=seconds)
         elif part == "database":
             sizes = (100_000, 1_000_000) if quick else (1_000_000, 10_000_000)
             in_database(table, sizes=sizes, top=10_000 if quick else 100_000, draws=500 if quick else 2000)

@@ -56,6 +56,12 @@ class SharedCache(RedisCache):
         except AWAY as error:
             self._away(error, None)
 
+    def incr(self, key: Any, *args: Any, **options: Any) -> int:
+        try:
+            return int(super().incr(key, *args, **options))
+        except AWAY as error:
+            return int(self._away(error, 0))
+
     def delete(self, key: Any, version: int | None = None) -> bool:
         try:
             return bool(super().delete(key, version))

@@ -20,6 +20,8 @@ class Rounds:
     submit_s: list[float] = field(default_factory=list)
     labels: int = 0
     wall_s: float = 0.0
+    # Of each side, core milliseconds for a label; the second of warming up counts.
+    core_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -82,19 +84,27 @@ def by_one_request(client: Client, until: float) -> Rounds:
 
 
 def label_for(
-    seconds: float, port: int, slug: str, tokens: Sequence[str], way: Callable[[Client, float], Rounds]
+    seconds: float,
+    port: int,
+    slug: str,
+    tokens: Sequence[str],
+    way: Callable[[Client, float], Rounds],
+    spent: Callable[[], dict[str, float]],
 ) -> Rounds:
-    """Everybody labels for so many seconds, after a second of warming up that is not counted."""
+    """Everybody labels for so many seconds, after a second of warming up that is not counted. `spent`: core seconds of
+    each side until now."""
     barrier = threading.Barrier(len(tokens))
 
-    def run(token: str) -> Rounds:
+    def run(token: str) -> tuple[Rounds, int]:
         client = Client(port, token, slug)
-        way(client, time.monotonic() + 1.0)
+        warm = way(client, time.monotonic() + 1.0)
         barrier.wait(timeout=60)
-        return way(client, time.monotonic() + seconds)
+        return way(client, time.monotonic() + seconds), warm.labels
 
-    total = Rounds(wall_s=seconds)
+    total, labels, before = Rounds(wall_s=seconds), 0, spent()
     with ThreadPoolExecutor(len(tokens)) as pool:
-        for rounds in pool.map(run, tokens):
+        for rounds, warm in pool.map(run, tokens):
             total.add(rounds)
+            labels += rounds.labels + warm
+    total.core_ms = {side: 1000 * (now - before[side]) / labels for side, now in spent().items()}
     return total

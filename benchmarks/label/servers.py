@@ -63,8 +63,8 @@ def _migrate(env: dict[str, str]) -> None:
 
 
 @contextmanager
-def web_server(env: dict[str, str]) -> Iterator[int]:
-    """gunicorn with the arguments of the Procfile; gives its port."""
+def web_server(env: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """gunicorn with the arguments of the Procfile; gives its port and the number of its first process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -74,7 +74,7 @@ def web_server(env: dict[str, str]) -> Iterator[int]:
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env})
     try:
         _wait(f"http://127.0.0.1:{port}/health", process)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -41,10 +41,10 @@ def role_of(user: AnyUser, project: Project) -> Role | None:
     return Role(role) if role else None
 
 
-def own_role(user: AnyUser, project: str) -> Subquery:
+def own_role(user_id: Any, project: str) -> Subquery:
     """For a query: the person's stored role in the project that this field of the outer row names. `role_known` takes
     it to the project, which then costs no query of its own."""
-    rows = Membership.objects.filter(project=OuterRef(project), user=user.pk)
+    rows = Membership.objects.filter(project=OuterRef(project), user=user_id)
     return Subquery(rows.order_by().values("role")[:1])
 
 
@@ -95,7 +95,11 @@ def projects_viewed(user: AnyUser) -> QuerySet[Project]:
 
 def within(queryset: QuerySet[ModelT], **lookup: Any) -> ModelT:
     """The one row of an already scoped queryset, or Http404."""
-    row = queryset.filter(**lookup).first()
+    return found(queryset.filter(**lookup).first())
+
+
+def found(row: ModelT | None) -> ModelT:
+    """The row, or Http404 where there is none."""
     if row is None:
         raise Http404(_("There is no such thing in this project."))
     return row

@@ -5,6 +5,7 @@ Before the vote a response holds what `Pair.to_json` holds, and nothing else of 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,12 +18,19 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import assignment_for, own_labeler
-from labeling.models import Assignment, Labeler, Preference, PreferenceSource
+from labeling.api.label_serializers import (
+    AnswerSerializer,
+    DraftSerializer,
+    NextSerializer,
+    PairSerializer,
+    SavedAndNextSerializer,
+    saved,
+)
+from labeling.models import Assignment, Labeler, PreferenceSource
 from labeling.scheme import read_scheme
 from labeling.selectors.label import labels_today, pair_of
 from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
-from labeling.submission import ASPECT_VALUES, CHOICES, DURATION_MAX_MS, RATIONALE_MAX
 from labeling.views.label_form import KEY_MAX, read_draft
 from webapp.api.errors import Conflict
 from webapp.users.models import User
@@ -34,85 +42,6 @@ KEY_HEADER = OpenApiParameter(
     required=True,
     description="Made by the client, once for each answer. Same key and same body: same answer.",
 )
-
-
-class TurnSerializer(serializers.Serializer):
-    role = serializers.CharField()
-    content = serializers.CharField()
-
-
-class PairSerializer(serializers.Serializer):
-    """A leased comparison: what a labeler may see of it before the vote."""
-
-    assignment = serializers.UUIDField()
-    messages = TurnSerializer(many=True)
-    left = serializers.CharField()
-    right = serializers.CharField()
-    draft = serializers.DictField()
-    lease_expires_at = serializers.DateTimeField()
-
-
-class NextSerializer(serializers.Serializer):
-    count = serializers.IntegerField(min_value=1, max_value=2, default=2)
-
-
-class AnswerSerializer(serializers.Serializer):
-    """An answer as the screen has it: 1 (left much better) to the last step of the project's bar, by default 8
-    (right much better), tie, both_bad, skip. An aspect is left, right, same, or a step of its own bar."""
-
-    choice = serializers.ChoiceField(choices=CHOICES)
-    aspects = serializers.DictField(child=serializers.ChoiceField(choices=ASPECT_VALUES), required=False)
-    reasons = serializers.ListField(child=serializers.CharField(), required=False)
-    rationale = serializers.CharField(required=False, allow_blank=True, max_length=RATIONALE_MAX)
-    skip_reason = serializers.CharField(required=False, allow_blank=True)
-    spans = serializers.ListField(
-        child=serializers.DictField(),
-        required=False,
-        help_text="Marked passages: side (left, right), quote, nth (which occurrence, from 0), reason.",
-    )
-    duration_ms = serializers.IntegerField(
-        required=False, allow_null=True, min_value=0, max_value=DURATION_MAX_MS
-    )
-    change = serializers.BooleanField(
-        default=False, help_text="A change of mind about an answer already given."
-    )
-    next = serializers.IntegerField(
-        default=0,
-        min_value=0,
-        max_value=2,
-        help_text="With 1 or 2 the answer also holds `results` and `today`, as `next` gives them with this count.",
-    )
-
-
-class DraftSerializer(serializers.Serializer):
-    choice = serializers.CharField(required=False, allow_blank=True)
-    aspects = serializers.DictField(required=False)
-    reasons = serializers.ListField(child=serializers.CharField(), required=False)
-    rationale = serializers.CharField(required=False, allow_blank=True)
-    spans = serializers.ListField(child=serializers.DictField(), required=False)
-
-
-class SavedSerializer(serializers.ModelSerializer):
-    """The person's own preference as stored: outcomes against the comparison's responses, not sides."""
-
-    comparison = serializers.IntegerField(source="comparison_id")
-
-    class Meta:
-        model = Preference
-        fields = (
-            "uid", "comparison", "revision", "outcome", "strength", "aspects", "aspect_strengths", "reasons",
-            "skip_reason", "rationale", "duration_ms", "after_reveal", "created_at",
-        )  # fmt: skip
-        read_only_fields = fields
-
-
-class SavedAndNextSerializer(SavedSerializer):
-    results = PairSerializer(many=True, required=False)
-    today = serializers.IntegerField(required=False)
-
-    class Meta(SavedSerializer.Meta):
-        fields = (*SavedSerializer.Meta.fields, "results", "today")  # type: ignore[assignment]
-        read_only_fields = fields  # type: ignore[assignment]
 
 
 def conflict(error: LabelingError) -> Conflict:
@@ -138,9 +67,14 @@ class LabelView(APIView):
         return cast(User, self.request.user)
 
     def body(self, kind: type[serializers.Serializer]) -> dict[str, Any]:
-        reader = kind(data=self.request.data)
-        reader.is_valid(raise_exception=True)
-        return cast(dict[str, Any], reader.validated_data)
+        said = self.request.data
+        return cast(dict[str, Any], _reader(kind).run_validation({} if said is None else said))
+
+
+@cache
+def _reader(kind: type[serializers.Serializer]) -> serializers.Serializer:
+    """One for all requests: it keeps nothing of what it reads, and to make one is dearer than to read."""
+    return kind()
 
 
 def _pairs(labeler: Labeler, leases: list[Assignment]) -> dict[str, Any]:
@@ -160,7 +94,8 @@ class NextComparisons(LabelView):
         """Lease up to two comparisons, those already leased first. None at all: nothing is left to label."""
         labeler = own_labeler(self.person, slug)
         try:
-            leases = lease_next(labeler, count=self.body(NextSerializer)["count"])
+            count = self.body(NextSerializer)["count"]
+            leases = lease_next(labeler, count=count, is_short=vars(labeler)["held"] < count)
         except LabelingError as error:
             raise conflict(error) from None
         return Response(_pairs(labeler, leases))
@@ -175,7 +110,7 @@ class SubmitAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Give an answer, or change one (`change`)."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         data = self.body(AnswerSerializer)
         count = data.pop("next")
         try:
@@ -190,10 +125,10 @@ class SubmitAssignment(LabelView):
             raise conflict(error) from None
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.message_dict) from None
-        saved = dict(SavedSerializer(row).data)
+        answer = saved(row)
         if count:
-            saved |= _pairs(assignment.labeler, self._next(assignment.labeler, count))
-        return Response(saved)
+            answer |= _pairs(assignment.labeler, self._next(assignment.labeler, count))
+        return Response(answer)
 
     def _next(self, labeler: Labeler, count: int) -> list[Assignment]:
         """None while paused: the answer was saved, and that is what was asked first."""
@@ -226,7 +161,7 @@ class DraftAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Keep an unfinished answer. Unknown aspects and reasons are left out."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         scheme = read_scheme(assignment.comparison.project.scheme)
         draft = read_draft(self.body(DraftSerializer), scheme)
         return Response({"kept": draft_save(assignment=assignment, draft=draft)})
@@ -242,6 +177,6 @@ class HeartbeatAssignment(LabelView):
     )
     def post(self, request: Request, uid: UUID) -> Response:
         """Renew the lease. `held` is false when it has gone back to the queue or was answered."""
-        assignment = assignment_for(self.person, uid)
+        assignment = assignment_for(self.person, uid, with_texts=False)
         held = lease_renew(assignment)
         return Response({"held": held, "lease_expires_at": assignment.lease_expires_at})

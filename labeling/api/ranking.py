@@ -16,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.access import Capability, labeler_for, project_for, ranking_for
-from labeling.api.label import KEY_HEADER, LabelView, TurnSerializer, conflict, read_key
+from labeling.api.label import KEY_HEADER, LabelView, conflict, read_key
+from labeling.api.label_serializers import TurnSerializer
 from labeling.models import PreferenceSource, RankingTask
 from labeling.ranks import MAX_SHOWN, read_ranking_draft
 from labeling.scheme import SKIP_REASONS

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, Exists, OuterRef, Q, QuerySet, Sum, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from labeling.models import (
@@ -27,10 +28,11 @@ from labeling.models import (
     Project,
 )
 from labeling.scheme import STEPS
-from labeling.selectors.preferences import is_change_of_mind, latest_revisions
+from labeling.selectors.preferences import is_change_of_mind
 from labeling.selectors.progress import Counts, comparison_counts
 from labeling.selectors.reveals import is_still_to_come
 from labeling.services.preferences import undo_seconds_left
+from webapp.kept import Kept
 from webapp.users.models import User
 
 COUNTED_S = 20
@@ -121,13 +123,33 @@ def pair_of(assignment: Assignment) -> Pair:
     )
 
 
+def _today(labeler: Any, midnight: Any) -> QuerySet[Preference, tuple[int, int]]:
+    """Labels since midnight, and how many of them have a later revision: one pass over the day's rows."""
+    asked = Q(shown_left__isnull=False) | Q(ranking__isnull=False)
+    before = Preference.objects.filter(
+        asked,
+        comparison=OuterRef("comparison"),
+        labeler=OuterRef("labeler"),
+        revision=OuterRef("revision") - 1,
+        created_at__gte=midnight,
+        outcome__in=LABEL_OUTCOMES,
+    )
+    of_labels = Case(When(asked, outcome__in=LABEL_OUTCOMES, then=1), default=0)
+    of_revised = Case(When(Q(revision__lte=1), then=0), When(Exists(before), then=1), default=0)
+    rows = Preference.objects.filter(labeler=labeler, created_at__gte=midnight)
+    sums = (Coalesce(Sum(expression), 0) for expression in (of_labels, of_revised))
+    return rows.order_by().values("labeler").values_list(*sums)
+
+
+_TODAY = Kept(_today, labeler=None, midnight=DateTimeField())
+
+
 def labels_today(labeler: Labeler) -> int:
     """Comparisons that this person has labeled since midnight, on a pair or in a ranking; skips, undone answers and
     rewrites do not count."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = Preference.objects.filter(labeler=labeler, created_at__gte=midnight)
-    asked = Q(shown_left__isnull=False) | Q(ranking__isnull=False)
-    return latest_revisions(rows).filter(asked, outcome__in=LABEL_OUTCOMES).count()
+    labels, revised = _TODAY.first(labeler=labeler.pk, midnight=midnight) or (0, 0)
+    return labels - revised
 
 
 def settled_counts(project: Project) -> Counts:

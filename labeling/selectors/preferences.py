@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -69,6 +70,12 @@ def independent_votes(preferences: QuerySet[Preference], *, up_to: int | None = 
     """
     rows = latest_revisions(preferences, up_to=up_to, before_reveal=True)
     return rows.filter(outcome__in=LABEL_OUTCOMES).exclude(OF_OWN_REWRITE)
+
+
+def latest_of_one(comparison: Any) -> QuerySet[Preference]:
+    """The current preferences on the comparison with this id."""
+    rows = latest_revisions(Preference.objects.filter(comparison=comparison))
+    return rows.filter(outcome__in=LABEL_OUTCOMES)
 
 
 def is_change_of_mind(row: Preference) -> bool:

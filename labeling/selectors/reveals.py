@@ -6,8 +6,9 @@ vote" means: before the vote on any of them.
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.expressions import Combinable
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Project, Reveal
 from webapp.users.models import User
@@ -15,10 +16,12 @@ from webapp.users.models import User
 
 def sharing_a_response(comparison: Comparison) -> QuerySet[Comparison]:
     """The comparison itself, and those of its prompt that hold one of its two responses."""
-    pair = (comparison.response_a_id, comparison.response_b_id)
-    return Comparison.objects.filter(
-        Q(response_a_id__in=pair) | Q(response_b_id__in=pair), prompt_id=comparison.prompt_id
-    )
+    return _sharing(comparison.prompt_id, comparison.response_a_id, comparison.response_b_id)
+
+
+def _sharing(prompt: Any, a: Any, b: Any) -> QuerySet[Comparison]:
+    with_a, with_b = Q(response_a=a) | Q(response_b=a), Q(response_a=b) | Q(response_b=b)
+    return Comparison.objects.filter(with_a | with_b, prompt=prompt)
 
 
 def responses_in_hand(user: User, project: Project) -> set[int]:
@@ -55,8 +58,7 @@ def is_still_to_come(user: User, comparison: Comparison) -> bool:
     return sharing_a_response(comparison).filter(Exists(in_hand) | unanswered).exists()
 
 
-def has_seen_voices(user_id: int | None, comparison: Comparison) -> Combinable:
-    """For a query: whether the person was shown what others say of one of its responses."""
-    if user_id is None:
-        return Value(False)
-    return Exists(Reveal.objects.filter(user_id=user_id, comparison__in=sharing_a_response(comparison)))
+def has_seen_voices(user: Any, prompt: Any, a: Any, b: Any) -> Exists:
+    """For a query: whether the person was shown what others say of one of these two responses to a prompt. All by id;
+    nobody (None) was shown anything."""
+    return Exists(Reveal.objects.filter(user=user, comparison__in=_sharing(prompt, a, b)))

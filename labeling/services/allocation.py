@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from labeling.models import Assignment, AssignmentState, Comparison, DrawnBy, Labeler, Project
+from labeling.models import Assignment, AssignmentState, DrawnBy, Labeler
 from labeling.services.bookmark import bookmarks_void, has_freed
 from labeling.services.draws import (
     CHECK_NEEDED,
-    Draw,
     Work,
     by_priority,
     candidates,
@@ -39,9 +39,10 @@ from labeling.services.leases import (
     leases_release,
     release_expired,
     slots_recount,
-    with_own_lease,
 )
 from labeling.services.qualification import answers_wanted, is_asked_to_qualify, qualification_settle
+from labeling.services.sources import PAIR, Draw, locked, not_shown, shown
+from webapp.kept import Kept
 
 __all__ = [
     "CHECK_NEEDED",
@@ -64,8 +65,30 @@ __all__ = [
     "slots_recount",
 ]
 
-PAIR = ("prompt", "response_a", "response_b")
-SHOWN = (*(f"comparison__{name}" for name in (*PAIR, "project")), "labeler")
+_SHOWN = tuple(f"comparison__{name}" for name in PAIR)
+
+
+def _people(labeler: Any) -> QuerySet[Labeler]:
+    people = Labeler.objects.filter(pk=labeler).select_related("project")
+    people = people.defer("project__description", "project__guidelines", "project__created_at", "created_at")
+    return people.annotate(has_batches=has_batches(), has_freed=has_freed())
+
+
+_PERSON = Kept(_people, labeler=None)
+_PERSON_LOCKED = Kept(
+    lambda labeler: _people(labeler).select_for_update(no_key=True, of=("self",)), labeler=None
+)
+# What a ranking holds is asked about on its own page.
+_HELD = Kept(
+    lambda labeler: (
+        Assignment.objects.filter(labeler=labeler, state=AssignmentState.LEASED)
+        .exclude(drawn=DrawnBy.RANKING)
+        .select_related(*_SHOWN)
+        .defer(*not_shown("comparison__"))
+        .order_by("created_at", "id")
+    ),
+    labeler=None,
+)
 
 
 def lease_next(labeler: Labeler, *, count: int = 2, is_short: bool = False) -> list[Assignment]:
@@ -75,9 +98,9 @@ def lease_next(labeler: Labeler, *, count: int = 2, is_short: bool = False) -> l
     held, and spares the look. Raises PausedError.
     """
     if not is_short:
-        leases = _live_leases(labeler, count)
+        person = person_read(labeler)
+        leases = _live_leases(person, count)
         if len(leases) >= count:
-            _refuse_paused(leases[0].labeler, leases[0].comparison.project)
             return leases
     while True:
         leases, is_more = _lease_one(labeler, count)
@@ -89,32 +112,25 @@ def lease_next(labeler: Labeler, *, count: int = 2, is_short: bool = False) -> l
 
 def person_read(labeler: Labeler, *, is_locked: bool = False) -> Labeler:
     """The labeler as the database has it now, with project, and what the draws need to know. Raises PausedError."""
-    people = Labeler.objects.select_related("project").annotate(
-        has_batches=has_batches(), has_freed=has_freed()
-    )
-    if is_locked:
-        people = people.select_for_update(no_key=True, of=("self",))
-    person = people.get(pk=labeler.pk)
-    _refuse_paused(person, person.project)
+    person = (_PERSON_LOCKED if is_locked else _PERSON).first(labeler=labeler.pk)
+    if person is None:
+        raise Labeler.DoesNotExist
+    if person.project.is_paused:
+        raise ProjectPausedError
+    if person.paused_at is not None:
+        raise PersonPausedError
     return person
 
 
-def _refuse_paused(labeler: Labeler, project: Project) -> None:
-    if project.is_paused:
-        raise ProjectPausedError
-    if labeler.paused_at is not None:
-        raise PersonPausedError
-
-
-def _live_leases(labeler: Labeler, count: int) -> list[Assignment]:
+def _live_leases(person: Labeler, count: int) -> list[Assignment]:
     """What the person holds, oldest lease first.
 
     Renewed, even where it has lapsed but was not collected yet: it still keeps its slot. A comparison that
     was settled or retired meanwhile is let go.
     """
-    rows = Assignment.objects.filter(labeler=labeler, state=AssignmentState.LEASED)
-    rows = rows.exclude(drawn=DrawnBy.RANKING)  # what a ranking holds is asked about on its own page
-    held = list(rows.select_related(*SHOWN).order_by("created_at", "id"))
+    held = _HELD.rows(labeler=person.pk)
+    for lease in held:
+        lease.labeler, lease.comparison.project = person, person.project
     live = [lease for lease in held if lease.comparison.state in LABELED_STATES]
     gone = {lease.pk: lease.comparison_id for lease in held if lease not in live}
     if gone:
@@ -160,9 +176,7 @@ def _drawn_for(person: Labeler, leases: list[Assignment]) -> Assignment | None:
 
 def _taken(person: Labeler, draws: Iterable[Draw]) -> Assignment | None:
     for draw in draws:
-        # A check is locked by `lease_take` alone, which waits for it: everybody draws from the same few rows.
-        rows = _shown(person, draw.rows) if draw.is_check else _locked(person, draw.rows, skip_locked=True)
-        comparison = rows.first()
+        comparison = draw.first()
         if comparison is not None:
             return lease_take(person, comparison, person.project, draw.name)
     return None
@@ -190,18 +204,8 @@ def _lease_waiting(labeler: Labeler, count: int, leases: list[Assignment]) -> tu
             if len(leases) >= count:
                 return leases, True
             draw, pk = found
-            comparison = _locked(person, draw.rows.filter(pk=pk)).first()
+            comparison = locked(shown(person.pk, draw.rows.filter(pk=pk))).first()
             if comparison is not None:
                 lease = lease_take(person, comparison, person.project, draw.name)
                 if lease is not None:
                     return [*leases, lease], True
-
-
-def _shown(person: Labeler, rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
-    return with_own_lease(rows, person).select_related(*PAIR)
-
-
-def _locked(
-    person: Labeler, rows: QuerySet[Comparison], *, skip_locked: bool = False
-) -> QuerySet[Comparison]:
-    return _shown(person, rows).select_for_update(skip_locked=skip_locked, no_key=True, of=("self",))

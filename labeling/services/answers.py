@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import CharField, DateTimeField, F, JSONField
 from django.db.models.functions import Now
 
 from labeling.models import (
@@ -29,6 +29,29 @@ from labeling.models import (
 from labeling.services.leases import slots_recount
 from labeling.spans import spans_by_response
 from labeling.submission import Submission
+from webapp.kept import KeptInsert, KeptUpdate
+
+_APPEND = KeptInsert(Preference)
+_FINISH = KeptUpdate(
+    lambda pk, state, at, draft: (
+        Assignment.objects.filter(pk=pk),
+        {"state": state, "finished_at": at, "draft": draft},
+    ),
+    pk=None,
+    state=CharField(),
+    at=DateTimeField(),
+    draft=JSONField(),
+)
+_COUNT = KeptUpdate(
+    lambda pk, labels, skips, state: (
+        Comparison.objects.filter(pk=pk),
+        {"label_count": labels, "skip_count": skips, "state": state},
+    ),
+    pk=None,
+    labels=None,
+    skips=None,
+    state=CharField(),
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,7 @@ def answer_append(
     if assignment.swapped:
         left_id, right_id = right_id, left_id
     spans = spans_by_response(said.spans, left=left_id, right=right_id)
-    return Preference.objects.create(
+    row = Preference(
         project_id=comparison.project_id,
         comparison=comparison,
         labeler_id=assignment.labeler_id,
@@ -111,6 +134,8 @@ def answer_append(
         request_hash=answer.digest,
         created_at=moment,
     )
+    _APPEND.run(row)
+    return row
 
 
 def _since_opened(assignment: Assignment, moment: datetime) -> int | None:
@@ -133,7 +158,7 @@ def _finish(assignment: Assignment, row: Preference, submission: Submission, mom
     }
     if submission.spans:
         assignment.draft["spans"] = [span.to_json() for span in submission.spans]
-    assignment.save(update_fields=["state", "finished_at", "draft"])
+    _FINISH.run(pk=assignment.pk, state=assignment.state, at=moment, draft=assignment.draft)
 
 
 def answer_count(comparison: Comparison, outcome: str, step: int, *, skip_limit: int) -> None:
@@ -145,14 +170,15 @@ def answer_count(comparison: Comparison, outcome: str, step: int, *, skip_limit:
         comparison.label_count += step
     before = comparison.state
     comparison.state = _state_after(comparison, outcome, step, skip_limit)
-    changes: dict[str, Any] = {
-        "label_count": comparison.label_count,
-        "skip_count": comparison.skip_count,
-        "state": comparison.state,
-    }
+    _COUNT.run(
+        pk=comparison.pk,
+        labels=comparison.label_count,
+        skips=comparison.skip_count,
+        state=comparison.state,
+    )
     if comparison.state == ComparisonState.OPEN != before:
-        changes["freed_at"] = Now()  # back in the queue: the bookmarks of those who had passed it hear of it
-    Comparison.objects.filter(pk=comparison.pk).update(**changes)
+        # Back in the queue: the bookmarks of those who had passed it hear of it.
+        Comparison.objects.filter(pk=comparison.pk).update(freed_at=Now())
     if outcome == Outcome.SKIP and step > 0:
         slots_recount(Comparison.objects.filter(pk=comparison.pk))
 

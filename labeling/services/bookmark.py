@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from labeling.models import IN_QUEUE, QUEUE_ORDER, BatchPerson, Comparison, Labeler, Project
+from labeling.models import IN_QUEUE, QUEUE_ORDER, BatchPerson, Comparison, DrawnBy, Labeler, Project
 
 # A draw moves the bookmark with this chance, so the look-up it takes is paid once in a hundred draws.
 MOVE_SHARE = 0.01
@@ -34,7 +35,7 @@ THE_END = (-sys.float_info.max, 2**63 - 1)
 IN_BATCH = Q(state="open", open_slots__gt=0)
 
 
-def freed_since(passed_at: OuterRef | object) -> Q:
+def freed_since(passed_at: Any) -> Q:
     """What came free later. The words of the partial indexes stand in it."""
     return Q(freed_at__isnull=False, freed_at__gt=passed_at)
 
@@ -51,17 +52,51 @@ def has_freed_of_batch() -> Exists:
     return Exists(rows.filter(freed_since(OuterRef("passed_at"))))
 
 
+def all_of(rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
+    return rows
+
+
+def down_from(rows: QuerySet[Comparison], priority: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority__lte=priority)
+
+
+def within(rows: QuerySet[Comparison], priority: Any, after: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority=priority, pk__gt=after)
+
+
+def below(rows: QuerySet[Comparison], priority: Any) -> QuerySet[Comparison]:
+    return rows.filter(priority__lt=priority)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Everybody's queue or a batch. `standing` gives all that has a place there, by the id of the project or batch;
+    `rows`, by a labeler's id and that, what the person may be given of it."""
+
+    name: DrawnBy
+    standing: Callable[[Any], QuerySet[Comparison]]
+    rows: Callable[[Any, Any], QuerySet[Comparison]]
+
+
 @dataclass
 class Queue:
-    """Comparisons in the queue's order, as one person walks them: `standing` are all that have a place, `rows` those
-    of them that the person may be given, `mark` is the row that holds the bookmark. `has_freed` false: the caller
-    knows that nothing came free since the bookmark was set."""
+    """Comparisons in the queue's order, as one person walks them. `place` is the id of the project or batch, `mark`
+    the row that holds the bookmark. `has_freed` false: the caller knows that nothing came free since it was set."""
 
-    standing: QuerySet[Comparison]
-    rows: QuerySet[Comparison]
+    kind: Kind
+    place: int
+    labeler: int
     mark: Labeler | BatchPerson
     epoch: int
     has_freed: bool = True
+
+    @property
+    def standing(self) -> QuerySet[Comparison]:
+        return self.kind.standing(self.place)
+
+    @property
+    def rows(self) -> QuerySet[Comparison]:
+        return self.kind.rows(self.labeler, self.place)
 
     @property
     def has_bookmark(self) -> bool:
@@ -72,18 +107,19 @@ class Queue:
         """Whether the bookmark has passed all of the queue: only what came free since can be left."""
         return self.has_bookmark and (self.mark.passed_priority, self.mark.passed_id) == THE_END
 
-    def behind(self) -> Iterator[QuerySet[Comparison]]:
-        """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it."""
-        priority = self.mark.passed_priority
+    def behind(self) -> Iterator[tuple[Callable[..., QuerySet[Comparison]], dict[str, Any]]]:
+        """What the bookmark has not passed, in the queue's order: one or two ranges of the index, or all of it. Each
+        as one of the functions above, and its values."""
+        priority, after = self.mark.passed_priority, self.mark.passed_id
         if priority is None or not self.has_bookmark:
-            yield self.rows
+            yield all_of, {}
         elif self.is_at_end:
             return
-        elif not self.mark.passed_id:
-            yield self.rows.filter(priority__lte=priority)
+        elif not after:
+            yield down_from, {"priority": priority}
         else:
-            yield self.rows.filter(priority=priority, pk__gt=self.mark.passed_id)
-            yield self.rows.filter(priority__lt=priority)
+            yield within, {"priority": priority, "after": after}
+            yield below, {"priority": priority}
 
     def freed_before(self) -> list[int]:
         """Ids of what came free before the bookmark since it was set, best first. Too many void the bookmark."""
@@ -117,8 +153,8 @@ class Queue:
         )
 
     def _place_before_first(self) -> tuple[float, int]:
-        for part in self.behind():
-            first = part.order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
+        for part, values in self.behind():
+            first = part(self.rows, **values).order_by(*QUEUE_ORDER).values_list("priority", "pk").first()
             if first is not None:
                 priority, pk = first
                 ties = (

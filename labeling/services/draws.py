@@ -6,31 +6,33 @@ The conditions of the partial indexes are repeated word for word, else they do n
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FloatField, OuterRef, Q, QuerySet
 
 from labeling.models import (
     IN_QUEUE,
     QUEUE_ORDER,
     Assignment,
-    AssignmentState,
     BatchPerson,
     Comparison,
     ComparisonUse,
     DrawnBy,
     Labeler,
-    Preference,
-    PreferenceSource,
 )
 from labeling.scheme import read_scheme
-from labeling.services.bookmark import IN_BATCH, Queue, has_freed_of_batch
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models.sql.compiler import SQLCompiler
+from labeling.services.bookmark import (
+    IN_BATCH,
+    Kind,
+    Queue,
+    all_of,
+    below,
+    down_from,
+    has_freed_of_batch,
+    within,
+)
+from labeling.services.sources import Draw, Source, not_had
 
 # How many labels a comparison that checks on people takes: everybody's, so it is never done.
 CHECK_NEEDED = 30_000
@@ -41,49 +43,26 @@ FREED_TRIES = 5
 RANDOM_TRIES = 20
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One source: what `Assignment.drawn` says of it, and its comparisons in the order in which they are given."""
-
-    name: str
-    rows: QuerySet[Comparison]
-    # Of gold or qualification: few rows that everybody draws from.
-    is_check: bool = False
+def _kind(name: DrawnBy, standing: Callable[[Any], QuerySet[Comparison]]) -> Kind:
+    return Kind(name, standing, lambda labeler, place: not_had(labeler, standing(place)))
 
 
-class HadEach(Exists):
-    """EXISTS that is asked of one row after the other, by its own index.
-
-    PostgreSQL would make an anti-join of a plain NOT EXISTS, or a hash of its inside, and read all that the person has
-    ever done before the first row; it leaves alone what has an OFFSET.
-    """
-
-    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
-        return self.as_sql(compiler, connection, template="EXISTS(%(subquery)s OFFSET 0)")
-
-
-def not_had(labeler: Labeler, comparisons: QuerySet[Comparison]) -> QuerySet[Comparison]:
-    """Those that the person has not labeled, skipped or in hand, nor brought a vote on along."""
-    had = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).exclude(
-        state=AssignmentState.EXPIRED
-    )
-    brought_along = Preference.objects.filter(
-        labeler=labeler,
-        comparison=OuterRef("pk"),
-        source__in=[PreferenceSource.IMPORT, PreferenceSource.SIMULATION],
-    )
-    return comparisons.filter(~HadEach(had), ~HadEach(brought_along))
+COMMON = _kind(DrawnBy.PRIORITY, lambda project: Comparison.objects.filter(IN_QUEUE, project_id=project))
+BATCH = _kind(DrawnBy.BATCH, lambda batch: Comparison.objects.filter(IN_BATCH, batch_id=batch))
 
 
 def candidates(labeler: Labeler) -> QuerySet[Comparison]:
     """Everybody's queue, as far as this person may be given it. The caller adds order and limit."""
-    return not_had(labeler, Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id))
+    return COMMON.rows(labeler.pk, labeler.project_id)
 
 
 def checks(labeler: Labeler, use: ComparisonUse) -> QuerySet[Comparison]:
     """Gold or qualification comparisons that the person has not had."""
-    rows = Comparison.objects.filter(IS_CHECK, project_id=labeler.project_id, use=use)
-    return not_had(labeler, rows)
+    return _checks(labeler.pk, labeler.project_id, use)
+
+
+def _checks(labeler: Any, project: Any, use: Any) -> QuerySet[Comparison]:
+    return not_had(labeler, Comparison.objects.filter(IS_CHECK, project_id=project, use=use))
 
 
 def has_batches() -> Exists:
@@ -102,31 +81,70 @@ def batch_queues(labeler: Labeler) -> list[Queue]:
     places = BatchPerson.objects.filter(
         labeler=labeler, batch__is_paused=False, batch__closed_at__isnull=True
     ).annotate(has_freed=has_freed_of_batch())
-    queues = []
-    for place in places.order_by(F("batch__deadline").asc(nulls_last=True), "batch_id"):
-        standing = Comparison.objects.filter(IN_BATCH, batch_id=place.batch_id)
-        epoch = labeler.project.work_epoch
-        queues.append(Queue(standing, not_had(labeler, standing), place, epoch, place.has_freed))
-    return queues
+    epoch = labeler.project.work_epoch
+    return [
+        Queue(BATCH, place.batch_id, labeler.pk, place, epoch, place.has_freed)
+        for place in places.order_by(F("batch__deadline").asc(nulls_last=True), "batch_id")
+    ]
 
 
 def common_queue(labeler: Labeler) -> Queue:
     """Everybody's."""
-    standing = Comparison.objects.filter(IN_QUEUE, project_id=labeler.project_id)
     is_freed = getattr(labeler, "has_freed", True)
-    return Queue(standing, candidates(labeler), labeler, labeler.project.work_epoch, is_freed)
+    return Queue(COMMON, labeler.project_id, labeler.pk, labeler, labeler.project.work_epoch, is_freed)
 
 
 def by_priority(queryset: QuerySet[Comparison]) -> QuerySet[Comparison]:
     return queryset.order_by(*QUEUE_ORDER)
 
 
-def from_random_key(queryset: QuerySet[Comparison], start: float) -> QuerySet[Comparison]:
+def from_random_key(queryset: QuerySet[Comparison], start: Any) -> QuerySet[Comparison]:
     return queryset.filter(random_key__gte=start).order_by("random_key", "id")
 
 
+def _by_rank(kind: Kind, part: Callable[..., QuerySet[Comparison]]) -> Callable[..., QuerySet[Comparison]]:
+    """A queue by priority, or that part of it."""
+    return lambda labeler, place, **values: by_priority(part(kind.rows(labeler, place), **values))
+
+
+def _one(kind: Kind) -> Callable[..., QuerySet[Comparison]]:
+    return lambda labeler, place, pk: kind.rows(labeler, place).filter(pk=pk).order_by("pk")
+
+
+def _near(labeler: Any, place: Any, start: Any) -> QuerySet[Comparison]:
+    """What of RANDOM_TRIES rows the person has not had. Ordered by an expression, or the databases would rather walk
+    the random order's index, own rows and all."""
+    near = from_random_key(COMMON.standing(place), start).values("pk")[:RANDOM_TRIES]
+    return COMMON.rows(labeler, place).filter(pk__in=near).order_by(F("random_key") + 0.0, "pk")
+
+
+_NUMBER = FloatField()
+_PARTS: dict[Callable[..., QuerySet[Comparison]], dict[str, Any]] = {
+    all_of: {},
+    down_from: {"priority": _NUMBER},
+    within: {"priority": _NUMBER, "after": None},
+    below: {"priority": _NUMBER},
+}
+_RANKED = {
+    (kind.name, part): Source(_by_rank(kind, part), place=None, **fields)
+    for kind in (COMMON, BATCH)
+    for part, fields in _PARTS.items()
+}
+_FREED = {kind.name: Source(_one(kind), place=None, pk=None) for kind in (COMMON, BATCH)}
+_RANDOM = Source(_near, place=None, start=_NUMBER)
+_CHECKS = {
+    use: Source(
+        lambda labeler, project, start, use=use: from_random_key(_checks(labeler, project, use), start),
+        is_check=True,
+        project=None,
+        start=_NUMBER,
+    )
+    for use in (ComparisonUse.GOLD, ComparisonUse.QUALIFICATION)
+}
+
+
 def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
-    yield from _anywhere(DrawnBy.QUALIFY, checks(labeler, ComparisonUse.QUALIFICATION), is_check=True)
+    yield from _anywhere(DrawnBy.QUALIFY, _CHECKS[ComparisonUse.QUALIFICATION], labeler)
 
 
 class Work:
@@ -148,7 +166,7 @@ class Work:
         """
         project = self.labeler.project
         if _by_chance(project.gold_share):
-            yield from _anywhere(DrawnBy.GOLD, checks(self.labeler, ComparisonUse.GOLD), is_check=True)
+            yield from _anywhere(DrawnBy.GOLD, _CHECKS[ComparisonUse.GOLD], self.labeler)
         yield from self._batch_draws()
         if self.common is not None and _by_chance(project.random_share):
             yield from random_draws(self.common)
@@ -161,11 +179,11 @@ class Work:
 
     def _batch_draws(self) -> Iterator[Draw]:
         for queue in self.batches:
-            yield from queue_draws(DrawnBy.BATCH, queue)
+            yield from queue_draws(queue)
 
     def _common_draws(self) -> Iterator[Draw]:
         if self.common is not None:
-            yield from queue_draws(DrawnBy.PRIORITY, self.common)
+            yield from queue_draws(self.common)
 
     def bookmarks_move(self, lease: Assignment | None) -> None:
         """After a draw that gave `lease`, or nothing: of each queue that it came by."""
@@ -173,7 +191,9 @@ class Work:
         if drawn == DrawnBy.GOLD:
             return
         for queue in self.batches:
-            is_here = lease is not None and drawn == DrawnBy.BATCH and _is_of(queue, lease)
+            is_here = (
+                lease is not None and drawn == DrawnBy.BATCH and lease.comparison.batch_id == queue.place
+            )
             queue.move(is_empty=not is_here)
             if is_here:
                 return
@@ -181,36 +201,29 @@ class Work:
             self.common.move(is_empty=lease is None)
 
 
-def _is_of(queue: Queue, lease: Assignment) -> bool:
-    return isinstance(queue.mark, BatchPerson) and queue.mark.batch_id == lease.comparison.batch_id
-
-
-def queue_draws(name: DrawnBy, queue: Queue) -> Iterator[Draw]:
+def queue_draws(queue: Queue) -> Iterator[Draw]:
     """By priority: what came free before the bookmark, which is always of higher priority, then what is behind it."""
+    own = {"labeler": queue.labeler, "place": queue.place}
     for pk in queue.freed_before()[:FREED_TRIES]:
-        yield Draw(name, queue.rows.filter(pk=pk).order_by("pk"))
-    for part in queue.behind():
-        yield Draw(name, by_priority(part))
+        yield Draw(queue.kind.name, _FREED[queue.kind.name], own | {"pk": pk})
+    for part, values in queue.behind():
+        yield Draw(queue.kind.name, _RANKED[queue.kind.name, part], own | values)
 
 
 def random_draws(queue: Queue) -> Iterator[Draw]:
     """From a random place in the random order, and from its beginning: the first of RANDOM_TRIES rows that the person
-    has not had. Who has had all of so many gets the next by priority instead.
-
-    Ordered by an expression, or the databases would rather walk the random order's index, own rows and all.
-    """
+    has not had. Who has had all of so many gets the next by priority instead."""
     if queue.is_at_end:
         return
     for start in (random.random(), 0.0):  # noqa: S311 - a place in an order, not a secret
-        near = from_random_key(queue.standing, start).values("pk")[:RANDOM_TRIES]
-        yield Draw(DrawnBy.RANDOM, queue.rows.filter(pk__in=near).order_by(F("random_key") + 0.0, "pk"))
+        own = {"labeler": queue.labeler, "place": queue.place}
+        yield Draw(DrawnBy.RANDOM, _RANDOM, own | {"start": start})
 
 
-def _anywhere(name: str, rows: QuerySet[Comparison], *, is_check: bool = False) -> Iterator[Draw]:
+def _anywhere(name: str, source: Source, labeler: Labeler) -> Iterator[Draw]:
     """From a random place in the random order, and round."""
-    start = random.random()  # noqa: S311 - a place in an order, not a secret
-    yield Draw(name, from_random_key(rows, start), is_check)
-    yield Draw(name, from_random_key(rows, 0.0), is_check)
+    for start in (random.random(), 0.0):  # noqa: S311 - a place in an order, not a secret
+        yield Draw(name, source, {"labeler": labeler.pk, "project": labeler.project_id, "start": start})
 
 
 def _by_chance(share: float) -> bool:

@@ -18,9 +18,18 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Labeler, Project
+from webapp.kept import KeptInsert, KeptUpdate
 
 RELEASE_CHUNK = 500
 LAPSES_KEPT = 20
+_PLACE_TAKE = KeptUpdate(
+    lambda comparison: (
+        Comparison.objects.filter(pk=comparison, open_slots__gt=0),
+        {"open_slots": F("open_slots") - 1},
+    ),
+    comparison=None,
+)
+_MAKE = KeptInsert(Assignment)
 # A leased comparison may be answered in these states: skips may have sent it to review in the meantime.
 LABELED_STATES = (ComparisonState.OPEN, ComparisonState.REVIEW)
 
@@ -76,18 +85,9 @@ def lease_renew(assignment: Assignment) -> bool:
     return rows == 1
 
 
-def with_own_lease(comparisons: QuerySet[Comparison], labeler: Labeler) -> QuerySet[Comparison]:
-    """With `own_id`, the id of the person's lapsed assignment there or None, which spares `lease_take` a query."""
-    own = Assignment.objects.filter(labeler=labeler, comparison=OuterRef("pk")).order_by()
-    return comparisons.annotate(own_id=Subquery(own.values("pk")[:1]))
-
-
 def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn: str) -> Assignment | None:
     """Lease this comparison to this person, inside a transaction; None when no slot is free."""
-    rows = Comparison.objects.filter(pk=comparison.pk, open_slots__gt=0).update(
-        open_slots=F("open_slots") - 1
-    )
-    if not rows:
+    if not _PLACE_TAKE.run(comparison=comparison.pk):
         return None
     now = timezone.now()
     values: dict[str, Any] = {
@@ -125,7 +125,7 @@ def lapses_of(lease: Assignment) -> list[list[str]] | None:
 def _made(labeler: Labeler, comparison: Comparison, values: dict[str, Any]) -> Assignment:
     lease = Assignment(labeler=labeler, comparison=comparison, **values)
     # `created_at` is set by the model itself.
-    lease.save(force_insert=True)
+    _MAKE.run(lease)
     return lease
 
 

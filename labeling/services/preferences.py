@@ -6,13 +6,11 @@ slots and state always agree with the revisions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -27,23 +25,28 @@ from labeling.models import (
 )
 from labeling.scheme import read_scheme
 from labeling.selectors.preferences import is_change_of_mind
-from labeling.selectors.reveals import has_seen_voices
 from labeling.services.after_vote import vote_settled
 from labeling.services.answers import Answer, answer_append, answer_count, answer_record
+from labeling.services.before import IdempotencyConflictError, before_answer, known_answer
 from labeling.services.leases import LABELED_STATES, LabelingError, LeaseLostError, lease_end
 from labeling.services.resolution import resolve_locked
 from labeling.submission import Submission, read_submission
 
+__all__ = [
+    "UNDO_S",
+    "AlreadySubmittedError",
+    "IdempotencyConflictError",
+    "LeaseLostError",
+    "UndoRefusedError",
+    "draft_save",
+    "preference_submit",
+    "preference_undo",
+    "undo_seconds_left",
+]
+
 UNDO_S = 10
 # The screen counts down ten seconds; the way of the request to the server is on top.
 UNDO_GRACE_S = 5
-
-
-class IdempotencyConflictError(LabelingError):
-    """The key was used before, with another body or for another comparison."""
-
-    code = "idempotency_conflict"
-    message = _("This idempotency key was already used for another answer.")
 
 
 class AlreadySubmittedError(LabelingError):
@@ -82,9 +85,9 @@ def preference_submit(
     digest = submission.digest(assignment.uid)
     try:
         with transaction.atomic():
-            comparison = _locked(assignment.comparison_id)
-            current, before = _current(assignment, idempotency_key)
-            known = _known(assignment, idempotency_key, digest) if before.known_id else None
+            before = before_answer(assignment, idempotency_key)
+            current, comparison = before.assignment, before.assignment.comparison
+            known = known_answer(assignment, idempotency_key, digest) if before.known_id else None
             if known is not None:
                 return known
             _prepare(current, comparison, submission, is_change=is_change)
@@ -112,7 +115,7 @@ def preference_submit(
             return row
     except IntegrityError:
         # Two different assignments under one key, at the same moment: the unique index chose one.
-        known = _known(assignment, idempotency_key, digest)
+        known = known_answer(assignment, idempotency_key, digest)
         if known is None:
             raise
         return known
@@ -132,9 +135,9 @@ def preference_undo(
     nothing = Submission(choice="")
     digest = nothing.digest(assignment.uid)
     with transaction.atomic():
-        comparison = _locked(assignment.comparison_id)
-        current, before = _current(assignment, idempotency_key)
-        if before.known_id and _known(current, idempotency_key, digest) is not None:
+        before = before_answer(assignment, idempotency_key)
+        current, comparison = before.assignment, before.assignment.comparison
+        if before.known_id and known_answer(current, idempotency_key, digest) is not None:
             return current
         last = _last(current)
         if last is not None and last.outcome == Outcome.WITHDRAWN and current.state == AssignmentState.LEASED:
@@ -179,42 +182,6 @@ def draft_save(*, assignment: Assignment, draft: dict[str, Any]) -> bool:
         pk=assignment.pk, state__in=[AssignmentState.LEASED, AssignmentState.EXPIRED]
     )
     return rows.update(draft=draft) == 1
-
-
-def _locked(comparison_id: int) -> Comparison:
-    """The comparison, locked, with the resolution that it has."""
-    rows = Comparison.objects.select_related("resolution").select_for_update(no_key=True, of=("self",))
-    return rows.get(pk=comparison_id)
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What there is of the person on a comparison before an answer."""
-
-    known_id: int | None  # of the row that this idempotency key has made
-    last_revision: int  # 0 without one
-    has_seen: bool  # what others say of one of its responses
-
-
-def _current(assignment: Assignment, key: str) -> tuple[Assignment, _Before]:
-    """The assignment, locked after its comparison, and what an answer under this key needs to know: one query."""
-    own = Preference.objects.filter(labeler=OuterRef("labeler"))
-    last = own.filter(comparison=OuterRef("comparison")).order_by("-revision").values("revision")[:1]
-    rows = Assignment.objects.select_for_update(of=("self",)).annotate(
-        known_id=Subquery(own.filter(idempotency_key=key).order_by().values("pk")[:1]),
-        last_revision=Coalesce(Subquery(last), 0),
-        has_seen=has_seen_voices(assignment.labeler.user_id, assignment.comparison),
-    )
-    found = rows.get(pk=assignment.pk)
-    return found, _Before(found.known_id, found.last_revision, found.has_seen)
-
-
-def _known(assignment: Assignment, key: str, digest: str) -> Preference | None:
-    """The row this request has made before. Raises IdempotencyConflictError where the key made another."""
-    row = Preference.objects.filter(labeler_id=assignment.labeler_id, idempotency_key=key).first()
-    if row is not None and row.request_hash != digest:
-        raise IdempotencyConflictError
-    return row
 
 
 def _last(assignment: Assignment) -> Preference | None:

@@ -13,16 +13,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import itemgetter
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from labeling.models import LABEL_OUTCOMES, Comparison, Resolution, ResolutionRule, ResolvedOutcome
-from labeling.selectors.preferences import latest_preferences
+from labeling.models import (
+    LABEL_OUTCOMES,
+    Comparison,
+    Preference,
+    Resolution,
+    ResolutionRule,
+    ResolvedOutcome,
+)
+from labeling.selectors.preferences import latest_of_one, latest_preferences
 from labeling.selectors.reliability import Reliabilities, reliabilities_of
+from webapp.kept import Kept, KeptInsert
 
 CHUNK = 1000
 ADJUDICATED = "adjudicated"
+# Comparison, project, its rule, the person, outcome, strength.
+_Vote = tuple[int, int, str, UUID, str, int | None]
 _DERIVED = (
     "outcome",
     "p_a",
@@ -34,6 +46,9 @@ _DERIVED = (
     "method",
     "is_disputed",
 )
+
+_WRITE = KeptInsert(Resolution, upsert=(*_DERIVED, "updated_at"))
+_VOTES = Kept(lambda comparison: _votes(latest_of_one(comparison)), comparison=None)
 
 
 @dataclass
@@ -106,22 +121,27 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> set[int]:
         with transaction.atomic():
             locked = Comparison.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
             projects = dict(locked.values_list("pk", "project_id"))
-            changed |= _settle(projects, Resolution.objects.in_bulk(list(projects)))
+            present = Resolution.objects.in_bulk(list(projects))
+            changed |= _settle(projects, present, read_tallies(projects))
     return changed
 
 
 def resolve_locked(comparison: Comparison) -> bool:
-    """As `resolve_comparisons`, for one whose row the caller has locked and read with its resolution: two queries;
-    one more where reliabilities settle it."""
+    """As `resolve_comparisons`, for one whose row the caller has locked, and read with its resolution after that: two
+    queries; one more where reliabilities settle it."""
     present = {comparison.pk: comparison.resolution} if hasattr(comparison, "resolution") else {}
-    return bool(_settle({comparison.pk: comparison.project_id}, present))
+    tallies = _tallies(_VOTES.rows(comparison=comparison.pk))
+    return bool(_settle({comparison.pk: comparison.project_id}, present, tallies))
 
 
-def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> set[int]:
+def _settle(
+    projects: dict[int, int], present: Mapping[int, Resolution], tallies: Mapping[int, Tally]
+) -> set[int]:
     """`projects` by comparison, all of them locked; `present` are their resolutions. Returns whose changed."""
-    tallies = read_tallies(projects)
     changed = list(_changed_rows(projects, tallies, present))
-    if changed:
+    if len(changed) == 1:
+        _WRITE.run(changed[0])
+    elif changed:
         Resolution.objects.bulk_create(
             changed,
             update_conflicts=True,
@@ -137,10 +157,16 @@ def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> set[
 def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:
     """Votes by comparison, from the latest preferences, in one query; one more for each project that is settled by
     reliability. Only comparisons that have votes."""
-    rows = latest_preferences(comparison_ids).order_by("comparison_id", "pk")
-    read = rows.values_list(
+    return _tallies(_votes(latest_preferences(comparison_ids)))
+
+
+def _votes(latest: QuerySet[Preference]) -> QuerySet[Preference, _Vote]:
+    return latest.order_by("comparison_id", "pk").values_list(
         "comparison_id", "project_id", "project__resolution_rule", "labeler__uid", "outcome", "strength"
     )
+
+
+def _tallies(read: Iterable[_Vote]) -> dict[int, Tally]:
     tallies: dict[int, Tally] = {}
     fitted: dict[int, Reliabilities | None] = {}
     for (comparison_id, project_id, rule), votes in groupby(read, key=itemgetter(0, 1, 2)):

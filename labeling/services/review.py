@@ -12,11 +12,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from labeling.disagreement import Said, Standing, sizes
 from labeling.models import Comparison, ComparisonState, Disagreement, DisagreementKind, Outcome
 from labeling.services.resolution import ADJUDICATED, Tally
+from webapp.kept import Kept
 
 CHUNK = 1000
 ItemT = TypeVar("ItemT")
@@ -48,8 +50,9 @@ class _Found:
 def disagreements_refresh(comparison_ids: Iterable[int], *, is_answered: bool = False) -> int:
     """Bring the rows of these comparisons in step; call it in the transaction that holds their locks.
 
-    `is_answered`: a vote has just come, which ends a sending back unless more are awaited. Two statements for each
-    1,000 comparisons where nothing differs. Returns how many rows were written or removed.
+    `is_answered`: a vote has just come, which ends a sending back unless more are awaited. One statement for each
+    1,000 comparisons where none is in the queue, two where nothing differs. Returns how many rows were written or
+    removed.
     """
     return sum(
         _refresh_chunk(chunk, is_answered=is_answered) for chunk in in_chunks(sorted(set(comparison_ids)))
@@ -59,11 +62,12 @@ def disagreements_refresh(comparison_ids: Iterable[int], *, is_answered: bool = 
 def _refresh_chunk(ids: list[int], *, is_answered: bool) -> int:
     now = timezone.now()
     present: dict[int, dict[str, Disagreement]] = {pk: {} for pk in ids}
-    for row in Disagreement.objects.filter(comparison_id__in=ids):
+    read, has_rows = _read(ids)
+    for row in Disagreement.objects.filter(comparison_id__in=ids) if has_rows else ():
         present[row.comparison_id][row.kind] = row
     written: list[Disagreement] = []
     gone: list[int] = []
-    for pk, found in _read(ids):
+    for pk, found in _found(read):
         wanted = _wanted(pk, found, present[pk], is_answered=is_answered, now=now)
         written += [row for row in wanted.values() if _differs(row, present[pk].get(row.kind))]
         gone += [row.pk for kind, row in present[pk].items() if kind not in wanted]
@@ -79,9 +83,22 @@ def _refresh_chunk(ids: list[int], *, is_answered: bool) -> int:
     return len(written) + len(gone)
 
 
-def _read(ids: list[int]) -> Iterator[tuple[int, _Found]]:
+def _values(comparisons: QuerySet[Comparison]) -> QuerySet[Comparison, tuple[Any, ...]]:
+    has_rows = Exists(Disagreement.objects.filter(comparison=OuterRef("pk")))
+    return comparisons.order_by("pk").values_list(has_rows, *_READ)
+
+
+_ONE = Kept(lambda pk: _values(Comparison.objects.filter(pk=pk)), pk=None)
+
+
+def _read(ids: list[int]) -> tuple[list[tuple[Any, ...]], bool]:
+    """Values of the comparisons with these ids, and whether any is in the queue of disagreements."""
+    rows = _ONE.rows(pk=ids[0]) if len(ids) == 1 else list(_values(Comparison.objects.filter(pk__in=ids)))
+    return [row[1:] for row in rows], any(row[0] for row in rows)
+
+
+def _found(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, _Found]]:
     """One comparison with all its voices at a time, by id."""
-    rows = Comparison.objects.filter(pk__in=ids).order_by("pk").values_list(*_READ)
     found: dict[int, _Found] = {}
     for row in rows:
         pk, (kind, outcome, p_a) = row[0], row[-3:]

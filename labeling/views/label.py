@@ -52,7 +52,7 @@ def label_page(request: HttpRequest, slug: str) -> HttpResponse:
     project = labeler.project
     context = project_context(request, project, "label") | _common(project)
     try:
-        leases = lease_next(labeler)
+        leases = lease_next(labeler, is_short=vars(labeler)["held"] < 2)
     except PausedError as error:
         leases, context["paused"] = [], error.message
     nothing = None if leases or "paused" in context else why_nothing(labeler)

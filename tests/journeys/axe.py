@@ -33,17 +33,19 @@ class Axe:
 
     def look(self, page: Page, name: str, *, is_narrow: bool = False) -> None:
         self.seen.append(name)
-        page.evaluate(script())
-        self._run(page, f"{name} (light)", WCAG)
+        self.examine(page, f"{name} (light)")
         if is_narrow:
             page.set_viewport_size(NARROW)
-            self._run(page, f"{name} (390 px)", WCAG)
+            self.examine(page, f"{name} (390 px)")
             page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="dark")
-        self._run(page, f"{name} (dark)", COLOURS)
+        self.examine(page, f"{name} (dark)", COLOURS)
         page.emulate_media(color_scheme="light")
 
-    def _run(self, page: Page, name: str, rules: dict[str, object]) -> None:
+    def examine(self, page: Page, name: str, rules: dict[str, object] = WCAG) -> None:
+        """The page as it stands."""
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(script())
         page.evaluate(DRAWN)
         result = page.evaluate("runOnly => axe.run(document, {runOnly, resultTypes: ['violations']})", rules)
         assert result["passes"], f"axe looked at nothing on {page.url}"

@@ -9,9 +9,9 @@ import redis
 from django.core.cache import cache, caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
-from rest_framework.throttling import SimpleRateThrottle
 
 from tests.factories import make_user
+from webapp.api.throttling import WindowThrottle
 from webapp.caches import page_cache
 from webapp.env import read_caches
 
@@ -97,8 +97,8 @@ def test_failed_log_ins_in_other_processes_count(client, on_redis):
     assert limited > 0
 
 
-class Throttle(SimpleRateThrottle):
-    """As DRF's for people who are not logged in."""
+class Throttle(WindowThrottle):
+    """As for people who are not logged in."""
 
     rate = "2/min"
 
@@ -116,6 +116,27 @@ def test_requests_are_counted_for_all_processes(on_redis, monkeypatch):
         monkeypatch.setattr(Throttle, "cache", other_process())
         answers.append(Throttle().allow_request(forwarded(""), None))
     assert answers == [True, True, False, False]
+
+
+def test_a_window_passes_on_to_the_next_what_is_not_a_minute_old(monkeypatch):
+    monkeypatch.setattr(Throttle, "rate", "60/min")
+    clock = [600.0]
+
+    def allowed(at: float, number: int) -> int:
+        clock[0] = at
+        throttle = Throttle()
+        throttle.timer = lambda: clock[0]
+        found = sum(throttle.allow_request(forwarded("", "10.0.0.9"), None) for _ in range(number))
+        assert throttle.wait() == 60 - at % 60
+        return found
+
+    cache.clear()
+    assert allowed(600.0, 100) == 60
+    assert allowed(659.0, 5) == 0
+    assert allowed(660.0, 5) == 0  # all sixty are less than a minute old
+    assert allowed(675.0, 20) == 10  # a quarter of them is older; the five that were refused count
+    assert allowed(675.0, 5) == 0
+    assert allowed(800.0, 100) == 60
 
 
 @pytest.mark.parametrize(("proxies", "expected"), [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1")])

@@ -1,14 +1,18 @@
-"""JSON by orjson."""
+"""JSON by orjson, chosen at once where the caller takes JSON or anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.utils.functional import Promise
-from rest_framework.renderers import JSONRenderer
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+
+if TYPE_CHECKING:  # DRF reads this module while its own views are still loading
+    from rest_framework.request import Request
 
 
 def _fallback(value: Any) -> Any:
@@ -29,3 +33,17 @@ class OrjsonRenderer(JSONRenderer):
         if data is None:
             return b""
         return orjson.dumps(data, default=_fallback, option=orjson.OPT_NON_STR_KEYS)
+
+
+class OneRenderer(DefaultContentNegotiation):
+    """REST framework's, which parses the header anew each time, only where the header says something else."""
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        wanted = request.META.get("HTTP_ACCEPT", "*/*")
+        only = renderers[0]
+        if wanted in ("*/*", only.media_type) and not (format_suffix or request.META.get("QUERY_STRING")):
+            return only, str(only.media_type)
+        found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+        return found

@@ -30,12 +30,13 @@ from labeling.services.allocation import by_priority, lease_take
 from labeling.services.batches import Choice, batch_create
 from labeling.services.bookmark import IN_BATCH
 from labeling.services.checks import allocation_update
-from labeling.services.draws import checks, not_had
+from labeling.services.draws import checks
 from labeling.services.preferences import preference_submit
 from labeling.services.qualification import qualification_grant, qualification_settle
 from labeling.services.ranked import ranking_skip, ranking_submit
 from labeling.services.ranking import ranking_next
 from labeling.services.rewriting import rewrite_submit
+from labeling.services.sources import not_had
 from workers.loop.cast import Cast, pair
 from workers.loop.simulation import Simulated, lease_readable
 

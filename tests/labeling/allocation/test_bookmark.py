@@ -16,9 +16,9 @@ from labeling.models import Assignment, Batch, BatchPerson, Comparison, Comparis
 from labeling.services import bookmark
 from labeling.services.allocation import bookmarks_void, by_priority, candidates, lease_next, release_expired
 from labeling.services.batches import Choice, batch_create, batch_extend
-from labeling.services.draws import not_had
 from labeling.services.preferences import LeaseLostError, UndoRefusedError, preference_submit, preference_undo
 from labeling.services.projects import project_update
+from labeling.services.sources import not_had
 from tests.labeling.label.factories import add_pairs, make_labeler, make_project
 from webapp.users.models import User
 

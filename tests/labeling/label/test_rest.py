@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from labeling.models import Assignment, Preference
+from labeling.api.label_serializers import SavedSerializer, saved
+from labeling.models import LABEL_OUTCOMES, Assignment, Comparison, Outcome, Preference
+from labeling.selectors.label import labels_today
 from labeling.services.allocation import lease_next, release_expired
 from tests.labeling.label.factories import make_labeler, make_project
 from webapp.users.models import ApiToken
@@ -72,6 +75,8 @@ def test_a_bar_of_an_aspect_and_a_why_are_those_of_the_project():
     refused = submit(client, uid, choice="4", aspects={"safe": "6"})
     assert refused.status_code == 400
     assert "asks for a rationale" in str(refused.json())
+    nothing = client.post(f"/api/v1/assignments/{uid}/submit", "null", content_type="application/json")
+    assert (nothing.status_code, list(nothing.json()["error"]["detail"])) == (400, ["choice"])
     saved = submit(client, uid, choice="4", aspects={"safe": "6"}, rationale="because").json()
     assert saved["strength"] == 4
     assert saved["aspects"] == {"safe": saved["outcome"]}
@@ -152,3 +157,39 @@ def test_strangers_get_not_found_and_nobody_gets_in_without_a_token(labeler):
     stranger = make_labeler(make_project(1))
     assert lease(client_of(stranger), labeler).status_code == 404
     assert lease(APIClient(), labeler).status_code == 401
+
+
+def test_what_was_saved_is_said_as_the_serializer_says_it(labeler):
+    client = client_of(labeler)
+    first, second = lease(client, labeler).json()["results"]
+    submit(client, first["assignment"], "k1", choice="3", rationale="50 %", duration_ms=7)
+    submit(client, second["assignment"], "k2", choice="skip", skip_reason="unclear")
+    rows = list(Preference.objects.order_by("pk"))
+    assert [row.outcome for row in rows][1:] == ["skip"]
+    assert [saved(row) for row in rows] == [dict(SavedSerializer(row).data) for row in rows]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_todays_labels_are_those_whose_last_word_was_said_today(labeler, seed):
+    """Whatever was changed, undone, said again or brought along since yesterday."""
+    chance = random.Random(seed)
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    count = 0
+    for comparison in Comparison.objects.all():
+        said = sorted(chance.sample(range(-90, 91), chance.randint(0, 5)))
+        for revision, minutes in enumerate(said, 1):
+            last, is_asked = chance.choice(list(Outcome)), chance.random() < 0.8
+            Preference.objects.create(
+                project=labeler.project,
+                comparison=comparison,
+                labeler=labeler,
+                revision=revision,
+                outcome=last,
+                shown_left_id=comparison.response_a_id if is_asked else None,
+                source="web",
+                idempotency_key=f"{comparison.pk}:{revision}",
+                request_hash="x",
+                created_at=midnight + timedelta(minutes=minutes),
+            )
+        count += bool(said) and said[-1] >= 0 and is_asked and last in LABEL_OUTCOMES
+    assert labels_today(labeler) == count

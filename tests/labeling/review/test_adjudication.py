@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection, transaction
 
 from labeling.models import Adjudication, Comparison, ComparisonState, Resolution, Role
 from labeling.services.adjudication import (
@@ -198,3 +202,35 @@ def test_many_reviewers_at_once_leave_one_settlement_and_all_rows():
     last = Adjudication.objects.order_by("-pk").first()
     assert Adjudication.objects.count() == 8
     assert Resolution.objects.get().outcome == last.outcome
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_mind_that_waited_for_an_adjudication_does_not_undo_it(project, reviewer):
+    """What PostgreSQL joins to a row that it waited for is as old as the statement, not as the row."""
+    person = make_labeler(project)
+    answer(person, "2")
+    lease = person.assignments.get()
+
+    def late(_one):
+        preference_submit(assignment=lease, data={"choice": "7"}, idempotency_key="late", is_change=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            settle(project, reviewer, outcome="b")
+            vote = pool.submit(in_threads, late, [None])
+            wait_until_somebody_waits()
+        vote.result(timeout=30)
+    found = Resolution.objects.get()
+    assert (found.method, found.outcome, found.votes_a + found.votes_b) == ("adjudicated", "b", 1)
+
+
+def wait_until_somebody_waits() -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
