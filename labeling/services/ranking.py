@@ -163,7 +163,8 @@ def _prompts_ahead(labeler: Labeler) -> list[int]:
     that have enough responses and that the person has not ranked or skipped. Five queries at most. `labeler` comes from
     `person_read`."""
     queue, rows = common_queue(labeler), list[int]()
-    for part in (queue.rows.filter(pk__in=queue.freed_before()[:LOOK_AHEAD]), *queue.behind()):
+    freed = queue.rows.filter(pk__in=queue.freed_before()[:LOOK_AHEAD])
+    for part in (freed, *(part(queue.rows, **values) for part, values in queue.behind())):
         rows += by_priority(part).values_list("prompt_id", flat=True)[: LOOK_AHEAD - len(rows)]
     prompts = list(dict.fromkeys(rows))
     had = RankingTask.objects.filter(labeler=labeler, prompt_id__in=prompts)
