@@ -29,6 +29,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.data.figures import figure  # noqa: E402
 from tests.servers import start_postgres, stop_postgres  # noqa: E402
 
 SMALL, LARGE, QUICK = 10_000, 1_000_000, 100_000
@@ -219,25 +220,12 @@ def report(found: dict[tuple[str, int], Measured], copied: dict[str, float], lar
     for name, _options in EXPORTS:
         small, big = found[name, SMALL], found[name, large]
         for rival, rate in copied.items():
-            out.append(row(name, f"rows/s at {large:,} rows", big.rate, rate, rival, big.rate / rate))
+            out.append(figure(name, f"rows/s at {large:,} rows", big.rate, rate, rival))
         memory = f"memory at {large:,} rows, MB"
-        out.append(
-            row(name, memory, big.memory_mb, small.memory_mb, "10,000 rows", small.memory_mb / big.memory_mb)
-        )
+        out.append(figure(name, memory, big.memory_mb, small.memory_mb, "10,000 rows", is_less_better=True))
     target = Path(os.environ.get("BENCH_OUT", ROOT / "var" / "bench" / "data_export.json"))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(out, indent=1) + "\n", encoding="utf-8")
-
-
-def row(case: str, metric: str, ours: float, rival: float, name: str, ratio: float) -> dict[str, Any]:
-    return {
-        "case": case,
-        "metric": metric,
-        "ours": ours,
-        "rival": rival,
-        "rival_name": name,
-        "ratio": ratio,
-    }
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.data.database import app_on_postgres  # noqa: E402
+from benchmarks.data.figures import figure  # noqa: E402
 
 SIZES = {"prompt": 400, "chosen": 800, "rejected": 800}
 TABLES = ("prompt", "response", "comparison", "preference", "resolution")
@@ -184,17 +185,24 @@ def _copy(cursor: Any, sql: str, file: Path) -> None:
 def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
     last = result.tenths[-1] / result.tenths[0]
     rows = [
-        _row("import", "pairs/s, both passes", result.rate, WANTED["pairs/s"], "wanted"),
-        _row("import", "pairs/s, check", result.pairs / result.check_s),
-        _row("import", "pairs/s, write", result.pairs / result.write_s),
-        _row("import", "last tenth / first tenth", last, WANTED["last tenth"], "wanted at least"),
-        _row("import", "MB above the start", result.memory_mb, WANTED["MB"], "wanted at most"),
+        figure("import", "pairs/s, both passes", result.rate, WANTED["pairs/s"], "wanted"),
+        figure("import", "pairs/s, check", result.pairs / result.check_s),
+        figure("import", "pairs/s, write", result.pairs / result.write_s),
+        figure("import", "last tenth / first tenth", last, WANTED["last tenth"], "wanted at least"),
+        figure(
+            "import",
+            "MB above the start",
+            result.memory_mb,
+            WANTED["MB"],
+            "wanted at most",
+            is_less_better=True,
+        ),
         *(
-            _row("import", f"CPU µs a pair, {name}", 1e6 * value / result.pairs)
+            figure("import", f"CPU µs a pair, {name}", 1e6 * value / result.pairs)
             for name, value in result.cpu_s.items()
         ),
         *(
-            _row("import", "pairs/s, write", result.pairs / result.write_s, rate, case)
+            figure("import", "pairs/s, write", result.pairs / result.write_s, rate, case)
             for case, rate in copies.items()
         ),
     ]
@@ -206,20 +214,6 @@ def report(result: Result, copies: dict[str, float]) -> list[dict[str, Any]]:
         rival = f"   {row['rival_name']}: {row['rival']:,.1f}" if row["rival"] is not None else ""
         print(f"{row['metric']:<28}{row['ours']:>12,.1f}{rival}")
     return rows
-
-
-def _row(
-    case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = ""
-) -> dict[str, Any]:
-    ratio = ours / rival if rival else None
-    return {
-        "case": case,
-        "metric": metric,
-        "ours": ours,
-        "rival": rival,
-        "rival_name": rival_name,
-        "ratio": ratio,
-    }
 
 
 def main() -> None:

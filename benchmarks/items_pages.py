@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.data.database import app_on_postgres  # noqa: E402
+from benchmarks.data.figures import figure  # noqa: E402
 
 WANTED_MS = 100
 PLACES = 30
@@ -274,31 +275,24 @@ def run(count: int) -> list[dict[str, Any]]:
     client.force_login(user)
     print(f"\n{count:,} comparisons on PostgreSQL, {os.cpu_count()} cores; indexed {rate:,.0f} a second")
     print(f"{'filter':<42}{'p50 ms':>9}{'p95 ms':>9}{'rows':>7}{'planner alone, slowest of 3':>30}")
-    rows = [_row("index", "comparisons/s", rate)]
+    rows = [figure("index", "comparisons/s", rate)]
     for name, wanted in filters(project, texts).items():
         found = measure(project, client, wanted, count)
         stopped = " (stopped)" if found["alone"] >= GIVEN_UP_MS else ""
         figures = f"{found['p50']:>9.0f}{found['p95']:>9.0f}{found['rows']:>7.0f}{found['alone']:>20.0f}"
         print(f"{name:<42}{figures}{stopped}", flush=True)
         rows.append(
-            _row(name, "page p95 ms", found["p95"], found["alone"], "one query, planned by PostgreSQL")
+            figure(
+                name,
+                "page p95 ms",
+                found["p95"],
+                found["alone"],
+                "one query, planned by PostgreSQL",
+                is_less_better=True,
+            )
         )
     print(f"wanted: p95 at most {WANTED_MS} ms")
     return rows
-
-
-def _row(
-    case: str, metric: str, ours: float, rival: float | None = None, rival_name: str = ""
-) -> dict[str, Any]:
-    ratio = rival / ours if rival else None
-    return {
-        "case": case,
-        "metric": metric,
-        "ours": ours,
-        "rival": rival,
-        "rival_name": rival_name,
-        "ratio": ratio,
-    }
 
 
 def main() -> None:

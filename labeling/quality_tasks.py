@@ -48,7 +48,7 @@ def _settle_anew(context: JobContext, project: Project) -> int:
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
         with context.guarded():
-            changed += resolve_comparisons(chunk)
+            changed += len(resolve_comparisons(chunk))
             disagreements_refresh(chunk)
         context.progress(min(len(ids), start + CHUNK), len(ids))
     return changed

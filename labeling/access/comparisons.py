@@ -21,7 +21,7 @@ def comparison_for(user: AnyUser, slug: str, pk: int, capability: Capability = C
 
 def _comparison_of(project: Project, pk: int) -> Comparison:
     queryset = Comparison.objects.filter(project=project)
-    return within(queryset.select_related("project", "prompt", "response_a", "response_b"), pk=pk)
+    return within(queryset.select_related("project", "prompt", "response_a", "response_b", "batch"), pk=pk)
 
 
 def comparison_reveal_for(user: AnyUser, slug: str, pk: int) -> Comparison:

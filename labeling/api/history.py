@@ -91,6 +91,7 @@ class EventSerializer(serializers.Serializer):
         allow_null=True, help_text="The comparison of the response with its rewrite."
     )
     value = serializers.FloatField(allow_null=True)
+    before = serializers.FloatField(allow_null=True)
 
 
 class HistorySerializer(serializers.Serializer):

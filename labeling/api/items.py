@@ -48,7 +48,9 @@ class ItemResponseSerializer(serializers.Serializer):
 
 
 # What others say of a comparison, directly or by what came of it.
-VOICES = ("use", "gold_outcome", "priority", "priority_reason", "label_count", "skip_count", "resolution")
+VOICES = (
+    "use", "gold_outcome", "batch", "priority", "priority_reason", "label_count", "skip_count", "resolution",
+)  # fmt: skip
 
 
 class ComparisonSerializer(serializers.ModelSerializer):
@@ -62,6 +64,7 @@ class ComparisonSerializer(serializers.ModelSerializer):
     topic = serializers.CharField(source="prompt.topic")
     response_a = ItemResponseSerializer()
     response_b = ItemResponseSerializer()
+    batch = serializers.UUIDField(source="batch.uid", allow_null=True, default=None)
     resolution = serializers.SerializerMethodField()
     closed = serializers.SerializerMethodField()
 
@@ -69,11 +72,11 @@ class ComparisonSerializer(serializers.ModelSerializer):
         model = Comparison
         fields = (
             "id", "prompt_id", "messages", "group", "language", "topic", "response_a", "response_b", "state",
-            "use", "gold_outcome", "needed", "label_count", "skip_count", "priority", "priority_reason", "resolution",
-            "closed", "created_at",
+            "use", "gold_outcome", "batch", "needed", "label_count", "skip_count", "priority", "priority_reason",
+            "resolution", "closed", "created_at",
         )  # fmt: skip
         read_only_fields = fields
-        extra_kwargs = {name: {"allow_null": True} for name in VOICES if name != "resolution"}
+        extra_kwargs = {name: {"allow_null": True} for name in VOICES if name not in ("batch", "resolution")}
 
     def get_closed(self, comparison: Comparison) -> bool:
         return not self.context["in_hand"].isdisjoint((comparison.response_a_id, comparison.response_b_id))

@@ -33,6 +33,7 @@ from labeling.importing.services import (
     import_discard,
     import_from_hub,
     import_recheck,
+    import_retry,
 )
 from labeling.importing.texts import mapping_message
 from labeling.importing.uploads import StoredFile, UploadTooLargeError, read_chunks, upload_store
@@ -302,6 +303,16 @@ class ImportConfirmView(APIView):
         skip_bad = serializers.BooleanField().run_validation(_values(request).get("skip_bad", False))
         with _conflicts():
             import_confirm(import_, skip_bad=bool(skip_bad), actor=_person(request))
+        return Response(ImportSerializer(import_).data, status=status.HTTP_202_ACCEPTED)
+
+
+class ImportRetryView(APIView):
+    @extend_schema(request=None, responses={202: ImportSerializer}, operation_id="imports_retry")
+    def post(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Go on with a failed import where it stopped."""
+        import_ = import_for(_person(request), slug, uid)
+        with _conflicts():
+            import_retry(import_, actor=_person(request))
         return Response(ImportSerializer(import_).data, status=status.HTTP_202_ACCEPTED)
 
 

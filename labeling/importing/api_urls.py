@@ -14,4 +14,5 @@ urlpatterns = [
     path(f"{ONE}/preview", api.ImportPreviewView.as_view(), name="api-import-preview"),
     path(f"{ONE}/check", api.ImportCheckView.as_view(), name="api-import-check"),
     path(f"{ONE}/confirm", api.ImportConfirmView.as_view(), name="api-import-confirm"),
+    path(f"{ONE}/retry", api.ImportRetryView.as_view(), name="api-import-retry"),
 ]

@@ -15,6 +15,7 @@ LISTS = frozenset(
         "votes",
         "annotators",
         "aspect_votes",
+        "explanations",
         "chosen_messages",
         "rejected_messages",
         "metadata",

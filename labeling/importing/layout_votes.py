@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from labeling.importing import fields
+from labeling.importing import explanations, fields
 from labeling.importing.layout import Layout, Parsed
 from labeling.importing.problems import ProblemError
 from labeling.importing.records import ImportedGold, ImportedResponse, ImportedVote, Outcome
@@ -46,6 +46,8 @@ def _votes(row: Mapping[str, Any]) -> Parsed:
     _check_labelers(votes, key, NAMES[key][0])
     if row.get("aspect_votes"):
         votes = _with_aspects(votes, fields.items(row["aspect_votes"], "aspect_votes"))
+    if row.get(explanations.KEY):
+        votes = explanations.explained(votes, fields.items(row[explanations.KEY], explanations.KEY))
     gold = row.get("gold")
     known = None if gold is None else ImportedGold(0, 1, _outcome(gold, "gold"))
     return Parsed(prompt, responses, votes, known)

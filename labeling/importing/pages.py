@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.importing.problems import ProblemGroup
 from labeling.importing.sample import sample_keys
-from labeling.models import Import, ImportState
+from labeling.models import IN_QUEUE, Comparison, Import, ImportState
 from webapp.jobs.models import Job
 
 ACTIVE = (ImportState.UPLOADED, ImportState.CHECKING, ImportState.WRITING)
@@ -55,7 +55,7 @@ def remembered_mapping(import_: Import) -> dict[str, Any]:
 
 
 def import_context(import_: Import) -> dict[str, Any]:
-    """Context of an import's page. One query, for the job that is at work."""
+    """Context of an import's page. Two queries at most: the job that is at work, and what is open."""
     job = Job.objects.filter(uid=import_.job_uid).first() if import_.job_uid else None
     is_refused = import_.state == ImportState.REFUSED
     counts = import_.counts
@@ -78,7 +78,19 @@ def import_context(import_: Import) -> dict[str, Any]:
         "can_discard": import_.state in (ImportState.READY, ImportState.REFUSED, ImportState.FAILED)
         and not import_.cursor,
         "preview": [preview_row(row) for row in import_.preview],
+        "start_refused": start_refused(import_),
     }
+
+
+def start_refused(import_: Import) -> str | Promise:
+    """Why labeling cannot begin with what was imported; empty where it can. A query once the import is done."""
+    if import_.state != ImportState.DONE:
+        return _("Once the import is done.")
+    if import_.project.is_paused:
+        return _("Labeling in this project is paused.")
+    if not Comparison.objects.filter(IN_QUEUE, project=import_.project_id).exists():
+        return _("No comparison of this project waits for a label.")
+    return ""
 
 
 def preview_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class ImportedVote:
     `outcome` "a" means that `first` is better, "b" that `second` is. `labeler` None stands for the labeler
     that the import names for the whole file. `strength` is 1 to 4, None where the file does not say; `margin`
     is a number on the file's own scale, from which `margin_strength` makes one. `aspects` are "a", "b" or "tie" by the
-    aspect's key, `aspect_strengths` how strongly, where the file says it.
+    aspect's key, `aspect_strengths` how strongly, where the file says it. `spans` are passages of the two, as
+    `spans_by_response` stores them, but with the index in the record as `response`.
     """
 
     first: int
@@ -56,6 +57,8 @@ class ImportedVote:
     duration_ms: int | None = None
     aspects: Mapping[str, str] = field(default_factory=dict)
     aspect_strengths: Mapping[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    spans: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ PairKey = tuple[int, int]
 
 @dataclass(frozen=True)
 class PlacedVote:
-    """A vote against the rows of the database; `outcome` and `aspects` are in the comparison's own orientation."""
+    """A vote against the rows of the database; `outcome` and `aspects` are in the comparison's own orientation, and
+    `spans` name the responses by their ids."""
 
     pair: PairKey
     labeler: str
@@ -40,6 +41,7 @@ class PlacedVote:
     vote: ImportedVote
     key: str
     aspects: dict[str, str] = field(default_factory=dict)
+    spans: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -194,6 +196,7 @@ def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]
                     aspect: FLIPPED.get(side, side) if flipped else side
                     for aspect, side in vote.aspects.items()
                 },
+                spans=[{**span, "response": item.response_ids[span["response"]]} for span in vote.spans],
             )
 
 

@@ -55,6 +55,8 @@ MESSAGES: dict[str, str] = {
     "response_count": _("“%(path)s” has %(found)s responses; 1 to %(limit)s are possible."),
     "history_turn": _("“%(path)s” must be a question and an answer, but has %(found)s parts."),
     "too_many_votes": _("“%(path)s” has %(found)s votes; at most %(limit)s are possible."),
+    "too_many": _("“%(path)s” has %(found)s entries; at most %(limit)s are possible."),
+    "bad_place": _("“%(path)s” is %(found)s; it must be a whole number from 0 to %(limit)s."),
     "unknown_outcome": _("“%(path)s” is “%(found)s”. Known: %(expected)s."),
     "unknown_strength": _("“%(path)s” is %(found)s; a strength is 1, 2, 3 or 4."),
     "bad_duration": _("“%(path)s” is %(found)s; it must be between 0 and %(limit)s seconds."),

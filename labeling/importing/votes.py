@@ -39,6 +39,8 @@ SAID = (
     "request_hash",
     "aspects",
     "aspect_strengths",
+    "reasons",
+    "spans",
 )
 RESULT = (
     "comparison_id",
@@ -113,6 +115,8 @@ def _said(vote: PlacedVote, comparison_id: int, labeler_id: int, largest_margin:
         aspects, strengths = vote.aspects, dict(own.aspect_strengths) or None
         by_aspect = {"aspects": aspects, "aspect_strengths": strengths}
         words += orjson.dumps(by_aspect, option=orjson.OPT_SORT_KEYS).decode()
+    if own.reasons or vote.spans:
+        words += orjson.dumps([own.reasons, vote.spans]).decode()
     digest = hashlib.sha256(words.encode()).hexdigest()
     said = (
         comparison_id,
@@ -124,7 +128,7 @@ def _said(vote: PlacedVote, comparison_id: int, labeler_id: int, largest_margin:
         vote.key,
         digest,
     )
-    return *said, aspects, strengths
+    return *said, aspects, strengths, list(own.reasons), vote.spans or None
 
 
 def _settle_new(

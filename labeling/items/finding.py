@@ -23,7 +23,7 @@ FEW = 5000
 # Small against the table, so that looking each row up costs less than reading all of it, to the planner, too.
 WINDOWS = (2000,) * 5
 CHUNK = 1000
-SHOWN = ("prompt", "response_a", "response_b", "resolution")
+SHOWN = ("prompt", "response_a", "response_b", "resolution", "batch")
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,11 @@ class Migration(migrations.Migration):
             name='work_epoch',
             field=models.PositiveBigIntegerField(default=0, editable=False),
         ),
+        migrations.AddField(
+            model_name='assignment',
+            name='lapses',
+            field=models.JSONField(blank=True, editable=False, null=True),
+        ),
         migrations.AlterField(
             model_name='assignment',
             name='drawn',

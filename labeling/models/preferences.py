@@ -50,6 +50,8 @@ class Assignment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     opened_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    # Earlier leases of this person that ran out: [taken, ran out], oldest first.
+    lapses = models.JSONField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["id"]

@@ -21,6 +21,7 @@ from labeling.models import (
     AssignmentState,
     Comment,
     Comparison,
+    ComparisonUse,
     ItemDeed,
     Outcome,
     Preference,
@@ -30,6 +31,8 @@ from labeling.models import (
 )
 from labeling.scheme import SKIP_REASONS
 from labeling.selectors.rewrites import rewrites_of
+from labeling.services.projects import OVERLAP_CHANGED
+from webapp.audit.models import AuditEvent
 
 MOST = 500
 _SPOKEN: dict[str, str] = {Outcome.SKIP: "skip", Outcome.WITHDRAWN: "undo"}
@@ -38,9 +41,10 @@ _SPOKEN: dict[str, str] = {Outcome.SKIP: "skip", Outcome.WITHDRAWN: "undo"}
 @dataclass(frozen=True)
 class Event:
     """One thing that happened. `kind`: created, leased, lapsed, vote, change, skip, undo, ranked, rewritten,
-    rewrite_undone, seen, adjudicated, withdrawn, sent_back, comment, or a deed of a manager (ItemDeedKind) with its
-    `value`. `outcome` is against the comparison's responses; `left` says which response stood on the left ("a", "b" or
-    ""); `text` is what the person wrote, or the batch's name.
+    rewrite_undone, seen, adjudicated, withdrawn, sent_back, comment, a deed of a manager (ItemDeedKind) with its
+    `value`, or overlap: the project asks for `value` labels where it asked for `before`. `outcome` is against the
+    comparison's responses; `left` says which response stood on the left ("a", "b" or ""); `text` is what the person
+    wrote, or the batch's name.
 
     Of a ranking: `ranked` responses got a place, these two `place_a` and `place_b` (None: none). Of a rewrite: `letter`
     is the response that was rewritten, and `pair` the comparison with the new one; here, where `pair` is None, the
@@ -65,13 +69,14 @@ class Event:
     letter: str = ""
     pair: int | None = None
     value: float | None = None
+    before: float | None = None
 
 
 def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
-    """The newest `most` events, oldest of them first. Eleven queries at most."""
+    """The newest `most` events, oldest of them first. Twelve queries at most."""
     parts = (
         _leases, _preferences, _rankings, _rewrites, _reveals, _adjudications, _sent_back, _comments,
-        _deeds,
+        _deeds, _overlaps,
     )  # fmt: skip
     found = chain.from_iterable(part(comparison, most) for part in parts)
     created = Event(comparison.created_at, "created")
@@ -81,8 +86,13 @@ def history_of(comparison: Comparison, *, most: int = MOST) -> list[Event]:
 def _leases(comparison: Comparison, most: int) -> Iterator[Event]:
     rows = Assignment.objects.filter(comparison=comparison).select_related("labeler").order_by("-created_at")
     for row in rows[:most]:
+        for taken, ran_out in row.lapses or []:
+            yield Event(datetime.fromisoformat(taken), "leased", row.labeler.name)
+            yield Event(datetime.fromisoformat(ran_out), "lapsed", row.labeler.name)
         yield Event(row.created_at, "leased", row.labeler.name)
-        if row.state == AssignmentState.EXPIRED:
+        # What was taken back after an answer ends as "expired", too.
+        is_late = row.finished_at is not None and row.finished_at > row.lease_expires_at
+        if is_late or (row.state == AssignmentState.EXPIRED and row.finished_at is None):
             yield Event(row.lease_expires_at, "lapsed", row.labeler.name)
 
 
@@ -214,6 +224,18 @@ def _deeds(comparison: Comparison, most: int) -> Iterator[Event]:
     rows = ItemDeed.objects.filter(comparison=comparison).select_related("actor").order_by("-pk")
     for row in rows[:most]:
         yield Event(row.created_at, row.kind, _name(row.actor), text=row.text, value=row.value)
+
+
+def _overlaps(comparison: Comparison, most: int) -> Iterator[Event]:
+    """Of the whole project, for what people are asked about."""
+    if comparison.use != ComparisonUse.WORK or not comparison.needed:
+        return
+    rows = AuditEvent.objects.filter(
+        project_id=comparison.project_id, action=OVERLAP_CHANGED, at__gte=comparison.created_at
+    )
+    for row in rows.select_related("actor").order_by("-id")[:most]:
+        now, before = row.detail["now"], row.detail["before"]
+        yield Event(row.at, "overlap", _name(row.actor), value=now, before=before)
 
 
 def _name(user: object | None) -> str:

@@ -23,11 +23,12 @@ from labeling.models import (
     ComparisonState,
     Resolution,
 )
-from labeling.services.after_vote import resolution_told
+from labeling.services.after_vote import resolutions_told
 from labeling.services.allocation import LabelingError, slots_recount
 from labeling.services.answers import is_skipped_out
 from labeling.services.resolution import ADJUDICATED, Tally, read_tallies, resolve_comparisons
 from labeling.services.review import disagreements_refresh
+from labeling.texts import clean_text
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -84,7 +85,7 @@ def adjudication_withdraw(*, comparison: Comparison, reviewer: User, reason: str
 def _append(
     comparison: Comparison, reviewer: User, outcome: str, strength: int | None, reason: str, key: str
 ) -> Adjudication:
-    reason = text_cleaned(reason)
+    reason = clean_text(reason)
     if not reason:
         raise ValidationError({"reason": _("Say why, in a few words: others will want to know.")})
     if len(reason) > REASON_MAX:
@@ -126,7 +127,7 @@ def _write(pk: int, reviewer: User, said: dict[str, Any]) -> Adjudication:
     else:
         _settle(comparison, row)
     disagreements_refresh([comparison.pk])
-    resolution_told(comparison)
+    resolutions_told(comparison.project_id, [comparison.pk])
     record(
         action="comparison.withdraw" if is_withdrawn else "comparison.adjudicate",
         subject=f"#{comparison.pk}",
@@ -178,9 +179,3 @@ def _known(reviewer: User, said: dict[str, Any]) -> Adjudication | None:
 
 def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
-
-
-def text_cleaned(text: str) -> str:
-    """As a database can hold it: no NUL, no lone surrogate, one kind of line break, nothing around it."""
-    text = text.replace("\x00", "").replace("\r\n", "\n").strip()
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from labeling.models import Comparison, ComparisonState, Outcome, Preference, Resolution
@@ -13,36 +14,44 @@ from webapp.webhooks.events import event_emit, is_wanted
 def vote_settled(
     *, comparison: Comparison, row: Preference, is_change: bool = False, is_resolved_anew: bool = False
 ) -> None:
-    """Call it once `row` is written and the comparison resolved, inside that transaction.
+    """`votes_settled` of one. `is_resolved_anew`: the comparison's resolution is another one now."""
+    votes_settled([row], resolved=[comparison.pk] if is_resolved_anew else [], is_change=is_change)
 
-    `is_change`: it replaced an answer that stood. `is_resolved_anew`: the comparison's resolution is another
-    one now. Two statements for the queue of disagreements where it does not change; none for webhooks that nobody
-    asked for.
+
+def votes_settled(rows: Sequence[Preference], *, resolved: Collection[int], is_change: bool = False) -> None:
+    """Call it once these new answers of one project, each on another comparison, are written and the comparisons
+    resolved, inside that transaction.
+
+    `is_change`: they replaced answers that stood. `resolved`: the comparisons whose resolutions are others now. Two
+    statements for the queue of disagreements where it does not change; none for webhooks that nobody asked for.
     """
-    project_id = comparison.project_id
-    is_undone = row.outcome == Outcome.WITHDRAWN
-    if is_undone:
-        _stay_settled(comparison)
-    disagreements_refresh([comparison.pk], is_answered=not is_undone)
-    kind = "label.changed" if is_change else "label.created"
-    if is_undone:
-        kind = "label.withdrawn"
-    if is_wanted(project_id, kind):
-        event_emit(project_id=project_id, kind=kind, data=_label(row))
-    if is_resolved_anew:
-        resolution_told(comparison)
+    undone = [row.comparison_id for row in rows if row.outcome == Outcome.WITHDRAWN]
+    if undone:
+        _stay_settled(undone)
+        disagreements_refresh(undone)
+    disagreements_refresh({row.comparison_id for row in rows}.difference(undone), is_answered=True)
+    for row in rows:
+        kind = "label.changed" if is_change else "label.created"
+        if row.outcome == Outcome.WITHDRAWN:
+            kind = "label.withdrawn"
+        if is_wanted(row.project_id, kind):
+            event_emit(project_id=row.project_id, kind=kind, data=_label(row))
+    if rows:
+        resolutions_told(rows[0].project_id, resolved)
 
 
-def resolution_told(comparison: Comparison) -> None:
-    """Tell webhooks that the comparison's resolution is another one now, inside the transaction of the deed."""
-    if is_wanted(comparison.project_id, "resolution.changed"):
-        data = _resolution(comparison.pk)
-        event_emit(project_id=comparison.project_id, kind="resolution.changed", data=data)
+def resolutions_told(project_id: int, comparison_ids: Collection[int]) -> None:
+    """Tell webhooks that these comparisons have other resolutions now, inside the transaction of the deed."""
+    if not (comparison_ids and is_wanted(project_id, "resolution.changed")):
+        return
+    found = {row.comparison_id: row for row in Resolution.objects.filter(comparison_id__in=comparison_ids)}
+    for pk in sorted(comparison_ids):
+        event_emit(project_id=project_id, kind="resolution.changed", data=_resolution(pk, found.get(pk)))
 
 
-def _stay_settled(comparison: Comparison) -> None:
+def _stay_settled(comparison_ids: Iterable[int]) -> None:
     """A vote that is undone gives its place back, but not of what a reviewer has settled meanwhile."""
-    settled = Comparison.objects.filter(pk=comparison.pk, resolution__method=ADJUDICATED)
+    settled = Comparison.objects.filter(pk__in=comparison_ids, resolution__method=ADJUDICATED)
     settled.exclude(state=ComparisonState.RETIRED).update(state=ComparisonState.DONE, open_slots=0)
 
 
@@ -58,9 +67,8 @@ def _label(row: Preference) -> dict[str, Any]:
     }
 
 
-def _resolution(comparison_id: int) -> dict[str, Any]:
+def _resolution(comparison_id: int, found: Resolution | None) -> dict[str, Any]:
     """`outcome` is null where no vote is left."""
-    found = Resolution.objects.filter(comparison_id=comparison_id).first()
     if found is None:
         return {"comparison": comparison_id, "outcome": None}
     return {

@@ -5,10 +5,13 @@ Submitting, undoing and ranking share this. Who may answer, resolving, and telli
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F
 from django.db.models.functions import Now
 
 from labeling.models import (
@@ -175,3 +178,21 @@ def _state_after(comparison: Comparison, outcome: str, step: int, skip_limit: in
     if not is_full and state == ComparisonState.DONE:
         return ComparisonState.OPEN
     return state
+
+
+def answers_count(comparisons: Iterable[Comparison], outcome: str, step: int, *, skip_limit: int) -> None:
+    """`answer_count` of many, with one statement for each state that they come to."""
+    name = "skip_count" if outcome == Outcome.SKIP else "label_count"
+    groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for row in comparisons:
+        before = row.state
+        setattr(row, name, getattr(row, name) + step)
+        row.state = _state_after(row, outcome, step, skip_limit)
+        groups[row.state, row.state == ComparisonState.OPEN != before].append(row.pk)
+    for (state, is_back), ids in groups.items():
+        changes: dict[str, Any] = {name: F(name) + step, "state": state}
+        if is_back:
+            changes["freed_at"] = Now()
+        Comparison.objects.filter(pk__in=ids).update(**changes)
+    if outcome == Outcome.SKIP and step > 0:
+        slots_recount(Comparison.objects.filter(pk__in=[pk for ids in groups.values() for pk in ids]))

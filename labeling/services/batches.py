@@ -14,10 +14,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from labeling.models import (
     IN_QUEUE,
@@ -29,19 +27,16 @@ from labeling.models import (
     ItemDeedKind,
     Labeler,
     Project,
-    Role,
 )
+from labeling.services.batch_notices import deadline_tell, people_tell
 from labeling.services.bookmark import bookmarks_void
 from labeling.services.item_deeds import deeds_record
 from webapp.audit.services import record
-from webapp.jobs.messages import message
-from webapp.notices.services import notice_send
 from webapp.users.models import User
 
 CHUNK = 1000
 AT_ONCE = 20_000
 DUE_SOON = timedelta(days=1)
-KEPT = gettext_noop("Comparisons in %(project)s are kept for you. They come first on your label page.")
 
 
 @dataclass(frozen=True)
@@ -146,45 +141,11 @@ def batches_tick(now: datetime | None = None) -> int:
     waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
     told = 0
     for batch in waiting.filter(deadline__lte=moment, over_told_at__isnull=True).select_related("project"):
-        told += _tell(batch, "over_told_at", moment)
+        told += deadline_tell(batch, "over_told_at", moment)
     soon = waiting.filter(deadline__gt=moment, deadline__lte=moment + DUE_SOON, due_told_at__isnull=True)
     for batch in soon.select_related("project"):
-        told += _tell(batch, "due_told_at", moment)
+        told += deadline_tell(batch, "due_told_at", moment)
     return told
-
-
-@transaction.atomic
-def _tell(batch: Batch, stamp: str, moment: datetime) -> int:
-    if not Batch.objects.filter(pk=batch.pk, **{stamp: None}).update(**{stamp: moment}):
-        return 0
-    project = batch.project
-    if stamp == "due_told_at":
-        people = User.objects.filter(labelers__batch_places__batch=batch)
-        words = gettext_noop("Comparisons in %(project)s are kept for you until tomorrow.")
-        people_tell(batch, people, "batch.due", words)
-        return 1
-    words = gettext_noop(
-        "The deadline of the batch %(batch)s in %(project)s is over, and some of it is left."
-    )
-    notice_send(
-        users=User.objects.filter(memberships__project=project, memberships__role=Role.MANAGER),
-        kind="batch.over",
-        text=message(words, batch=batch.name, project=project.name),
-        url=reverse("labeling:work-batch", args=[project.slug, batch.uid]),
-        project_id=project.pk,
-    )
-    return 1
-
-
-def people_tell(batch: Batch, users: QuerySet[User], kind: str = "batch.new", text: str = KEPT) -> None:
-    """They read it before they vote: not even the batch's name."""
-    notice_send(
-        users=users,
-        kind=kind,
-        text=message(text, project=batch.project.name),
-        url=reverse("labeling:label", args=[batch.project.slug]),
-        project_id=batch.project_id,
-    )
 
 
 def _chosen(project: Project, choice: Choice) -> list[int]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 
 from labeling.access import Capability
 from labeling.models import Comment, CommentMention, Comparison
-from labeling.services.adjudication import text_cleaned
+from labeling.texts import clean_text
 from webapp.jobs.messages import message
 from webapp.notices.services import notice_send
 from webapp.users.models import User
@@ -37,7 +37,7 @@ def comment_create(*, comparison: Comparison, author: User, text: str) -> Commen
 
     Raises ValidationError.
     """
-    text = text_cleaned(text)
+    text = clean_text(text)
     if not text:
         raise ValidationError({"text": _("Write something first.")})
     if len(text) > TEXT_MAX:

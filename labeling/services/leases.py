@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Labeler, Project
 
 RELEASE_CHUNK = 500
+LAPSES_KEPT = 20
 # A leased comparison may be answered in these states: skips may have sent it to review in the meantime.
 LABELED_STATES = (ComparisonState.OPEN, ComparisonState.REVIEW)
 
@@ -105,11 +106,20 @@ def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn
     lease = Assignment.objects.filter(labeler=labeler, comparison_id=comparison.pk).first()
     if lease is None:
         return _made(labeler, comparison, values)
+    lease.lapses = lapses_of(lease)
     for name, value in values.items():
         setattr(lease, name, value)
-    lease.save(update_fields=[*values])
+    lease.save(update_fields=["lapses", *values])
     lease.labeler, lease.comparison = labeler, comparison
     return lease
+
+
+def lapses_of(lease: Assignment) -> list[list[str]] | None:
+    """The earlier leases that ran out, once this one is taken again: it among them, if it did. The last LAPSES_KEPT."""
+    if lease.state != AssignmentState.EXPIRED or lease.finished_at is not None:
+        return lease.lapses
+    this = [lease.created_at.isoformat(), lease.lease_expires_at.isoformat()]
+    return [*(lease.lapses or []), this][-LAPSES_KEPT:]
 
 
 def _made(labeler: Labeler, comparison: Comparison, values: dict[str, Any]) -> Assignment:

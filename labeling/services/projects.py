@@ -28,6 +28,8 @@ from webapp.audit.services import record
 from webapp.users.models import User
 
 INVITATION_VALID = timedelta(days=7)
+# Told in the history of each comparison.
+OVERLAP_CHANGED = "project.overlap"
 
 
 class InvitationProblem(ValidationError):  # noqa: N818 - a word for the person who opens the link
@@ -59,6 +61,8 @@ def project_update(*, project: Project, actor: User, **fields: Any) -> Project:
     project.save(update_fields=sorted(changed))
     if "overlap" in changed:
         _overlap_apply(project, before.overlap)
+        numbers = {"before": before.overlap, "now": project.overlap}
+        record(action=OVERLAP_CHANGED, subject=project.slug, actor=actor, project_id=project.pk, **numbers)
     record(
         action="project.update",
         subject=project.slug,

@@ -34,7 +34,7 @@ from labeling.models import (
 from labeling.ranks import Pair, pairs_of, read_ranking
 from labeling.scheme import SKIP_REASONS, read_scheme
 from labeling.services.allocation import LABELED_STATES, LeaseLostError, lease_end, slots_recount
-from labeling.services.counting import labels_count, skips_count
+from labeling.services.answers import answers_count
 from labeling.services.preferences import (
     UNDO_GRACE_S,
     UNDO_S,
@@ -43,6 +43,9 @@ from labeling.services.preferences import (
 )
 from labeling.services.ranking import places_held, places_take
 from labeling.services.ranking_deed import Deed, settle
+
+# Any outcome that is none of a skip: counts and states are the same for all of them.
+LABEL = Outcome.TIE
 
 
 def ranking_submit(
@@ -120,7 +123,7 @@ def ranking_skip(
         row = deed.ranking(unranked=task.order)
         rows = deed.append(row, [(pair, Outcome.SKIP) for pair in held], skip_reason=reason)
         deed.assignments_finish(held, AssignmentState.SKIPPED)
-        skips_count([pair.pk for pair in held], +1, skip_limit=task.project.skip_limit)
+        answers_count(held, Outcome.SKIP, +1, skip_limit=task.project.skip_limit)
         settle(rows)
         deed.finish(AssignmentState.SKIPPED)
     return row
@@ -245,7 +248,7 @@ def _write_labels(
     pairs = [row for row, _outcome in answers]
     # Finished before it is counted: a lease that still stands would keep its place.
     deed.assignments_finish(pairs, AssignmentState.SUBMITTED)
-    labels_count(written, +1)
+    answers_count(pairs, LABEL, +1, skip_limit=deed.task.project.skip_limit)
     slots_recount(Comparison.objects.filter(pk__in=[row.pk for row in unsaid]))
     settle(rows)
 
@@ -269,11 +272,9 @@ def _withdraw(deed: Deed, last: Ranking, locked: Mapping[int, Comparison]) -> li
         labeler_id=task.labeler_id, comparison_id__in=locked, finished_at=last.created_at
     )
     finished.update(state=AssignmentState.EXPIRED)
-    if task.state == AssignmentState.SKIPPED:
-        skips_count(standing, -1, skip_limit=task.project.skip_limit)
-    else:
-        labels_count(standing, -1)
-        slots_recount(Comparison.objects.filter(pk__in=standing))
+    said = Outcome.SKIP if task.state == AssignmentState.SKIPPED else LABEL
+    answers_count([locked[pk] for pk in standing], said, -1, skip_limit=task.project.skip_limit)
+    slots_recount(Comparison.objects.filter(pk__in=standing))
     settle(rows)
     free = Comparison.objects.filter(pk__in=standing, open_slots__gt=0)
     return list(free.exclude(state=ComparisonState.RETIRED))

@@ -31,14 +31,15 @@ from labeling.ranks import MAX_SHOWN, MIN_SHOWN
 from labeling.scheme import read_scheme
 from labeling.services.allocation import (
     LabelingError,
-    PersonPausedError,
-    ProjectPausedError,
     by_priority,
     candidates,
     is_swapped,
     lease_end,
     lease_next,
+    person_read,
 )
+from labeling.services.draws import common_queue
+from labeling.services.leases import lapses_of
 
 # So many comparisons at the top of the queue are looked at for a prompt to rank.
 LOOK_AHEAD = 500
@@ -75,32 +76,28 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
     """
     moment = now or timezone.now()
     project = Project.objects.get(pk=labeler.project_id)
-    _check_open(project, labeler)
+    if read_scheme(project.scheme).screen == "pairs":
+        raise RankingOffError
+    person = person_read(labeler)
+    if project.qualification_size and person.qualified_at is None:
+        raise NotQualifiedError
     held = _held(labeler, project, moment)
     if held is not None:
         return held
     # Who also compares pairs is given these there.
     if read_scheme(project.scheme).screen == "ranking" and lease_next(labeler, count=1):
         raise PairsFirstError
-    for prompt_id in _prompts_ahead(labeler):
+    for prompt_id in _prompts_ahead(person):
         with transaction.atomic():
             # Two tabs of one person ask one after the other.
-            Labeler.objects.select_for_update(no_key=True).get(pk=labeler.pk)
+            person = person_read(labeler, is_locked=True)
             task = _held(labeler, project, moment) or _lease_prompt(labeler, project, prompt_id, moment)
-        if task is not None:
-            return task
+            if task is not None:
+                common_queue(person).move(is_empty=False)
+                return task
+    with transaction.atomic():
+        common_queue(person_read(labeler, is_locked=True)).move(is_empty=True)
     return None
-
-
-def _check_open(project: Project, labeler: Labeler) -> None:
-    if read_scheme(project.scheme).screen == "pairs":
-        raise RankingOffError
-    if project.is_paused:
-        raise ProjectPausedError
-    if labeler.paused_at is not None:
-        raise PersonPausedError
-    if project.qualification_size and labeler.qualified_at is None:
-        raise NotQualifiedError
 
 
 def places_held(task: RankingTask) -> QuerySet[Assignment]:
@@ -162,9 +159,12 @@ def ranking_release_expired(now: datetime | None = None) -> int:
 
 
 def _prompts_ahead(labeler: Labeler) -> list[int]:
-    """Prompts of the first LOOK_AHEAD pairs that this person may be given, in their order: those that have enough
-    responses and that the person has not ranked or skipped. Three queries."""
-    rows = by_priority(candidates(labeler)).values_list("prompt_id", flat=True)[:LOOK_AHEAD]
+    """Prompts of the first LOOK_AHEAD pairs that this person may be given, in their order, from the bookmark on: those
+    that have enough responses and that the person has not ranked or skipped. Five queries at most. `labeler` comes from
+    `person_read`."""
+    queue, rows = common_queue(labeler), list[int]()
+    for part in (queue.rows.filter(pk__in=queue.freed_before()[:LOOK_AHEAD]), *queue.behind()):
+        rows += by_priority(part).values_list("prompt_id", flat=True)[: LOOK_AHEAD - len(rows)]
     prompts = list(dict.fromkeys(rows))
     had = RankingTask.objects.filter(labeler=labeler, prompt_id__in=prompts)
     done = set(had.exclude(state=AssignmentState.EXPIRED).values_list("prompt_id", flat=True))
@@ -244,8 +244,12 @@ def places_take(
         "finished_at": None if state == AssignmentState.LEASED else moment,
     }
     own = Assignment.objects.filter(labeler=labeler, comparison_id__in=ids)
+    had = list(own)
     own.update(**values)
-    known = set(own.values_list("comparison_id", flat=True))
+    for lease in had:
+        lease.lapses = lapses_of(lease)
+    Assignment.objects.bulk_update([lease for lease in had if lease.lapses], ["lapses"])
+    known = {lease.comparison_id for lease in had}
     Assignment.objects.bulk_create(
         Assignment(labeler=labeler, comparison=pair, swapped=is_swapped(labeler, pair.pk), **values)
         for pair in pairs

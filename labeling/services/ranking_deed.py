@@ -18,7 +18,7 @@ from labeling.models import (
     RankingTask,
     Reveal,
 )
-from labeling.services.after_vote import vote_settled
+from labeling.services.after_vote import votes_settled
 from labeling.services.preferences import IdempotencyConflictError
 from labeling.services.resolution import resolve_comparisons
 
@@ -120,6 +120,4 @@ def _responses_revealed(task: RankingTask) -> set[int]:
 
 def settle(rows: Sequence[Preference]) -> None:
     """Resolve the comparisons of these new preferences, and tell whoever wants to know."""
-    resolved = resolve_comparisons([row.comparison_id for row in rows])
-    for row in rows:
-        vote_settled(comparison=row.comparison, row=row, is_resolved_anew=bool(resolved))
+    votes_settled(rows, resolved=resolve_comparisons(row.comparison_id for row in rows))

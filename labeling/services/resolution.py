@@ -92,21 +92,21 @@ class Tally:
         return self.count("a") > 0 and self.count("b") > 0
 
 
-def resolve_comparisons(comparison_ids: Iterable[int]) -> int:
+def resolve_comparisons(comparison_ids: Iterable[int]) -> set[int]:
     """Recompute the resolutions of these comparisons from the latest preferences.
 
     Idempotent and deterministic: rows that already say the same are left alone, a comparison without votes
     loses its row, an adjudicated outcome stays (only its vote counts follow). Five queries at most for each
     1,000 comparisons, whose rows are locked in id order: two callers can neither deadlock nor lose a vote.
-    Returns how many resolutions are others now, counts of votes included.
+    Returns the comparisons whose resolutions are others now, counts of votes included.
     """
     ids = iter(sorted(set(comparison_ids)))
-    changed = 0
+    changed: set[int] = set()
     for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
         with transaction.atomic():
             locked = Comparison.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
             projects = dict(locked.values_list("pk", "project_id"))
-            changed += _settle(projects, Resolution.objects.in_bulk(list(projects)))
+            changed |= _settle(projects, Resolution.objects.in_bulk(list(projects)))
     return changed
 
 
@@ -117,8 +117,8 @@ def resolve_locked(comparison: Comparison) -> bool:
     return bool(_settle({comparison.pk: comparison.project_id}, present))
 
 
-def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> int:
-    """`projects` by comparison, all of them locked; `present` are their resolutions. Returns how many changed."""
+def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> set[int]:
+    """`projects` by comparison, all of them locked; `present` are their resolutions. Returns whose changed."""
     tallies = read_tallies(projects)
     changed = list(_changed_rows(projects, tallies, present))
     if changed:
@@ -131,7 +131,7 @@ def _settle(projects: dict[int, int], present: Mapping[int, Resolution]) -> int:
     orphans = [pk for pk, row in present.items() if pk not in tallies and row.method != ADJUDICATED]
     if orphans:
         Resolution.objects.filter(pk__in=orphans).delete()
-    return len(changed) + len(orphans)
+    return {row.comparison_id for row in changed} | set(orphans)
 
 
 def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:

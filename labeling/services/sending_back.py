@@ -33,11 +33,13 @@ from labeling.models import (
     SentTo,
 )
 from labeling.selectors.asking import AGAIN, NEXT, people_to_ask
-from labeling.services.adjudication import RetiredError, text_cleaned
+from labeling.services.adjudication import RetiredError
 from labeling.services.allocation import LabelingError, slots_recount
-from labeling.services.batches import batch_create, people_tell
+from labeling.services.batch_notices import people_tell
+from labeling.services.batches import batch_create
 from labeling.services.resolution import ADJUDICATED
 from labeling.services.review import disagreements_refresh
+from labeling.texts import clean_text
 from webapp.audit.services import record
 from webapp.jobs.messages import message
 from webapp.notices.services import notice_send
@@ -76,7 +78,7 @@ def send_back(
     the note; what they say then counts as said after others' voices. Raises ValidationError, RetiredError,
     AdjudicatedAlreadyError, NobodyToAskError.
     """
-    note = text_cleaned(note)
+    note = clean_text(note)
     if len(note) > NOTE_MAX:
         raise ValidationError({"note": _("At most %(most)d characters.") % {"most": NOTE_MAX}})
     if to not in SentTo.values:

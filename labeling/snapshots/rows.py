@@ -22,9 +22,10 @@ class SnapshotRow:
     `outcome` is one of a, b, tie, both_bad; `split` one of train, validation, test; `group` is what keeps
     related rows in one split. `aspects` has the votes on each aspect that anybody compared the responses by, in the
     order of their keys: `{"aspect": "safe", "votes_a": 2, "votes_b": 0, "votes_tie": 1}`; `aspect_votes` has each of
-    them: `{"labeler": "Ann", "aspect": "safe", "outcome": "a", "strength": 3}`. Every field has an empty
-    default, which is what a field holds that was not among the columns asked of `read_snapshot`, or that is younger
-    than the snapshot.
+    them: `{"labeler": "Ann", "aspect": "safe", "outcome": "a", "strength": 3}`. `explanations` say why, of each person
+    who did: `{"labeler": "Ann", "rationale": "It is wrong.", "reasons": ["fact"], "spans": [{"response": "b",
+    "quote": "1066", "nth": 0, "reason": "fact"}]}`. Every field has an empty default, which is what a field holds that
+    was not among the columns asked of `read_snapshot`, or that is younger than the snapshot.
 
     `origin` is "rewrite" where a response is a person's rewrite of another, else "import"; `rewritten` names the
     response, "a" or "b", that is a rewrite of the other one here, by the person who voted. `settled_by` is one of
@@ -61,6 +62,7 @@ class SnapshotRow:
     voices: list[dict[str, Any]] = field(default_factory=list)
     aspect_votes: list[dict[str, Any]] = field(default_factory=list)
     rewritten: str = ""
+    explanations: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def votes(self) -> int:
@@ -91,12 +93,24 @@ _ASPECT = pa.struct([("aspect", pa.string()), *((f"votes_{side}", pa.int32()) fo
 _ASPECT_VOTE = pa.struct(
     [*((name, pa.string()) for name in ("labeler", "aspect", "outcome")), ("strength", pa.int8())]
 )
+_SPAN = pa.struct(
+    [("response", pa.string()), ("quote", pa.string()), ("nth", pa.int32()), ("reason", pa.string())]
+)
+_EXPLANATION = pa.struct(
+    [
+        ("labeler", pa.string()),
+        ("rationale", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("spans", pa.list_(_SPAN)),
+    ]
+)
 _TYPES = {
     "messages": pa.list_(_MESSAGE),
     "annotators": pa.list_(_ANNOTATOR),
     "aspects": pa.list_(_ASPECT),
     "voices": pa.list_(_VOICE),
     "aspect_votes": pa.list_(_ASPECT_VOTE),
+    "explanations": pa.list_(_EXPLANATION),
     "weight": pa.float64(),
     "p_a": pa.float64(),
     "strength": pa.float64(),
@@ -119,7 +133,16 @@ _DEFAULTS = SnapshotRow()
 # Fields that snapshots did not have from the start, with their defaults.
 YOUNGER = {
     name: getattr(_DEFAULTS, name)
-    for name in ("aspects", "origin", "weight", "settled_by", "voices", "aspect_votes", "rewritten")
+    for name in (
+        "aspects",
+        "origin",
+        "weight",
+        "settled_by",
+        "voices",
+        "aspect_votes",
+        "rewritten",
+        "explanations",
+    )
 }
 
 

@@ -10,9 +10,15 @@ from typing import Any, NamedTuple
 from labeling.models import LabelerKind, VoiceKind
 from labeling.services.resolution import ADJUDICATED, Tally
 from labeling.snapshots.config import SnapshotConfig
+from labeling.snapshots.rows import storable
 
 RELIABILITY = "reliability"
 _SHARES = {"a": 1.0, "tie": 0.5, "b": 0.0}
+# What is read of a vote.
+VOTE = (
+    "comparison_id", "labeler_id", "outcome", "strength", "aspects", "aspect_strengths",
+    "rationale", "reasons", "spans", "comparison__response_a_id", "comparison__response_b_id",
+)  # fmt: skip
 
 
 class Settled(NamedTuple):
@@ -27,22 +33,42 @@ class Settled(NamedTuple):
 
 @dataclass
 class Said:
-    """The latest votes on one comparison and the voices on it: the `annotators`, `aspect_votes` and `voices` of its
-    row, and who the annotators are."""
+    """The latest votes on one comparison and the voices on it: the `annotators`, `aspect_votes`, `explanations` and
+    `voices` of its row, and who the annotators are."""
 
     annotators: list[dict[str, Any]] = field(default_factory=list)
     labeler_ids: list[int] = field(default_factory=list)
     aspect_votes: list[dict[str, Any]] = field(default_factory=list)
+    explanations: list[dict[str, Any]] = field(default_factory=list)
     voices: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(
-        self, labeler_id: int, annotator: dict[str, Any], aspects: dict[str, str], strengths: dict[str, int]
-    ) -> None:
-        self.labeler_ids.append(labeler_id)
-        self.annotators.append(annotator)
-        for aspect, side in sorted(aspects.items()):
+    def add(self, vote: Any, name: str) -> None:
+        """A vote (a named tuple of `VOTE`) of the labeler of this name. Its passages are of the responses a and b."""
+        self.labeler_ids.append(vote.labeler_id)
+        self.annotators.append({"labeler": name, "outcome": vote.outcome, "strength": vote.strength})
+        strengths = vote.aspect_strengths or {}
+        for aspect, side in sorted(vote.aspects.items()):
             said = {"aspect": aspect, "outcome": side, "strength": strengths.get(aspect)}
-            self.aspect_votes.append({"labeler": annotator["labeler"], **said})
+            self.aspect_votes.append({"labeler": name, **said})
+        if vote.rationale or vote.reasons or vote.spans:
+            sides = {vote.comparison__response_a_id: "a", vote.comparison__response_b_id: "b"}
+            spans = [
+                {
+                    "response": sides[span["response"]],
+                    "quote": storable(span["quote"]),
+                    "nth": span["nth"],
+                    "reason": span["reason"],
+                }
+                for span in vote.spans or ()
+            ]
+            self.explanations.append(
+                {
+                    "labeler": name,
+                    "rationale": storable(vote.rationale),
+                    "reasons": vote.reasons,
+                    "spans": spans,
+                }
+            )
 
     @property
     def aspects(self) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from labeling.selectors.preferences import latest_revisions
 from labeling.services.resolution import ADJUDICATED
 from labeling.snapshots.config import SnapshotConfig
 from labeling.snapshots.rows import SnapshotRow, storable
-from labeling.snapshots.settling import RELIABILITY, Said, Settled, settle
+from labeling.snapshots.settling import RELIABILITY, VOTE, Said, Settled, settle
 from labeling.snapshots.splits import Splitter
 from labeling.snapshots.weights import weights_of
 
@@ -157,12 +157,9 @@ class SnapshotSource:
             outcome__in=["a", "b", "tie", "both_bad"], labeler__kind__in=self.config.labeler_kinds
         )
         votes: dict[int, Said] = defaultdict(Said)
-        rows = latest.order_by("comparison_id", "labeler__name", "labeler_id").values_list(
-            "comparison_id", "labeler_id", "outcome", "strength", "aspects", "aspect_strengths"
-        )
-        for comparison_id, labeler_id, outcome, strength, aspects, strengths in rows:
-            annotator = {"labeler": names[labeler_id], "outcome": outcome, "strength": strength}
-            votes[comparison_id].add(labeler_id, annotator, aspects, strengths or {})
+        rows = latest.order_by("comparison_id", "labeler__name", "labeler_id")
+        for vote in rows.values_list(*VOTE, named=True):
+            votes[vote.comparison_id].add(vote, names[vote.labeler_id])
         return votes
 
     def _add_voices(self, said: dict[int, Said], comparison_ids: list[int]) -> None:
@@ -213,6 +210,7 @@ class SnapshotSource:
             annotators=said.annotators,
             aspects=said.aspects,
             aspect_votes=said.aspect_votes,
+            explanations=said.explanations,
             rewritten=_rewritten(found),
             origin="rewrite" if found.response_a__parent_id or found.response_b__parent_id else "import",
             weight=settled.weight,

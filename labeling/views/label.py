@@ -10,10 +10,9 @@ import uuid
 from typing import Any, cast
 
 import orjson
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -35,6 +34,7 @@ from labeling.selectors.label import (
 )
 from labeling.services.allocation import LabelingError, PausedError, lease_next, lease_renew
 from labeling.services.preferences import draft_save, preference_submit, preference_undo
+from labeling.views.answering import own_assignment, refused
 from labeling.views.label_bars import aspect_bars, bar
 from labeling.views.label_form import read_answer, read_draft, read_key, wants_json
 from webapp.users.models import User
@@ -42,13 +42,6 @@ from webapp.users.models import User
 
 def _person(request: HttpRequest) -> User:
     return cast(User, request.user)
-
-
-def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> Assignment:
-    assignment = assignment_for(_person(request), uid)
-    if assignment.comparison.project.slug != slug:
-        raise Http404
-    return assignment
 
 
 @never_cache
@@ -92,7 +85,7 @@ def label_change(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpRespons
 
 
 def _answered(request: HttpRequest, slug: str, uid: uuid.UUID, *, is_change: bool) -> HttpResponse:
-    assignment = _own(request, slug, uid)
+    assignment = own_assignment(request, slug, uid)
     data = read_answer(request.POST)
     try:
         preference_submit(
@@ -102,18 +95,18 @@ def _answered(request: HttpRequest, slug: str, uid: uuid.UUID, *, is_change: boo
         draft_save(
             assignment=assignment, draft=read_draft(data, read_scheme(assignment.comparison.project.scheme))
         )
-        return _refused(request, slug, error)
+        return refused(request, slug, error)
     return _next(request, assignment, is_change=is_change)
 
 
 @login_required
 @require_POST
 def label_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
-    assignment = _own(request, slug, uid)
+    assignment = own_assignment(request, slug, uid)
     try:
         current = preference_undo(assignment=assignment, idempotency_key=read_key(request))
     except (LabelingError, ValidationError) as error:
-        return _refused(request, slug, error)
+        return refused(request, slug, error)
     if not wants_json(request):
         return redirect("labeling:label", slug)
     current.comparison = assignment.comparison
@@ -124,7 +117,7 @@ def label_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def label_draft(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
-    assignment = _own(request, slug, uid)
+    assignment = own_assignment(request, slug, uid)
     scheme = read_scheme(assignment.comparison.project.scheme)
     kept = draft_save(assignment=assignment, draft=read_draft(read_answer(request.POST), scheme))
     return JsonResponse({"kept": kept})
@@ -206,15 +199,3 @@ def _next(request: HttpRequest, assignment: Assignment, *, is_change: bool) -> H
             "today": labels_today(labeler),
         }
     )
-
-
-def _refused(request: HttpRequest, slug: str, error: LabelingError | ValidationError) -> HttpResponse:
-    """Say what is wrong. Nothing that was entered is lost: the draft is kept here and in the browser."""
-    if isinstance(error, ValidationError):
-        code, status, text = "invalid", 400, " ".join(error.messages)
-    else:
-        code, status, text = error.code, 409, str(error.message)
-    if wants_json(request):
-        return JsonResponse({"error": {"code": code, "message": text}}, status=status)
-    messages.error(request, text)
-    return redirect("labeling:label", slug)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from typing import Any, cast
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -33,6 +32,7 @@ from labeling.services.ranking import (
     ranking_opened,
     ranking_renew,
 )
+from labeling.views.answering import refused
 from labeling.views.label_form import read_key, wants_json
 from webapp.users.models import User
 
@@ -50,12 +50,14 @@ def _own(request: HttpRequest, slug: str, uid: uuid.UUID) -> RankingTask:
 def rank_page(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, Capability.LABEL)
     labeler = labeler_for(cast(User, request.user), project)
+    last = last_ranking(labeler)
     context = project_context(request, project, "label")
     try:
         task = ranking_next(labeler)
-    except PairsFirstError:
-        return redirect("labeling:label", slug)
     except LabelingError as error:
+        # The undo of the last ranking is here alone.
+        if isinstance(error, PairsFirstError) and not (last and last.undo_s):
+            return redirect("labeling:label", slug)
         task, context["refused"] = None, error
     if task is not None:
         ranking_opened(task)
@@ -64,7 +66,7 @@ def rank_page(request: HttpRequest, slug: str) -> HttpResponse:
         "labeler": labeler,
         "scheme": read_scheme(project.scheme),
         "skip_reasons": SKIP_REASONS,
-        "last": last_ranking(labeler),
+        "last": last,
         "today": labels_today(labeler),
         "progress": settled_counts(project),
     }
@@ -89,7 +91,7 @@ def rank_submit(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse
         ranking_submit(task=task, data=data, idempotency_key=read_key(request))
     except (LabelingError, ValidationError) as error:
         ranking_draft_save(task=task, draft=read_ranking_draft(data, len(task.order)))
-        return _refused(request, slug, error)
+        return refused(request, slug, error, page="labeling:rank")
     return _done(request, slug)
 
 
@@ -101,7 +103,7 @@ def rank_skip(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
     try:
         ranking_skip(task=task, reason=reason, idempotency_key=read_key(request))
     except (LabelingError, ValidationError) as error:
-        return _refused(request, slug, error)
+        return refused(request, slug, error, page="labeling:rank")
     return _done(request, slug)
 
 
@@ -112,7 +114,7 @@ def rank_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
     try:
         ranking_undo(task=task, idempotency_key=read_key(request))
     except (LabelingError, ValidationError) as error:
-        return _refused(request, slug, error)
+        return refused(request, slug, error, page="labeling:rank")
     return _done(request, slug)
 
 
@@ -128,15 +130,3 @@ def rank_draft(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
 
 def _done(request: HttpRequest, slug: str) -> HttpResponse:
     return JsonResponse({"saved": True}) if wants_json(request) else redirect("labeling:rank", slug)
-
-
-def _refused(request: HttpRequest, slug: str, error: LabelingError | ValidationError) -> HttpResponse:
-    """Say what is wrong; what was entered stays on the page and in the draft."""
-    if isinstance(error, ValidationError):
-        code, status, text = "invalid", 400, " ".join(error.messages)
-    else:
-        code, status, text = error.code, 409, str(error.message)
-    if wants_json(request):
-        return JsonResponse({"error": {"code": code, "message": text}}, status=status)
-    messages.error(request, text)
-    return redirect("labeling:rank", slug)

@@ -1,5 +1,5 @@
 // The review desk by keys: a step is chosen, a reason written, Enter settles and goes on to the next.
-import { canDiff, toggleDiff } from "./label/diff.js";
+import { wireDiff } from "./label/diff.js";
 import { me } from "./label/me.js";
 
 const dock = document.querySelector(".desk-dock");
@@ -75,11 +75,7 @@ function toggleHistory() {
   if (fold.open) fold.scrollIntoView({ block: "nearest" });
 }
 
-const diff = () => toggleDiff(document.querySelector(".pair"));
-for (const button of document.querySelectorAll("[data-tool=diff]")) {
-  button.hidden = !canDiff();
-  button.addEventListener("click", diff);
-}
+const diff = wireDiff();
 
 const follow = (key) => document.querySelector(`a[data-key=${key}]`)?.click();
 const actions = {

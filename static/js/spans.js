@@ -1,4 +1,5 @@
-// A comparison's page: the passages that people marked, drawn over the two texts.
+// A comparison's page: the passages that people marked, drawn over the two texts, and their differences on request.
+import { wireDiff } from "./label/diff.js";
 import { highlight, rangeOf } from "./quotes.js";
 
 for (const side of ["a", "b"]) {
@@ -6,3 +7,5 @@ for (const side of ["a", "b"]) {
   const quotes = text ? [...document.querySelectorAll(`[data-quote][data-side=${side}]`)] : [];
   highlight(`mark-${side}`, quotes.map(({ dataset }) => rangeOf(text, dataset.quote, Number(dataset.nth))));
 }
+
+wireDiff();

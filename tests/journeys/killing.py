@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 
 import psutil
 
@@ -25,6 +26,13 @@ def lasting_browser(chromium, profile: str, labeler: Labeler, url: str):
     context.set_default_timeout(60_000)
     context.add_cookies([session_cookie(labeler, url)])
     return context.pages[0]
+
+
+def wait_kept(page) -> float:
+    """Until the page says that all it was told is on this browser's disk; the milliseconds that this took."""
+    began = time.perf_counter()
+    page.wait_for_selector("html[data-kept=yes]")
+    return 1000 * (time.perf_counter() - began)
 
 
 def processes_of(profile: str) -> list[psutil.Process]:

@@ -8,15 +8,13 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from labeling.models import Comparison, Preference
-from tests.journeys.killing import kill_browser, lasting_browser
-from tests.journeys.label_desk import Desk, session_cookie
+from tests.journeys.killing import kill_browser, lasting_browser, wait_kept
+from tests.journeys.label_desk import Desk, note_figures, session_cookie
 from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 TIMES = 20
 SCHEME = {"rationale": "optional"}
-# A killed browser may lose what was typed in its last second, and no more.
-SETTLED_MS = 1000
 
 
 def write_why(desk: Desk, words: str) -> None:
@@ -71,7 +69,8 @@ def test_twenty_expired_sessions(seat):
 
 
 def test_twenty_killed_browsers(web_process, chromium, tmp_path):
-    """In every other round the server cannot be reached when the browser dies, so that it alone knows what was said."""
+    """As soon as the page says that it has kept what was typed. In every other round the server cannot be reached then,
+    so that the browser alone knows what was said."""
     site, profile = web_process(), str(tmp_path / "profile")
     project = make_project(TIMES + 3, scheme=SCHEME)
     labeler = make_labeler(project)
@@ -79,22 +78,23 @@ def test_twenty_killed_browsers(web_process, chromium, tmp_path):
     def start() -> Desk:
         return Desk(lasting_browser(chromium, profile, labeler, site.url), labeler, site.url).open()
 
-    desk = start()
+    desk, waits = start(), []
     for number in range(TIMES):
         is_cut = number % 2
         if is_cut:
             desk.page.route("**/label/*/*", lambda route: route.abort())
         write_why(desk, f"why {number}")
         desk.press_and_move_on(str(1 + number % 8))
-        write_why(desk, f"draft {number}")
+        uid = desk.uid
         if not is_cut:
             desk.wait_saved()
-        uid = desk.uid
-        desk.page.wait_for_timeout(SETTLED_MS)
+        write_why(desk, f"draft {number}")
+        waits.append(wait_kept(desk.page))
         kill_browser(profile)
         assert Preference.objects.filter(project=project).count() == number + (not is_cut)
         desk = start()
         desk.wait_saved()
         assert (desk.uid, desk.why) == (uid, f"draft {number}")
     desk.page.context.close()
+    note_figures("kept on the disk", wait_ms=sorted(round(wait) for wait in waits))
     assert_each_vote_once(project, [f"why {number}" for number in range(TIMES)])

@@ -8,15 +8,13 @@ import pytest
 from django.contrib.sessions.models import Session
 
 from labeling.models import Preference, Project, Ranking, Response
-from tests.journeys.killing import kill_browser, lasting_browser
+from tests.journeys.killing import kill_browser, lasting_browser, wait_kept
 from tests.journeys.label_desk import session_cookie, sit_down
 from tests.labeling.ranking.builders import SCHEME, add_prompt, make_labeler, ranking_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
-TIMES = 10  # rounds of two faults each
+TIMES = 5  # rounds of two faults each
 FAULTS = ("network", "session", "browser")
-# A killed browser may lose what was typed in its last second, and no more.
-SETTLED_MS = 1000
 # The page has come back with what was saved, and asks about other responses.
 NEXT_ONE = """() => document.documentElement.dataset.ready === "rank" && document.querySelector(".after-ranking")
   && ![...document.querySelectorAll("[name^=place-]")].some((select) => select.value)"""
@@ -49,9 +47,9 @@ class Seat:
             self.page.route("**/projects/**", lambda route: route.abort())
 
     def die(self) -> None:
-        """The browser alone: what it has is on the disk."""
+        """The browser alone, as soon as the page says that it has kept everything."""
         if self.fault == "browser":
-            self.page.wait_for_timeout(SETTLED_MS)
+            wait_kept(self.page)
             kill_browser(self.profile)
 
     def recover(self, *, reopens: bool = True) -> None:

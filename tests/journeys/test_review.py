@@ -105,7 +105,7 @@ def test_looking_around_commenting_and_forgetting_the_reason(seat):
     assert desk.problems == []
 
 
-def test_differences_in_words_on_the_desk(seat):
+def test_differences_in_words_on_the_desk_and_on_the_comparisons_own_page(seat):
     project = make_project(1, overlap=2)
     answers(project, "2", "7")
     long = " Some words of it. " * 300
@@ -119,6 +119,9 @@ def test_differences_in_words_on_the_desk(seat):
     assert desk.page.locator("[data-tool=diff][aria-pressed=true]").count() == 2
     desk.page.locator("[data-tool=diff]").first.click()
     assert desk.page.evaluate(HIGHLIGHTED) == [[], []]
+    go(desk, f"comparisons/{Comparison.objects.get().pk}/")
+    desk.page.locator("[data-tool=diff]").last.click()
+    assert desk.page.evaluate(HIGHLIGHTED) == [["起源"], ["意义"]]
     assert desk.problems == []
 
 

@@ -19,7 +19,7 @@ from labeling.selectors.preferences import latest_revisions
 from labeling.snapshots.rows import SnapshotRow
 
 # Facts that `without` may name: each of them is lost in some layout. "ties" leaves out labels without a winner.
-FACTS = ("strength", "labeler", "models", "ties", "aspects")
+FACTS = ("strength", "labeler", "models", "ties", "aspects", "why")
 SHOWN = 5
 
 
@@ -28,7 +28,8 @@ class Label(NamedTuple):
 
     `responses` are the hashes of both texts, sorted; `models` stand in the same order. `winner` is the hash of the
     better text, or "tie" or "both_bad". `strength` is 1 to 4, or None where nobody gave one. `aspects` are (aspect,
-    winner, strength), in order.
+    winner, strength), in order. `why` is rationale, reasons and passages (hash of the text, quote, nth,
+    reason).
     """
 
     prompt: str
@@ -38,6 +39,7 @@ class Label(NamedTuple):
     labeler: str
     models: tuple[str, str]
     aspects: tuple[tuple[str, str, int | None], ...] = ()
+    why: tuple[object, ...] = ()
 
 
 Labels = Counter[Label]
@@ -96,9 +98,19 @@ def labels_of_project(project: Project) -> Labels:
                 labeler=preference.labeler.name,
                 aspects=preference.aspects,
                 aspect_strengths=preference.aspect_strengths,
-            )
+            )._replace(why=_why(preference))
         ] += 1
     return found
+
+
+def _why(preference: Preference) -> tuple[object, ...]:
+    texts = {row.pk: row.text for row in (preference.comparison.response_a, preference.comparison.response_b)}
+    passages = [
+        (response_hash(texts[span["response"]]), span["quote"], span["nth"], span["reason"])
+        for span in preference.spans or ()
+    ]
+    found = (preference.rationale, tuple(preference.reasons), tuple(passages))
+    return found if any(found) else ()
 
 
 def labels_of_snapshot(rows: Iterable[SnapshotRow]) -> Labels:
@@ -146,6 +158,7 @@ def reduced(labels: Labels, without: Iterable[str] = ()) -> Labels:
                 labeler="" if "labeler" in lost else entry.labeler,
                 models=("", "") if "models" in lost else entry.models,
                 aspects=() if "aspects" in lost else entry.aspects,
+                why=() if "why" in lost else entry.why,
             )
         ] += count
     return found

@@ -42,8 +42,8 @@ LAYOUTS: dict[str, Layout] = {
 }
 # Columns that few layouts read: the people of each row cost as much to read as the rest.
 _SELDOM = (
-    "annotators", "aspect_votes", "voices", "rewritten", "model_a", "model_b", "group", "language", "topic",
-    "is_disputed", "weight",
+    "annotators", "aspect_votes", "explanations", "voices", "rewritten", "model_a", "model_b", "group", "language",
+    "topic", "is_disputed", "weight",
 )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The layout "chosen": a row as it stands in the snapshot, but for the sums of `aspect_votes`.
 WHOLE = tuple(name for name in FIELDS if name != "aspects")
+# Those of them that name people.
+_SAID = ("annotators", "aspect_votes", "explanations")
 
 
 class Pseudonyms:
@@ -43,7 +45,7 @@ def chosen(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> 
     """The fields `WHOLE` as they stand in the snapshot."""
     values = {name: getattr(row, name) for name in WHOLE}
     heard = row.voices if options.verdicts == "in" else []
-    said = {name: _people(values[name], options, pseudonyms) for name in ("annotators", "aspect_votes")}
+    said = {name: _people(values[name], options, pseudonyms) for name in _SAID}
     return [{**values, **said, "voices": heard}]
 
 

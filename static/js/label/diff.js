@@ -110,6 +110,16 @@ export function toggleDiff(pair) {
   for (const button of buttons) button.setAttribute("aria-pressed", String(on));
 }
 
+// The buttons of a page that shows one pair.
+export function wireDiff() {
+  const toggle = () => toggleDiff(document.querySelector(".pair"));
+  for (const button of document.querySelectorAll("[data-tool=diff]")) {
+    button.hidden = !canDiff();
+    button.addEventListener("click", toggle);
+  }
+  return toggle;
+}
+
 const HEAD = 64; // what sticks to the top of a response
 const topOf = (range) => range.getBoundingClientRect().top;
 

@@ -1,8 +1,9 @@
 // What must not be lost, kept twice. localStorage answers at once, but Chromium writes it to the disk seconds later,
 // so that a killed browser forgets the newest of it. IndexedDB answers later, but is on the disk when a "strict"
-// transaction ends. Where there is none (private windows of some browsers), localStorage stands alone.
+// transaction ends: <html data-kept> is "yes" from then on, and "no" from a change until then. Where there is no
+// IndexedDB (private windows of some browsers), localStorage stands alone, and the answer stays "no".
 const TABLE = "kept";
-const OPEN_MS = 1500;
+const PATIENCE_MS = 5000; // a page does not wait longer for what the disk has
 const opened = open();
 const full = new Map(); // what localStorage had no room for, while the page is open
 const waiting = new Map(); // name -> record, null for a removed one: not yet in IndexedDB
@@ -10,7 +11,6 @@ let writing = false;
 
 function open() {
   return new Promise((resolve) => {
-    setTimeout(resolve, OPEN_MS, null);
     try {
       const request = indexedDB.open("chosen.label", 1);
       request.onupgradeneeded = () => request.result.createObjectStore(TABLE);
@@ -22,31 +22,43 @@ function open() {
   });
 }
 
+// Whether all of it came about.
 const ended = (transaction) =>
   new Promise((resolve) => {
-    transaction.oncomplete = transaction.onabort = transaction.onerror = resolve;
+    transaction.oncomplete = () => resolve(true);
+    transaction.onabort = transaction.onerror = () => resolve(false);
   });
+
+async function put(batch) {
+  try {
+    const transaction = (await opened).transaction(TABLE, "readwrite", { durability: "strict" });
+    const table = transaction.objectStore(TABLE);
+    for (const [name, record] of batch) record ? table.put(record, name) : table.delete(name);
+    return await ended(transaction);
+  } catch {
+    return false; // no database, or one that was closed
+  }
+}
+
+const tell = (isKept) => (document.documentElement.dataset.kept = isKept ? "yes" : "no");
 
 async function flush() {
   writing = true;
-  const database = await opened;
-  while (waiting.size) {
-    const batch = [...waiting];
+  let isKept = true;
+  while (isKept && waiting.size) {
+    const batch = new Map(waiting);
     waiting.clear();
-    try {
-      const transaction = database.transaction(TABLE, "readwrite", { durability: "strict" });
-      const table = transaction.objectStore(TABLE);
-      for (const [name, record] of batch) record ? table.put(record, name) : table.delete(name);
-      await ended(transaction);
-    } catch {
-      break; // no database, or one that was closed: localStorage has it
-    }
+    isKept = await put(batch);
+    // With the next change, unless that is a newer one of the same name; until then localStorage has it.
+    if (!isKept) for (const [name, record] of batch) if (!waiting.has(name)) waiting.set(name, record);
   }
   writing = false;
+  tell(isKept);
 }
 
 function later(name, record) {
   waiting.set(name, record);
+  tell(false);
   if (!writing) flush();
 }
 
@@ -81,7 +93,8 @@ export function remove(name) {
 
 // Once, before anything is read: what the disk has of a browser that was killed.
 export async function restore() {
-  const database = await opened;
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
+  const database = await Promise.race([opened, late]);
   if (!database) return;
   const transaction = database.transaction(TABLE);
   const table = transaction.objectStore(TABLE);

@@ -132,6 +132,7 @@ api/v1/projects/<slug:slug>/imports/<uuid:uid>/problems GET manage
 api/v1/projects/<slug:slug>/imports/<uuid:uid>/preview  GET manage
 api/v1/projects/<slug:slug>/imports/<uuid:uid>/check    POST manage
 api/v1/projects/<slug:slug>/imports/<uuid:uid>/confirm  POST manage
+api/v1/projects/<slug:slug>/imports/<uuid:uid>/retry    POST manage
 api/v1/projects/<slug:slug>/snapshots                   GET view    POST manage
 api/v1/projects/<slug:slug>/snapshots/<int:number>      GET view
 api/v1/projects/<slug:slug>/snapshots/<int:number>/export    GET view

@@ -1,4 +1,4 @@
-"""The export of everything brings back what no other layout holds: votes by aspect, and rewrites as rewrites."""
+"""The export of everything brings back what no other layout holds: votes by aspect, why, and rewrites as rewrites."""
 
 from __future__ import annotations
 
@@ -19,22 +19,33 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def by_aspect():
-    """Three comparisons: two people with aspects of every side and strength, one with a vote alone, one tie."""
+    """Three comparisons: two people with aspects of every side and strength, one with a vote alone, one tie. One of
+    them says why, with a passage of each response."""
     project = make_project()
     ann, bob = make_labeler(project, "Ann"), make_labeler(project, "Bob")
     for number in range(3):
         comparison = make_comparison(make_prompt(project), f"One {number}", f"Two {number}")
         said = {"safe": "ab"[number % 2], "clear": "tie", "short": "b"}
-        vote(comparison, ann, "a", strength=2, aspects=said, aspect_strengths={"safe": 4, "short": 1})
+        spans = [
+            {"response": comparison.response_a_id, "quote": "One", "nth": number, "reason": "=fact"},
+            {"response": comparison.response_b_id, "quote": "Two, 二", "nth": 0, "reason": ""},
+        ]
+        why = {
+            "rationale": f"因为 {number}",
+            "reasons": ["=fact", "style"][:number],
+            "spans": spans[number:] or None,
+        }
+        vote(comparison, ann, "a", strength=2, aspects=said, aspect_strengths={"safe": 4, "short": 1}, **why)
         vote(comparison, bob, "tie" if number == 1 else "b", aspects={"safe": "b"} if number else {})
     return project
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_votes_by_aspect_come_back_with_their_strengths(by_aspect, form):
+def test_votes_by_aspect_come_back_with_their_strengths_and_why(by_aspect, form):
     data = export(settle(by_aspect), layout="chosen", labelers="names", format=form)
     said = labels_of_project(by_aspect)
     assert sum(len(entry.aspects) for entry in said.elements()) == 11
+    assert sorted(len(entry.why[2]) for entry in said.elements() if entry.why) == [0, 1, 2]
     assert_same_labels(said, labels_of_project(brought(data)))
 
 
@@ -42,6 +53,7 @@ def test_pseudonyms_stand_for_the_same_people_in_votes_by_aspect(by_aspect):
     snapshot = settle(by_aspect)
     for row in lines(snapshot, layout="chosen"):
         people = {vote["labeler"] for vote in row["annotators"]}
+        assert {said["labeler"] for said in row["explanations"]} < people
         assert {vote["labeler"] for vote in row["aspect_votes"]} <= people
         assert not people & {"Ann", "Bob"}
     back = brought(export(snapshot, layout="chosen"))
@@ -51,15 +63,20 @@ def test_pseudonyms_stand_for_the_same_people_in_votes_by_aspect(by_aspect):
 def test_a_snapshot_of_what_came_back_says_the_same_by_aspect(by_aspect):
     there = settle(by_aspect)
     back = settle(brought(export(there, layout="chosen", labelers="names")))
-    first, second = ([(row.aspects, row.aspect_votes) for row in read_snapshot(one)] for one in (there, back))
+    first, second = (
+        [(row.aspects, row.aspect_votes, row.explanations) for row in read_snapshot(one)]
+        for one in (there, back)
+    )
     assert sorted(map(str, first)) == sorted(map(str, second))
-    assert {vote["strength"] for _sums, votes in second for vote in votes} == {None, 1, 4}
+    assert {vote["strength"] for _sums, votes, _why in second for vote in votes} == {None, 1, 4}
+    assert all(len(why) == 1 for _sums, _votes, why in second)
 
 
 WHOLE = {
     "prompt": "p", "response_a": "x", "response_b": "y",
     "annotators": [{"labeler": "Ann", "outcome": "a", "strength": 1}],
 }  # fmt: skip
+SPAN = {"response": "a", "quote": "x", "nth": 0, "reason": ""}
 
 
 @pytest.mark.parametrize(
@@ -87,12 +104,36 @@ def test_bad_votes_by_aspect_are_named(said, code, path):
     assert problem.hint
 
 
+@pytest.mark.parametrize(
+    ("said", "code", "path"),
+    [
+        ({"labeler": "Bob"}, "unknown_labeler", "labeler"),
+        ({"rationale": 5}, "wrong_type", "rationale"),
+        ({"reasons": "fact"}, "wrong_type", "reasons"),
+        ({"reasons": ["fact", " "]}, "empty_text", "reasons[1]"),
+        ({"reasons": ["r" * 61]}, "label_too_long", "reasons[0]"),
+        ({"spans": [SPAN] * 21}, "too_many", "spans"),
+        ({"spans": [SPAN | {"response": "c"}]}, "unknown_outcome", "spans[0].response"),
+        ({"spans": [SPAN | {"quote": ""}]}, "empty_text", "spans[0].quote"),
+        ({"spans": [SPAN | {"quote": "q" * 501}]}, "label_too_long", "spans[0].quote"),
+        ({"spans": [SPAN | {"nth": 1.5}]}, "bad_place", "spans[0].nth"),
+        ({"spans": [SPAN | {"nth": -1}]}, "bad_place", "spans[0].nth"),
+    ],
+)
+def test_bad_explanations_are_named(said, code, path):
+    row = WHOLE | {"explanations": [{"labeler": "Ann"} | said]}
+    records, [problem] = scan_bytes(jsonl([row]))
+    assert (records, problem.code, problem.params["path"]) == ([], code, f"explanations[0].{path}")
+    assert problem.hint
+
+
 def test_votes_by_aspect_are_of_responses_whichever_way_round_a_row_stands():
     said = {"labeler": "Ann", "aspect": "safe", "outcome": "a", "strength": 3}
+    why, because = ({"labeler": "Ann", "spans": [SPAN | {"response": name}]} for name in "ab")
     turned = WHOLE | {"response_a": "y", "response_b": "x"}
     turned["annotators"] = [{"labeler": "Ann", "outcome": "b", "strength": 1}]
-    one = brought(jsonl([WHOLE | {"aspect_votes": [said]}]))
-    other = brought(jsonl([turned | {"aspect_votes": [said | {"outcome": "b"}]}]))
+    one = brought(jsonl([WHOLE | {"aspect_votes": [said], "explanations": [why]}]))
+    other = brought(jsonl([turned | {"aspect_votes": [said | {"outcome": "b"}], "explanations": [because]}]))
     assert_same_labels(labels_of_project(one), labels_of_project(other))
 
 

@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
+from labeling.importing.services import import_fail
 from labeling.models import Comparison, Import, ImportState, Membership, Preference, Prompt, Role
 from tests.labeling.importing.conftest import finish_job
 from tests.labeling.importing.helpers import FAMILIES, gz, jsonl, rows_of
@@ -115,6 +116,19 @@ def test_another_check_keeps_what_is_not_named(api):
 
 
 @pytest.mark.django_db
+def test_a_failed_import_goes_on_and_another_does_not(api):
+    uid = send_multipart(api, jsonl(rows_of("votes", 3))).json()["uid"]
+    finish_job(Import.objects.get())
+    assert api.post(f"{URL}/{uid}/retry").status_code == 409
+    api.post(f"{URL}/{uid}/confirm", {}, format="json")
+    import_fail(Import.objects.get(), "the disk was full")
+    answer = api.post(f"{URL}/{uid}/retry")
+    assert (answer.status_code, answer.json()["state"]) == (202, "writing")
+    assert finish_job(Import.objects.get()).state == "done"
+    assert Comparison.objects.count() == 3
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("bad", [{"pairs": "sideways"}, {"labeler": "x" * 161}, {"skip_bad": "perhaps"}])
 def test_options_that_mean_nothing_are_refused(api, bad):
     assert send_multipart(api, b"{}", **bad).status_code == 400
@@ -143,7 +157,7 @@ def test_only_managers_reach_imports_over_rest(project, bring):
         one = f"{URL}/{import_.uid}"
         answers = [client.get(URL), send_raw(client, b"{}"), client.get(one), client.delete(one)]
         answers += [client.get(f"{one}/{name}") for name in ("problems", "preview")]
-        answers += [client.post(f"{one}/{name}", {}, format="json") for name in ("check", "confirm")]
+        answers += [client.post(f"{one}/{name}", {}, format="json") for name in ("check", "confirm", "retry")]
         assert {answer.status_code for answer in answers} == {status}
 
 

@@ -45,10 +45,14 @@ def test_a_file_goes_from_the_upload_to_the_label_queue(browser, layout):
     assert not Prompt.objects.exists()
     confirmed = browser.post(reverse("labeling:import-confirm", args=["pairs", import_.uid]))
     assert confirmed["Location"] == answer["Location"]
+    assert "Once the import is done." in browser.get(answer["Location"]).content.decode()
     import_ = finish_job(import_)
     assert import_.state == ImportState.DONE
     page = browser.get(answer["Location"]).content.decode()
-    assert reverse("labeling:label", args=["pairs"]) in page
+    waits = Comparison.objects.filter(state="open", open_slots__gt=0).exists()
+    assert waits is (layout == "responses")  # the others bring their votes along
+    assert (f'primary" href="{reverse("labeling:label", args=["pairs"])}"' in page) is waits
+    assert ("No comparison of this project waits for a label." in page) is not waits
     assert set(Prompt.objects.values_list("group", flat=True)) == {"d0", "d1", "d2"}
     assert Comparison.objects.count() == import_.counts["written"]["comparisons"]
     assert Comparison.objects.exists() is not stands_alone

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from judging.models import Verdict
-from labeling.models import Assignment, Comparison, Labeler, Reveal, Role
+from labeling.models import Assignment, Batch, Comparison, Labeler, Reveal, Role
 from labeling.services.allocation import lease_next
 from tests.judging.factories import add_verdict, make_version
 from tests.labeling.label.factories import make_labeler, make_project
@@ -41,17 +41,21 @@ def read(lease: Assignment, path: str, **query):
 
 def test_a_comparison_in_hand_has_its_texts_alone_and_the_look_is_recorded_after(lease):
     path = f"comparisons/{lease.comparison_id}"
+    batch = Batch.objects.create(project=lease.labeler.project, name="kept")
+    Comparison.objects.update(batch=batch)
     closed = read(lease, path)
     assert closed.json()["closed"] is True
     texts = {closed.json()[side]["text"] for side in ("response_a", "response_b")}
     assert texts == {lease.comparison.response_a.text, lease.comparison.response_b.text}
-    assert [closed.json()[name] for name in ("resolution", "label_count", "priority", "use")] == [None] * 4
+    hidden = ("resolution", "label_count", "priority", "use", "batch")
+    assert [closed.json()[name] for name in hidden] == [None] * 5
     for secret in SECRETS:
         assert secret not in closed.content.decode()
     assert not Reveal.objects.exists()
     assert not answer(lease).after_reveal
     opened = read(lease, path)
     assert (opened.json()["closed"], opened.json()["response_a"]["model"]) == (False, "secret-model")
+    assert opened.json()["batch"] == str(batch.uid)
     assert opened.json()["resolution"]["votes_a"] + opened.json()["resolution"]["votes_b"] == 2
     assert Reveal.objects.get().comparison_id == lease.comparison_id
 

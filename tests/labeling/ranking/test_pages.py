@@ -220,6 +220,22 @@ def test_gold_comes_between_rankings_once(seat, ranks_alone, django_user_model):
     assert RankingTask.objects.count() == 1
 
 
+def test_before_gold_the_last_ranking_can_still_be_undone(seat, ranks_alone, django_user_model):
+    client, url = seat
+    label = url.replace("/rank/", "/label/")
+    task = ranking_next(ranks_alone.labelers.get())
+    rank(task, [1, 2, *[None] * (len(task.order) - 2)])
+    manager = django_user_model.objects.create_user("manager")
+    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
+    type(ranks_alone).objects.update(gold_share=1.0)
+    page = client.get(url).content.decode()
+    assert 'data-nothing="pairs_first"' in page
+    assert f'href="{label}" autofocus' in page
+    assert f'action="{url}{task.uid}/undo"' in page
+    assert client.post(f"{url}{task.uid}/undo", {"key": "u"}, headers=JSON).status_code == 200
+    assert f'data-uid="{task.uid}"' in client.get(url).content.decode()
+
+
 def test_somebody_elses_ranking_does_not_exist(seat, labeler):
     client, url = seat
     add_prompt(labeler.project, 3)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from labeling.models import (
     Assignment,
     Comparison,
+    Labeler,
     Preference,
     Ranking,
     RankingTask,
@@ -20,6 +21,7 @@ from labeling.models import (
 )
 from labeling.selectors.ranking import last_ranking, ranking_saved
 from labeling.services.allocation import LeaseLostError, ProjectPausedError, lease_next, release_expired
+from labeling.services.bookmark import THE_END, bookmarks_void
 from labeling.services.preferences import (
     AlreadySubmittedError,
     IdempotencyConflictError,
@@ -177,14 +179,12 @@ def test_pairs_that_no_import_has_made_are_made():
 
 def test_a_pair_that_fails_leaves_nothing_of_the_ranking(monkeypatch):
     task = leased()
-    seen = []
 
-    def fails_at_the_last(**fields):
-        seen.append(fields["row"])
-        if len(seen) == 6:
-            raise RuntimeError("the last pair")
+    def fails_at_the_last(rows, **fields):
+        assert len(rows) == 6
+        raise RuntimeError("the last pair")
 
-    monkeypatch.setattr("labeling.services.ranking_deed.vote_settled", fails_at_the_last)
+    monkeypatch.setattr("labeling.services.ranking_deed.votes_settled", fails_at_the_last)
     with pytest.raises(RuntimeError, match="the last pair"):
         rank(task, [1, 2, 3, 4])
     assert (Preference.objects.count(), Ranking.objects.count(), Resolution.objects.count()) == (0, 0, 0)
@@ -283,6 +283,28 @@ def test_what_is_said_after_a_reveal_is_marked():
         assert row.after_reveal == bool(touched)
 
 
+def test_rankings_are_looked_for_from_the_bookmark_on_and_what_came_free_before_it_is_found():
+    project = ranking_project()
+    high, middle, low = (add_prompt(project, 3, priority=number)[0].prompt_id for number in (3, 2, 1))
+    one, other = make_labeler(project), make_labeler(project)
+    lapses = ranking_next(other)
+    task = ranking_next(one)
+    assert (lapses.prompt_id, task.prompt_id) == (high, middle)
+    one.refresh_from_db()
+    assert (one.passed_priority, one.passed_id) == (1.0, 0)
+    rank(task, [1, 2, 3])
+    Labeler.objects.filter(pk=one.pk).update(passed_priority=0.5)
+    assert ranking_next(one) is None  # not even read
+    one.refresh_from_db()
+    assert (one.passed_priority, one.passed_id) == THE_END
+    bookmarks_void(project.pk)
+    rank(ranking_next(one), [1, 2, 3], key="k2")
+    assert ranking_next(one) is None
+    release_expired(lapses.lease_expires_at)
+    assert ranking_next(one).prompt_id == high
+    assert set(Ranking.objects.values_list("prompt_id", flat=True)) == {middle, low}
+
+
 # --- leases, drafts
 def test_a_lapsed_ranking_is_leased_again_with_its_draft():
     task = leased()
@@ -373,9 +395,9 @@ def test_last_ranking_says_what_was_written():
     assert last_ranking(task.labeler) is None
 
 
-def test_a_pair_more_costs_what_is_told_of_it_and_nothing_else(django_assert_max_num_queries):
+def test_a_ranking_of_eight_costs_no_more_statements_than_one_of_three(django_assert_max_num_queries):
     for count in (3, 8):
         task = leased(count)
-        with django_assert_max_num_queries(36 + 2 * count * (count - 1) // 2):
+        with django_assert_max_num_queries(38):
             rank(task, list(range(1, count + 1)), data={})
         assert Preference.objects.filter(labeler=task.labeler).count() == count * (count - 1) / 2

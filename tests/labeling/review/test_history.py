@@ -8,9 +8,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from labeling.models import Comparison, Role
+from labeling.models import Assignment, Comparison, RankingTask, Role
 from labeling.selectors.history import history_of
-from labeling.services.allocation import lease_next
+from labeling.services.allocation import lease_next, release_expired
+from labeling.services.preferences import preference_submit
+from labeling.services.projects import project_update
 from labeling.services.ranked import ranking_submit, ranking_undo
 from labeling.services.ranking import ranking_next
 from labeling.services.rewriting import rewrite_submit, rewrite_withdraw
@@ -71,6 +73,39 @@ def test_a_ranking_of_other_responses_of_the_prompt_is_not_of_this_pair():
     for pair in pairs:
         is_shown = {pair.response_a_id, pair.response_b_id} <= shown
         assert len(told(pair, "ranked")) == is_shown
+
+
+def test_every_lapse_is_told_also_of_a_lease_that_was_taken_again():
+    project = ranking_project()
+    [pair, *_rest] = add_prompt(project, 3)
+    labeler = make_labeler(project)
+    for hours in (6, 4, 2):
+        lease = lease_next(labeler)[0] if hours == 6 else ranking_next(labeler)
+        assert lease is not None
+        began = timezone.now() - timedelta(hours=hours)
+        over = began + timedelta(hours=1)
+        Assignment.objects.filter(state="leased").update(created_at=began, lease_expires_at=over)
+        RankingTask.objects.update(lease_expires_at=over)
+        release_expired()
+    for lease in lease_next(labeler, count=3):
+        preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key=f"k{lease.pk}")
+    events = told(pair, "leased", "lapsed", "vote")
+    assert [event.kind for event in events] == [*["leased", "lapsed"] * 3, "leased", "vote"]
+    gone = [event.at for event in events if event.kind == "lapsed"]
+    assert [round((timezone.now() - at) / timedelta(hours=1)) for at in gone] == [5, 3, 1]
+
+
+def test_another_overlap_of_the_project_is_told():
+    project = ranking_project(overlap=3)
+    [pair, *_rest] = add_prompt(project, 3)
+    manager = make_member(project, Role.MANAGER)
+    project_update(project=project, actor=manager, overlap=1)
+    project_update(project=project, actor=manager, name="Another name")
+    [event] = told(pair, "overlap")
+    assert (event.person, event.before, event.value) == (str(manager), 3, 1)
+    assert "from 3 to 1" in page_of(project, pair)
+    later = add_prompt(project, 3)
+    assert told(later[0], "overlap") == []
 
 
 def test_a_rewrite_is_told_on_the_page_of_its_parent_and_on_its_own():
