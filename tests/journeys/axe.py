@@ -43,6 +43,12 @@ class Axe:
         self._run(page, f"{name} (dark)", COLOURS)
         page.emulate_media(color_scheme="light")
 
+    def glance(self, page: Page, name: str) -> None:
+        """In the size and colours that the page has."""
+        self.seen.append(name)
+        page.evaluate(script())
+        self._run(page, name, WCAG)
+
     def _run(self, page: Page, name: str, rules: dict[str, object]) -> None:
         page.evaluate(DRAWN)
         result = page.evaluate("runOnly => axe.run(document, {runOnly, resultTypes: ['violations']})", rules)
