@@ -37,7 +37,7 @@ LAYOUT_NAMES: dict[str, str | Promise] = {
     "pandalm": _("instruction with two responses and annotators"),
     "responses": _("prompt with a list of responses"),
     "ranked": _("answers ranked best to worst"),
-    "votes": _("two responses with votes"),
+    "votes": _("two responses, with votes if there are any"),
     "mapped": _("columns chosen by hand"),
 }
 

@@ -26,7 +26,8 @@ from webapp.users.models import User
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     rows = home_rows(request.user, projects_of(request.user).order_by("name", "id"))
-    return render(request, "labeling/projects/home.html", {"rows": rows})
+    may_start = request.user.is_staff or any(row.may_manage for row in rows)
+    return render(request, "labeling/projects/home.html", {"rows": rows, "may_start": may_start})
 
 
 @login_required

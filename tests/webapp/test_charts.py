@@ -103,3 +103,11 @@ def test_names_in_a_legend_do_not_touch():
 def test_bars_have_as_many_labels_as_fit():
     svg = bar_chart([(f"11-{day:02}", 1.0) for day in range(1, 31)], title="Labels")
     assert re.findall(r">(11-\d\d)</text>", svg) == ["11-05", "11-10", "11-15", "11-20", "11-25", "11-30"]
+
+
+@pytest.mark.parametrize(
+    ("most", "ticks"), [(0, "012"), (1, "012"), (5, "0510"), (6, "0510"), (500, "0250500")]
+)
+def test_no_tick_of_a_bar_chart_halves_a_count(most, ticks):
+    svg = bar_chart([("today", float(most))], title="Labels")
+    assert "".join(re.findall(r'text-anchor="end"[^>]*>(\d+)<', svg)) == ticks

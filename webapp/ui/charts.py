@@ -265,9 +265,9 @@ def line_chart(
 def bar_chart(
     bars: Sequence[tuple[str, float]], *, title: str, height: int = 140, y_format: str = "{:.0f}"
 ) -> SafeString:
-    """One bar for each (label, value); the last is the present one and is drawn darker."""
-    top = max((value for _label, value in bars), default=0.0) or 1.0
-    ticks = nice_ticks(0.0, top, 2)
+    """One bar for each (label, count); the last is the present one and is drawn darker."""
+    top = max((value for _label, value in bars), default=0.0)
+    ticks = nice_ticks(0.0, 2.0 * max(1, math.ceil(top / 2)), 2)  # even, so that no tick halves a count
     frame = _Frame(
         -0.5, max(len(bars), 1) - 0.5, 0.0, ticks[-1], y_format=y_format, height=height, ticks=ticks
     )

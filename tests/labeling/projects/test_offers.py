@@ -58,3 +58,10 @@ def test_the_overview_and_ones_own_statistics_lead_on(client, team):
     assert tab in client.get(reverse("labeling:review", args=[team.project.slug])).content.decode()
     client.force_login(team.viewer)
     assert tab not in client.get(reverse("labeling:review", args=[team.project.slug])).content.decode()
+
+
+def test_who_manages_a_project_is_offered_another_one(client, team):
+    for person, is_offered in ((team.manager, True), (team.reviewer, False)):
+        client.force_login(person)
+        html = client.get(reverse("labeling:home")).content.decode()
+        assert (reverse("labeling:project-new") in html) is is_offered
