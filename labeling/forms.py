@@ -142,6 +142,7 @@ class ProjectSettingsForm(forms.ModelForm):
             "reveal_after_vote",
             "is_paused",
         ]
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

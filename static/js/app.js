@@ -67,8 +67,10 @@ document.addEventListener("change", (event) => {
   form.requestSubmit();
 });
 
-// On a narrow screen the tabs scroll: the page's own is brought into view.
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// On a narrow screen the tabs, and the kinds of disagreement, scroll: the page's own is brought into view.
+for (const here of document.querySelectorAll(":is(.tabs, .kinds) [aria-current]")) {
+  here.scrollIntoView({ block: "nearest", inline: "center" });
+}
 
 // A table that is wider than the screen takes the focus, so that the arrow keys scroll it.
 const wide = new ResizeObserver((entries) => {

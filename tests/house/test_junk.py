@@ -33,8 +33,9 @@ JUNK = (
     "../../etc/passwd",
     "' OR 1=1 --",
 )
-# Parameters that are tried everywhere, beside the own ones of each list.
+# Parameters that are tried everywhere with some of it, beside the own ones of each list.
 COMMON = ("page", "cursor", "page_size", "before", "after", "q", "next")
+TRIED_EVERYWHERE = {"", "-1", "a\x00b", "9" * 30, "cD0tMQ=="}
 PARAMETERS = merged("PARAMETERS")
 # Ways to fields that no filter may reach, if a view handed its query over to the ORM.
 SECRET = (
@@ -82,7 +83,7 @@ def test_no_junk_in_the_query_breaks_a_page(world, value):
     client, wrong = client_of(world.team.manager), []
     for path, own in PARAMETERS.items():
         url = world.url(path)
-        for name in {*COMMON, *own}:
+        for name in {*(COMMON if value in TRIED_EVERYWHERE else ()), *own}:
             status = client.get(url, {name: value}).status_code
             if status >= 500:
                 wrong.append(f"{path}?{name}=: {status}")

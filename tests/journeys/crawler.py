@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import urldefrag, urlsplit
 
 from django.conf import settings
 from django.test import Client
 
+from tests.journeys.axe import Axe
 from webapp.users.models import User
 
 WATCH = """
@@ -42,6 +44,11 @@ VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)v?\d+(?=/|$)")
 # Files to keep rather than pages to look at.
 NOT_PAGES = re.compile(r"/export/(data|manifest)|^/api/schema|^/media/|/history/$|/export/$")
 
+# The page of the API is a library's (Swagger UI): it speaks English alone, and looks as it looks.
+NOT_OURS = {"/api/docs"}
+# A page has come to rest: what its scripts asked for at the start has been asked for.
+AT_REST = "() => new Promise((rest) => requestIdleCallback(rest, {timeout: 1000}))"
+
 # Pages that hand out work come last: whoever has a comparison in hand is refused on the pages about it.
 HANDS_OUT = re.compile(r"/(label|rank)/$")
 
@@ -63,15 +70,19 @@ def logged_in(context, user: User, url: str) -> None:
 
 @dataclass
 class Crawler:
-    """`problems` is what went wrong, each with the page on which it did."""
+    """`problems` is what went wrong, each with the page on which it did. With `axe`, that looks at one page of each
+    kind, at 390 px, too, where the address is one of `narrow`."""
 
     context: object
     base: str
     each_kind: int = 2
     most: int = 200
+    axe: Axe | None = None
+    narrow: Collection[str] = ()
     problems: list[str] = field(default_factory=list)
     visited: list[str] = field(default_factory=list)
     here: str = ""
+    under_way: set[object] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.context.set_default_timeout(60_000)
@@ -83,6 +94,9 @@ class Crawler:
         )
         self.page.on("pageerror", lambda error: self.note(f"script: {error}"))
         self.page.on("requestfailed", lambda request: self.note(f"failed: {request.url} {request.failure}"))
+        self.page.on("request", lambda request: self.under_way.add(request))
+        self.page.on("requestfinished", lambda request: self.under_way.discard(request))
+        self.page.on("requestfailed", lambda request: self.under_way.discard(request))
         self.page.on(
             "response", lambda answer: answer.status >= 400 and self.note(f"{answer.status}: {answer.url}")
         )
@@ -114,21 +128,25 @@ class Crawler:
                 continue
             seen[kind] = seen.get(kind, 0) + 1
             links = self.visit(path, language)
+            if self.axe is not None and seen[kind] == 1 and path not in NOT_OURS:
+                self.axe.look(self.page, path, is_narrow=path in self.narrow)
             waiting += [a for a in links if a.startswith(stay_under) and (with_query or "?" not in a)]
 
     def visit(self, path: str, language: str) -> list[str]:
         """Open one page, check it, and return the links on it that stay on this host."""
         self.here = path
         self.visited.append(path)
+        self.under_way.clear()
         self.page.goto(self.base + path, wait_until="load")
-        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate(AT_REST)
+        while self.under_way:
+            self.page.evaluate(AT_REST)
         for violation in self.page.evaluate("window.violations"):
             self.note(f"CSP: {violation}")
         for nameless in self.page.evaluate(NAMELESS):
             self.note(f"no name: {nameless}")
         found = (self.page.get_attribute("html", "lang") or "").lower()
-        # The library's page of the API speaks English alone.
-        spoken = "en" if path == "/api/docs" else language
+        spoken = "en" if path in NOT_OURS else language
         if found != spoken:
             self.note(f"html lang is {found!r}, not {spoken!r}")
         links = [urldefrag(link).url for link in self.page.evaluate(LINKS)]

@@ -49,6 +49,9 @@ def cast_of(project: Project, users: Mapping[str, User], truth: Truth) -> Cast:
     others = [simulated(project, person) for person in LABELERS]
     reviewer = Simulated(REVIEWER, labeler_for(users["reviewer"], project))
     began = timezone.localtime().replace(hour=9, minute=0, second=0, microsecond=0) - timedelta(days=4)
+    Comparison.objects.filter(project=project).update(
+        created_at=began - timedelta(hours=1)
+    )  # before any vote
     return Cast(project, users, [*members, *others], reviewer, truth, Diary(began))
 
 

@@ -27,6 +27,7 @@ from labeling.services.preferences import preference_submit
 
 WORDS = re.compile(r"\w+")
 QUALITY_TOP = 10.0
+LEASED_BEFORE = timedelta(minutes=3)  # how long before the vote a lease of the demo says that it was taken
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def simulate_answer(
         flaw_b=seen.flaw_b,
         language=language,
     )
+    moment = diary.moment(lease.labeler) if diary else None
     preference_submit(
         assignment=lease,
         data=answer(outcome, shown_left)
@@ -154,8 +156,10 @@ def simulate_answer(
         else _bare(answer(outcome, shown_left)),
         idempotency_key=f"simulation:{lease.uid}",
         source=PreferenceSource.SIMULATION,
-        now=diary.moment(lease.labeler) if diary else None,
+        now=moment,
     )
+    if moment:
+        Assignment.objects.filter(pk=lease.pk).update(created_at=moment - LEASED_BEFORE)
 
 
 def _bare(data: dict[str, Any]) -> dict[str, Any]:

@@ -56,18 +56,18 @@ def say(lease: Assignment, outcome: str) -> Preference:
 
 
 def test_gold_comes_at_the_set_rate_and_to_everybody_once(manager):
-    project = make_project(700, gold_share=0.3, overlap=50)
-    gold = set(mark(project, manager, 300, "gold"))
+    project = make_project(240, gold_share=0.3, overlap=50)
+    gold = set(mark(project, manager, 100, "gold"))
     seen, draws = 0, 0
     for labeler in [make_labeler(project) for _ in range(3)]:
         own = []
-        for _ in range(300):
+        for _ in range(100):
             lease = lease_next(labeler, count=1)[0]
             own.append(lease.comparison_id)
             assert (lease.drawn == DrawnBy.GOLD) == (lease.comparison_id in gold)
             Assignment.objects.filter(pk=lease.pk).update(state="submitted")
-        assert len(set(own)) == 300
-        seen, draws = seen + len(gold.intersection(own)), draws + 300
+        assert len(set(own)) == 100
+        seen, draws = seen + len(gold.intersection(own)), draws + 100
     assert abs(seen - 0.3 * draws) < 3 * math.sqrt(draws * 0.3 * 0.7)
 
 

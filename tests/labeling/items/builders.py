@@ -120,14 +120,19 @@ def found(project: Project, wanted: ItemFilter) -> list[int]:
     return [pk for chunk in items_chunks(project, wanted) for pk in chunk]
 
 
-def slowly(project: Project, wanted: ItemFilter) -> list[int]:
-    """The same in Python, row by row."""
-    rows = (
-        Comparison.objects.filter(project=project)
-        .order_by("pk")
-        .prefetch_related("voices", "preferences__labeler")
+def slowly(project: Project, wanted: ItemFilter, rows: list[Comparison] | None = None) -> list[int]:
+    """The same in Python, row by row: of all there are, or of these, where many filters are tried."""
+    return [row.pk for row in (read_all(project) if rows is None else rows) if keeps(row, wanted)]
+
+
+def read_all(project: Project) -> list[Comparison]:
+    """Every comparison with all that a filter may ask of it."""
+    rows = Comparison.objects.filter(project=project).order_by("pk")
+    return list(
+        rows.select_related("prompt", "response_a", "response_b", "resolution").prefetch_related(
+            "voices", "preferences__labeler", "prompt__responses"
+        )
     )
-    return [row.pk for row in rows.select_related("prompt", "response_a", "response_b") if keeps(row, wanted)]
 
 
 def keeps(row: Comparison, wanted: ItemFilter) -> bool:

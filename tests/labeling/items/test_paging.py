@@ -8,8 +8,9 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.items.filters import ItemFilter
 from labeling.items.finding import items_page
-from labeling.models import Comparison, Resolution
+from labeling.models import Comparison, Project, Resolution
 from tests.factories import make_comparison
+from tests.labeling.committed import committed
 from tests.labeling.items.builders import mixed_project, slowly
 from tests.labeling.label.factories import make_project as many_pairs
 
@@ -26,9 +27,15 @@ FILTERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def mixed(django_db_setup, django_db_blocker):
+    with committed(django_db_blocker):
+        yield mixed_project(90).pk
+
+
 @pytest.fixture
-def project(db):
-    return mixed_project(90)
+def project(mixed, db):
+    return Project.objects.get(pk=mixed)
 
 
 def ids(page) -> list[int]:

@@ -15,7 +15,7 @@ from labeling.search.indexing import index_behind, index_chunk, settled_moment
 from labeling.search.matching import prompts_matching
 from labeling.services.deletion import project_delete
 from tests.factories import make_comparison, make_project, make_prompt
-from tests.labeling.items.builders import WORDS, found, index_all, mixed_project, slowly, text_of
+from tests.labeling.items.builders import WORDS, found, index_all, mixed_project, read_all, slowly, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.django_db
 def test_100_searches_find_what_a_slow_look_finds():
     project, chance = mixed_project(80), random.Random(5)
     other = mixed_project(10, seed=2)
-    hits = 0
+    rows, hits = read_all(project), 0
     for number in range(100):
         q = text_of(chance) if number % 3 else chance.choice(WORDS)
         if number % 5 == 0:
             q = f'"{q}"'
-        expected = slowly(project, ItemFilter(q=q))
+        expected = slowly(project, ItemFilter(q=q), rows)
         assert found(project, ItemFilter(q=q)) == expected, q
         hits += bool(expected)
     assert hits > 30

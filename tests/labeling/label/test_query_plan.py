@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from django.db import connection, transaction
@@ -35,6 +36,7 @@ from labeling.services.draws import (
     queue_draws,
     random_draws,
 )
+from tests.labeling.committed import analyze, committed
 from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = pytest.mark.django_db
@@ -42,8 +44,19 @@ pytestmark = pytest.mark.django_db
 FEW = 20
 
 
+@pytest.fixture(scope="module")
+def busy(django_db_setup, django_db_blocker) -> Iterator[int]:
+    """Somebody who has labeled 1,500 of 6,000."""
+    with committed(django_db_blocker):
+        yield busy_labeler().pk
+
+
 @pytest.fixture
-def labeler():
+def labeler(busy, db) -> Labeler:
+    return person_read(Labeler.objects.get(pk=busy))
+
+
+def busy_labeler() -> Labeler:
     project = make_project(6000)
     labeler = make_labeler(project)
     busy = Comparison.objects.filter(project=project).order_by("priority")[:1500]
@@ -75,11 +88,6 @@ def labeler():
     )
     analyze()
     return labeler
-
-
-def analyze() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
 
 
 def plan_of(queryset) -> str:
@@ -149,7 +157,7 @@ def test_a_batch_draw_reads_the_batchs_index(labeler):
     BatchPerson.objects.create(batch=batch, labeler=labeler)
     Comparison.objects.filter(priority__gt=1500, priority__lte=4500).update(batch=batch)
     analyze()
-    [queue] = batch_queues(labeler)
+    [queue] = batch_queues(person_read(labeler))
     [rows] = [draw.rows for draw in queue_draws(DrawnBy.BATCH, queue)]
     check(plan_of(rows), "comparison_batch")
     assert work_of(rows) <= FEW
