@@ -75,10 +75,10 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
     Raises RankingOffError, PausedError, NotQualifiedError, PairsFirstError.
     """
     moment = now or timezone.now()
-    project = Project.objects.get(pk=labeler.project_id)
+    person = person_read(labeler)
+    project = person.project
     if read_scheme(project.scheme).screen == "pairs":
         raise RankingOffError
-    person = person_read(labeler)
     if project.qualification_size and person.qualified_at is None:
         raise NotQualifiedError
     held = _held(labeler, project, moment)

@@ -31,11 +31,11 @@ api/v1/projects/<slug:slug>/comparisons/<int:pk>/history    GET view
 """
 LISTS = {
     "projects/<slug:slug>/review/": 10,
-    "projects/<slug:slug>/review/<int:pk>/": 32,
-    "projects/<slug:slug>/comparisons/<int:pk>/": 25,
+    "projects/<slug:slug>/review/<int:pk>/": 33,
+    "projects/<slug:slug>/comparisons/<int:pk>/": 26,
     "api/v1/projects/<slug:slug>/review": 9,
     "api/v1/projects/<slug:slug>/comparisons/<int:pk>/comments": 10,
-    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 17,
+    "api/v1/projects/<slug:slug>/comparisons/<int:pk>/history": 18,
 }
 QUEUE = ("kind", "language", "topic", "labeler", "judge", "least", "since", "after")
 PARAMETERS = {

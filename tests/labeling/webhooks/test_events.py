@@ -15,8 +15,11 @@ from labeling.services.adjudication import adjudicate, adjudication_withdraw
 from labeling.services.allocation import lease_next
 from labeling.services.deletion import leftovers_remove, project_delete
 from labeling.services.preferences import preference_submit, preference_undo
+from labeling.services.ranked import ranking_undo
+from labeling.services.ranking import ranking_next
 from labeling.services.snapshots import snapshot_build, snapshot_create, snapshot_fail
 from tests.labeling.label.factories import make_labeler, make_project
+from tests.labeling.ranking.builders import add_prompt, rank, ranking_project
 from webapp.caches import page_cache
 from webapp.outbound import Secret
 from webapp.sealing import seal
@@ -82,6 +85,29 @@ def test_a_vote_a_change_and_an_undo_are_told_with_the_resolution():
     submit(lease, "k2", choice="tie", is_change=True)
     assert [kind for kind, _data in told()] == ["label.changed", "resolution.changed"]
     assert told()[1][1]["votes"] == {"a": 0, "b": 0, "tie": 1, "both_bad": 0}
+
+
+def test_of_a_ranking_every_label_is_told_and_of_resolutions_those_that_changed():
+    """A reviewer has settled one of the three pairs as the ranking says, counts included: it stays as it is."""
+    project = ranking_project(overlap=1)
+    pairs = add_prompt(project, 3)
+    task = ranking_next(make_labeler(project))
+    settled = pairs[0].pk
+    Resolution.objects.create(
+        comparison_id=settled, project=project, outcome="tie", p_a=0.5, method="adjudicated", votes_tie=1
+    )
+    add_hook(project)
+    rank(task, [1, 1, 1])
+    kinds = [(kind, data["comparison"]) for kind, data in told()]
+    assert sorted(kinds) == [
+        *(("label.created", pk) for pk in sorted(pair.pk for pair in pairs)),
+        *(("resolution.changed", pair.pk) for pair in pairs[1:]),
+    ]
+    Event.objects.all().delete()
+    ranking_undo(task=task, idempotency_key="u")
+    withdrawn = [data for kind, data in told() if kind == "resolution.changed"]
+    assert [data["comparison"] for data in withdrawn] == sorted(pair.pk for pair in pairs)
+    assert [data["outcome"] for data in withdrawn] == ["tie", None, None]
 
 
 def test_an_undo_is_told_and_the_resolution_is_none():
