@@ -4,7 +4,8 @@ Making a queryset and turning it into SQL costs Django more than most short stat
 spends longer on planning them than on doing them. `Kept` takes a function from `Slot`s to a queryset, calls it once and
 keeps the SQL; later calls give the slots their values. The same function called with values gives the plain queryset.
 On PostgreSQL the values go beside the text, so that the server keeps its plan, too (`prepare_threshold` in `env.py`).
-Constants stand in the text: what is not known when a plan is made cannot be served by a partial index.
+Constants stand in the text: what is not known when a plan is made cannot be served by a partial index. A function must
+therefore not take the time, a setting or the language into its queryset. No row is kept: each call reads what there is.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _prepared_cursor() -> Any:
         """Remembers its statement where Django looks for it, which psycopg does not once the server has its plan."""
 
         def _convert_query(self, query: Any, params: Any = None) -> Any:
-            self._query = super()._convert_query(query, params)
+            self._query = super()._convert_query(query, params)  # type: ignore[misc]
             return self._query
 
     return PreparedCursor

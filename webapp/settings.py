@@ -313,7 +313,7 @@ REST_FRAMEWORK = {
         "webapp.api.permissions.HasTokenScope",
     ],
     "DEFAULT_RENDERER_CLASSES": ["webapp.api.renderers.OrjsonRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.api.renderers.OneRenderer",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.api.renderers.QuickNegotiation",
     "DEFAULT_PAGINATION_CLASS": "webapp.api.pagination.IdCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "webapp.api.errors.exception_handler",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +35,15 @@ class OrjsonRenderer(JSONRenderer):
         return orjson.dumps(data, default=_fallback, option=orjson.OPT_NON_STR_KEYS)
 
 
-class OneRenderer(DefaultContentNegotiation):
+class QuickNegotiation(DefaultContentNegotiation):
     """REST framework's, which parses the header anew each time, only where the header says something else."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         wanted = request.META.get("HTTP_ACCEPT", "*/*")
-        only = renderers[0]
-        if wanted in ("*/*", only.media_type) and not (format_suffix or request.META.get("QUERY_STRING")):
-            return only, str(only.media_type)
+        first = next(iter(renderers))
+        if wanted in ("*/*", first.media_type) and not (format_suffix or request.META.get("QUERY_STRING")):
+            return first, str(first.media_type)
         found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
         return found
