@@ -170,7 +170,7 @@ LISTS = {
     "account/tokens/": 3,
     "projects/<slug:slug>/": 13,
     "projects/<slug:slug>/people/": 7,
-    "projects/<slug:slug>/label/": 7,
+    "projects/<slug:slug>/label/": 8,
     "projects/<slug:slug>/agreement/": 14,
     "projects/<slug:slug>/imports/": 7,
     "projects/<slug:slug>/snapshots/": 12,
