@@ -124,7 +124,7 @@ def test_a_visitor_finds_the_log_in(world, crawler_of):
 
 
 def test_an_operator_finds_the_admin_in_order(world, crawler_of):
-    crawler = crawler_of(make_user("operator", is_staff=True, is_superuser=True), each_kind=1)
+    crawler = crawler_of(make_user("operator", is_staff=True, is_superuser=True), each_kind=1, most=90)
     crawler.crawl(
         "/admin/", "/admin/django_celery_beat/periodictask/add/", stay_under="/admin/", with_query=False
     )

@@ -57,8 +57,14 @@ def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> O
         if text is None:
             return NEEDS_MESSAGE_LISTS
         prompt = {"prompt": text}
+    why = {said["labeler"]: said["rationale"] for said in _people(row.explanations, options, pseudonyms)}
     said = [
-        {"annotator": vote["labeler"], "value": vote["outcome"], "strength": vote["strength"]}
+        {
+            "annotator": vote["labeler"],
+            "value": vote["outcome"],
+            "strength": vote["strength"],
+            "reason": why.get(vote["labeler"]) or None,
+        }
         for vote in _people(row.annotators, options, pseudonyms)
     ]
     return [
@@ -76,7 +82,9 @@ def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> O
     ]
 
 
-_VOTES = pa.list_(pa.struct([("annotator", pa.string()), ("value", pa.string()), ("strength", pa.int8())]))
+_VOTES = pa.list_(
+    pa.struct([*strings("annotator", "value"), ("strength", pa.int8()), *strings("reason")]),
+)
 _VOTED = (
     *strings("response_a", "response_b", "model_a", "model_b"),
     ("votes", _VOTES),
@@ -91,7 +99,7 @@ WHOLE_LAYOUTS = (
         (*strings("prompt"), *_VOTED),
         kind="whole",
         margin="own",
-        reads=("annotators", "model_a", "model_b", "group", "language", "topic"),
+        reads=("annotators", "explanations", "model_a", "model_b", "group", "language", "topic"),
     ),
     Layout(
         "chosen",

@@ -95,8 +95,8 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     resolve_comparisons([comparison.pk])
     as_member(client, project)
     # Session, user, project, three times the role, comparison, resolution, voices; is it in hand, was it seen, note
-    # that it is; nine parts of the history, comments, rewrites.
-    with django_assert_num_queries(23):
+    # that it is; ten parts of the history, comments, rewrites.
+    with django_assert_num_queries(24):
         text = client.get(url("comparison", project, comparison.pk)).content.decode()
     for part in ("model-one", "model-two", "Ann", "Bo", "on second thought", "1 earlier answer", "B better"):
         assert part in text

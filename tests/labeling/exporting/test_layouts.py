@@ -190,7 +190,8 @@ def test_cvalues_and_rewardbench_hold_one_question(snapshot):
 def test_votes_name_people_where_that_is_asked_for(snapshot):
     rows = lines(snapshot, layout="votes", labelers="names")
     assert len(rows) == snapshot.row_count
-    assert rows[0]["votes"] == [{"annotator": "Zoe", "value": decided(snapshot)[0].outcome, "strength": 1}]
+    said = {"annotator": "Zoe", "value": decided(snapshot)[0].outcome, "strength": 1, "reason": None}
+    assert rows[0]["votes"] == [said]
     assert {vote["value"] for vote in rows[-1]["votes"]} == {"both_bad"}
     assert "Zoe" not in json.dumps(lines(snapshot, layout="votes"))
     assert {row["group"] for row in rows} == {""}

@@ -144,8 +144,10 @@ def test_no_page_reads_a_table_from_end_to_end(big, monkeypatch, name):
     for sql, params in statements:
         plan = explained(sql, params)
         found = (SCAN_POSTGRES if connection.vendor == "postgresql" else SCAN_SQLITE).findall(plan)
-        # A project has few labelers.
-        assert set(found) <= {"labeling_labeler", "labeling_project"}, f"{name}\n{sql}\n{plan}"
+        # A project has few labelers and few batches.
+        assert set(found) <= {"labeling_labeler", "labeling_batch", "labeling_project"}, (
+            f"{name}\n{sql}\n{plan}"
+        )
 
 
 def explained(sql: str, params) -> str:

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from labeling.models import Comparison, Labeler, Project, RankingTask
+from labeling.services.bookmark import bookmarks_void
 from labeling.services.ranked import ranking_submit
 from tests.factories import make_labeler as make_any_labeler
 from tests.factories import make_member, make_project, make_prompt, make_response
@@ -50,6 +51,7 @@ def add_prompt(
                 priority=priority,
             )
         )
+    bookmarks_void(project.pk)  # as an import does
     return Comparison.objects.bulk_create(rows)
 
 

@@ -102,7 +102,7 @@ def test_comparisons_with_filters_by_cursor(viewer, project):
 def test_comparisons_cost_the_same_however_many(viewer, django_assert_num_queries, size):
     address = f"/api/v1/projects/data/comparisons?page_size={size}"
     viewer.get(address)
-    with django_assert_num_queries(7):  # token twice (knox), project, role, what is in hand, ids, rows
+    with django_assert_num_queries(6):  # token, project, role, what is in hand, ids, rows
         assert len(viewer.get(address).json()["results"]) == size
 
 

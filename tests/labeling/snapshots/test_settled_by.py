@@ -215,7 +215,7 @@ def test_equal_labels_keep_the_hash_that_they_had_before_these_columns():
     for row in plain:
         old.add(row)
     assert set(YOUNGER) == {
-        "aspects", "origin", "weight", "settled_by", "voices", "aspect_votes", "rewritten",
+        "aspects", "origin", "weight", "settled_by", "voices", "aspect_votes", "explanations", "rewritten",
     }  # fmt: skip
     written = [{k: v for k, v in row.as_dict().items() if k not in YOUNGER} for row in plain]
     text = "".join(
