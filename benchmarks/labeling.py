@@ -44,7 +44,8 @@ class Table:
         self.rows: list[Row] = []
 
     def add(self, case: str, metric: str, ours: float, rival: float, rival_name: str) -> None:
-        ratio = ours / rival if rival else float(ours == rival)
+        is_less_better = metric != "labels/s" and metric != "labels"
+        ratio = (rival / ours if is_less_better else ours / rival) if rival and ours else float(ours == rival)
         self.rows.append(
             {
                 "case": case,

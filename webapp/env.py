@@ -84,7 +84,7 @@ def read_database(name: str, *, default_sqlite: Path) -> dict[str, object]:
         raise ImproperlyConfigured(f"{name} must be a postgresql:// or sqlite:/// URL, not {engine}.")
     # A worker of 4 threads holds two connections for each job (its own, its lease's) and one beside them.
     pool_size = read_int("CHOSEN_DATABASE_POOL", default=16, minimum=1)
-    config["OPTIONS"] = {
+    config["OPTIONS"] = dict(config.get("OPTIONS") or {}) | {
         "pool": {"min_size": 0, "max_size": pool_size, "timeout": 20},
         # How often a kept statement (kept.py) runs until the server keeps its plan. Poolers that give each transaction
         # another connection cannot have that.

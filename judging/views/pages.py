@@ -23,11 +23,12 @@ from judging.selectors.report import judge_report
 from judging.services.judges import judge_create, judge_delete, judge_version_create
 from judging.services.runs import run_start
 from judging.services.training_start import judge_training_start
-from labeling.access import Capability, project_for
+from labeling.access import Capability, project_for, reveals_record
 from labeling.items.filters import ItemFilterError, filter_from_text
 from labeling.models import Project
 from labeling.pages import project_context
 from labeling.selectors.agreement import project_agreement
+from labeling.selectors.reveals import out_of_hand
 from webapp.jobs.models import ACTIVE_STATES, Job
 from webapp.users.models import User
 
@@ -115,10 +116,13 @@ def judge_detail(request: HttpRequest, slug: str, uid: UUID, number: int | None 
 def _detail(request: HttpRequest, version: JudgeVersion) -> dict[str, Any]:
     project = version.judge.project
     runs = JudgeRun.objects.filter(judge_version=version).select_related("created_by").order_by("-id")[:10]
-    verdicts = Verdict.objects.filter(judge_version=version).order_by("-id")
+    shown = Verdict.objects.filter(out_of_hand(person(request), project), judge_version=version)
+    verdicts = shown.select_related("comparison").order_by("-id")
     status = request.GET.get("status", "")
     if status:
         verdicts = verdicts.filter(status=status)
+    page = Paginator(verdicts, PAGE_SIZE).get_page(request.GET.get("page"))
+    reveals_record(person(request), {verdict.comparison for verdict in page})
     return {
         "judge": version.judge,
         "version": version,
@@ -127,7 +131,7 @@ def _detail(request: HttpRequest, version: JudgeVersion) -> dict[str, Any]:
         "people": project_agreement(project).pairwise,
         "run_rows": run_rows(list(runs)),
         "run_form": RunForm(project=project, filter_json=filter_asked_for(request)),
-        "verdicts": Paginator(verdicts, PAGE_SIZE).get_page(request.GET.get("page")),
+        "verdicts": page,
         "status": status,
     }
 

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from labeling.access import Capability, snapshot_pair_for
 from labeling.api.snapshots import FirstRenderer
 from labeling.models import SnapshotDiff
+from labeling.selectors.reveals import responses_in_hand
 from labeling.services.diffs import changes_open, diff_start
 from labeling.snapshots import SnapshotError
 from webapp.api.errors import Conflict
@@ -37,12 +38,13 @@ class DiffView(APIView):
 
     @extend_schema(responses=SnapshotDiffSerializer, operation_id="snapshots_diff_get")
     def get(self, request: Request, slug: str, number: int, other: int) -> Response:
-        """404 until somebody has had it found. `summary` has counts, the table of outcomes and the first changes."""
+        """404 until somebody has had it found. `summary` has counts, the table of outcomes and the first changes, but
+        for those of which the caller is being asked."""
         older, newer = snapshot_pair_for(request.user, slug, number, other)
         found = SnapshotDiff.objects.filter(older=older, newer=newer).select_related("older", "newer").first()
         if found is None:
             raise NotFound
-        return Response(SnapshotDiffSerializer(found).data)
+        return _answer(request, found)
 
     @extend_schema(
         request=None, responses={202: SnapshotDiffSerializer}, operation_id="snapshots_diff_create"
@@ -54,7 +56,19 @@ class DiffView(APIView):
             found = diff_start(older=older, newer=newer, created_by=cast(User, request.user))
         except SnapshotError as error:
             raise Conflict(str(error)) from None
-        return Response(SnapshotDiffSerializer(found).data, status=status.HTTP_202_ACCEPTED)
+        return _answer(request, found, status.HTTP_202_ACCEPTED)
+
+
+def _answer(request: Request, diff: SnapshotDiff, code: int = status.HTTP_200_OK) -> Response:
+    """Without the changes of comparisons of which the caller is being asked about a response."""
+    closed = responses_in_hand(cast(User, request.user), diff.newer.project)
+    first = {
+        kind: [row for row in rows if not {row["response_a_id"], row["response_b_id"]} & closed]
+        for kind, rows in diff.summary.get("first", {}).items()
+    }
+    if first:
+        diff.summary = diff.summary | {"first": first}
+    return Response(SnapshotDiffSerializer(diff).data, status=code)
 
 
 class ChangesView(APIView):

@@ -86,7 +86,7 @@ def lease_renew(assignment: Assignment) -> bool:
 
 
 def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn: str) -> Assignment | None:
-    """Lease this comparison to this person, inside a transaction; None when no slot is free."""
+    """Lease this comparison to this person, inside a transaction; None when no slot is free, or the person has it."""
     if not _PLACE_TAKE.run(comparison=comparison.pk):
         return None
     now = timezone.now()
@@ -106,6 +106,9 @@ def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn
     lease = Assignment.objects.filter(labeler=labeler, comparison_id=comparison.pk).first()
     if lease is None:
         return _made(labeler, comparison, values)
+    if lease.state != AssignmentState.EXPIRED:  # answered, or taken in another tab, while this draw waited
+        Comparison.objects.filter(pk=comparison.pk).update(open_slots=F("open_slots") + 1)
+        return None
     lease.lapses = lapses_of(lease)
     for name, value in values.items():
         setattr(lease, name, value)

@@ -8,6 +8,7 @@ by id, the rest.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -128,6 +129,7 @@ def ranking_renew(task: RankingTask, *, now: datetime | None = None) -> bool:
     ranking is expired then, and may be leased again."""
     end = lease_end(task.project, now)
     with transaction.atomic():
+        RankingTask.objects.select_for_update(no_key=True).get(pk=task.pk)  # first, as an answer does
         is_held = bool(places_held(task).update(lease_expires_at=end))
         changes = {"lease_expires_at": end} if is_held else {"state": AssignmentState.EXPIRED}
         rows = RankingTask.objects.filter(pk=task.pk, state=AssignmentState.LEASED).update(**changes)
@@ -220,9 +222,10 @@ def _order(labeler: Labeler, shown: Iterable[int]) -> list[int]:
 
 
 def _kept(labeler: Labeler, prompt_id: int, order: list[int]) -> dict[str, Any]:
-    """The draft of an expired ranking stays where the same responses are shown again."""
+    """The draft of an expired ranking stays where the same responses are shown again. With others it is another task:
+    places that an old page sends are places among the old ones."""
     had = RankingTask.objects.filter(labeler=labeler, prompt_id=prompt_id, order=order)
-    return {"order": order} if had.exists() else {"order": order, "draft": {}}
+    return {"order": order} if had.exists() else {"order": order, "draft": {}, "uid": uuid.uuid4()}
 
 
 def places_take(

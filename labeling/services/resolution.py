@@ -119,7 +119,7 @@ def resolve_comparisons(comparison_ids: Iterable[int]) -> set[int]:
     changed: set[int] = set()
     for chunk in iter(lambda: list(islice(ids, CHUNK)), []):
         with transaction.atomic():
-            locked = Comparison.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
+            locked = Comparison.objects.select_for_update(no_key=True).filter(pk__in=chunk).order_by("pk")
             projects = dict(locked.values_list("pk", "project_id"))
             present = Resolution.objects.in_bulk(list(projects))
             changed |= _settle(projects, present, read_tallies(projects))

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from labeling.access import Capability, project_for, saved_filter_for
+from labeling.access import Capability, project_for, reveals_record, saved_filter_for
 from labeling.items.choices import LAG_SHOWN, filter_choices, not_searchable_yet
 from labeling.items.filters import FilterForm, ItemFilter, ItemFilterError, filter_from_text, query_of_json
 from labeling.items.finding import ItemPage, items_page
@@ -57,6 +57,7 @@ def comparison_list(request: HttpRequest, slug: str) -> HttpResponse:
     page = items_page(
         project, wanted, before=before, after=after, hidden=closed if wanted.tells else frozenset()
     )
+    reveals_record(user, [row for row in page.rows if not {row.response_a_id, row.response_b_id} & closed])
     context = _list_context(project, user, form, wanted, page) | {"closed": closed}
     template = "labeling/comparisons/_rows.html" if request.htmx else "labeling/comparisons/list.html"  # type: ignore[attr-defined]
     return render(request, template, project_context(request, project, "items") | context)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from judging.models import Judge, JudgeRun
 from judging.selectors.report import judge_report
-from labeling.models import Assignment, AssignmentState, Labeler, Role
+from labeling.models import Assignment, AssignmentState, Labeler, Reveal, Role
 from tests.judging.factories import (
     add_pair,
     add_verdict,
@@ -135,6 +135,25 @@ def test_a_labeler_sees_verdicts_only_after_the_vote_and_only_if_allowed(client,
     project.reveal_after_vote = False
     project.save()
     assert client.get(url).status_code == 404
+
+
+def test_who_labels_reads_no_verdict_of_the_pair_in_hand_and_others_are_noted(client, scene):
+    project, version = scene
+    user = make_user(project, Role.REVIEWER)
+    client.force_login(user)
+    url = reverse("judging:judge-detail", args=[project.slug, version.judge.uid])
+    comparison = project.comparisons.first()
+    assert not Reveal.objects.exists()
+    assert comparison.pk in {verdict.comparison_id for verdict in client.get(url).context["verdicts"]}
+    assert Reveal.objects.filter(user=user, comparison=comparison).count() == 1
+    Assignment.objects.create(
+        comparison=comparison,
+        labeler=Labeler.objects.create(project=project, user=user, name=str(user)),
+        swapped=False,
+        drawn="random",
+        lease_expires_at=timezone.now(),
+    )
+    assert comparison.pk not in {verdict.comparison_id for verdict in client.get(url).context["verdicts"]}
 
 
 def test_the_panel_is_against_the_screens_sides(client, scene):

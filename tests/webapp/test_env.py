@@ -48,6 +48,13 @@ def test_sqlite_writers_queue(monkeypatch, tmp_path: Path):
     assert options["timeout"] == 20
 
 
+def test_what_the_url_says_of_the_connection_is_kept(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("CHOSEN_X", "postgresql://u:p@host/db?sslmode=verify-full")
+    options = env.read_database("CHOSEN_X", default_sqlite=tmp_path / "x.sqlite3")["OPTIONS"]
+    assert options["sslmode"] == "verify-full"
+    assert options["pool"]["max_size"] == 16
+
+
 def test_the_embedded_secret_key_is_made_once(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("SECRET_KEY", raising=False)
     first = env.read_secret_key("SECRET_KEY", embedded=True, data_dir=tmp_path)

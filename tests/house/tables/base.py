@@ -175,7 +175,7 @@ LISTS = {
     "projects/<slug:slug>/imports/": 7,
     "projects/<slug:slug>/snapshots/": 12,
     "projects/<slug:slug>/judges/": 13,
-    "projects/<slug:slug>/judges/<uuid:uid>/": 20,
+    "projects/<slug:slug>/judges/<uuid:uid>/": 22,
     "projects/<slug:slug>/models/": 16,
     "projects/<slug:slug>/models/<int:number>/evaluation/": 15,
     "projects/<slug:slug>/models/compare/": 8,

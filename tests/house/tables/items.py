@@ -22,7 +22,7 @@ api/v1/projects/<slug:slug>/saved-filters               GET view    POST view
 api/v1/projects/<slug:slug>/saved-filters/<int:pk>      PATCH manage  DELETE manage
 """
 LISTS = {
-    "projects/<slug:slug>/comparisons/": 10,
+    "projects/<slug:slug>/comparisons/": 11,
     "api/v1/projects/<slug:slug>/comparisons": 7,
     "api/v1/projects/<slug:slug>/saved-filters": 5,
 }

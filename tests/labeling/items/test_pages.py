@@ -12,7 +12,7 @@ from judging.forms import RunForm
 from judging.models import JudgeRun
 from judging.selectors.selection import SelectionError, selected_ids, selection_from_json
 from labeling.items.filters import ItemFilter
-from labeling.models import Batch, Comparison, Voice
+from labeling.models import Batch, Comparison, Reveal, Voice
 from labeling.services.allocation import lease_next
 from labeling.services.batches import batch_release
 from labeling.services.resolution import resolve_comparisons
@@ -177,6 +177,8 @@ def test_a_filter_tells_nobody_what_others_say_of_what_is_in_their_hand(client, 
 
     hidden = lease.comparison_id
     assert hidden in shown()
+    seen = set(Reveal.objects.filter(user=team.reviewer).values_list("comparison_id", flat=True))
+    assert seen == shown() - {hidden}
     assert hidden in shown(state="open")
     for query in ({"outcome": "a"}, {"judge": "j", "verdict": "b"}, {"agreement_min": "1"}):
         assert shown(**query) == set(team.project.comparisons.values_list("pk", flat=True)) - {hidden}

@@ -8,7 +8,15 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from labeling.models import Assignment, AssignmentState, Comparison, ComparisonState, Outcome, Preference
+from labeling.models import (
+    Assignment,
+    AssignmentState,
+    Comparison,
+    ComparisonState,
+    DrawnBy,
+    Outcome,
+    Preference,
+)
 from labeling.services.allocation import (
     ProjectPausedError,
     is_swapped,
@@ -16,6 +24,7 @@ from labeling.services.allocation import (
     lease_renew,
     release_expired,
 )
+from labeling.services.leases import lease_take
 from labeling.services.preferences import preference_submit
 from labeling.tasks import release_leases
 from tests.labeling.label.factories import make_labeler, make_project
@@ -185,3 +194,16 @@ def test_leasing_costs_the_same_few_queries(django_assert_max_num_queries):
     with django_assert_max_num_queries(2):
         assert lease_next(labeler) == leases
     assert len(leases) == 2
+
+
+def test_a_draw_that_waited_for_ones_own_answer_does_not_take_it_back():
+    """What was drawn may have been answered in another tab before the draw had the lock."""
+    project = make_project(1, overlap=2)
+    labeler = make_labeler(project)
+    lease = lease_next(labeler, count=1)[0]
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k")
+    comparison = Comparison.objects.get()
+    with transaction.atomic():
+        assert lease_take(labeler, comparison, project, DrawnBy.PRIORITY) is None
+    assert Comparison.objects.get().open_slots == comparison.open_slots == 1
+    assert Assignment.objects.get().state == AssignmentState.SUBMITTED

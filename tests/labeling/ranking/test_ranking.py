@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils import timezone
 
 from labeling.models import (
@@ -317,6 +318,18 @@ def test_a_lapsed_ranking_is_leased_again_with_its_draft():
     assert ranking_renew(again) is True
     rank(again, [2, 1, 3, 4])
     assert ranking_draft_save(task=again, draft={}) is False
+
+
+def test_a_lapsed_ranking_of_other_responses_is_another_task():
+    """Places from a page of the old one would be read as places of the new one's responses."""
+    task = leased()
+    release_expired(task.lease_expires_at)
+    ranking_renew(task)
+    gone = task.order[0]
+    Comparison.objects.filter(Q(response_a=gone) | Q(response_b=gone)).update(open_slots=0)
+    again = ranking_next(task.labeler)
+    assert again.order == task.order[1:]
+    assert again.uid != task.uid
 
 
 def test_a_half_spent_lease_is_renewed_with_its_pairs():

@@ -237,6 +237,8 @@ def test_what_is_in_hand_stays_closed(client, two):
     user = make_user(project, Role.MANAGER)
     client.force_login(user)
     assert "open after your answer" not in client.get(address(two)).content.decode()
+    rest = f"/api/v1/projects/{project.slug}/snapshots/{two[0].number}/diff/{two[1].number}"
+    before = sum(map(len, client.get(rest).json()["summary"]["first"].values()))
     changed = Comparison.objects.filter(project=project).order_by("pk").first()
     Assignment.objects.create(
         comparison=changed,
@@ -245,6 +247,9 @@ def test_what_is_in_hand_stays_closed(client, two):
         lease_expires_at=timezone.now() + timedelta(minutes=5),
     )
     assert "open after your answer" in client.get(address(two)).content.decode()
+    told = [row for rows in client.get(rest).json()["summary"]["first"].values() for row in rows]
+    assert 0 < len(told) < before
+    assert changed.pk not in {row["comparison_id"] for row in told}
 
 
 def test_equal_snapshots_say_so(manager, two):
