@@ -100,6 +100,7 @@ def _label(labeler: Labeler) -> None:
     try:
         idle = 0
         while idle < 3:
+            connection.close()  # back to the pool, as between two requests: there are fewer connections than people
             leases = lease_next(labeler)
             if not leases:
                 # What is in other hands may come back; whoever is abandoned is collected here as beat does it.
