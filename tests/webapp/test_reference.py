@@ -36,7 +36,7 @@ def test_the_pages_show_every_operation_of_the_schema(client):
         assert f"?subject={key}#{name}" in index, name
         article = pages[key].split(f'id="{name}"')[1].split("</article>")[0]
         assert f">{method}</span>" in article
-        assert f">{path}</span>" in article
+        assert path in re.sub("<[^>]*>", "", article)
         assert "curl " in article
     assert len(re.findall(r'<article class="[^"]*operation', "".join(pages.values()))) == len(listed)
     assert len(index.encode()) < INDEX_BYTES

@@ -52,8 +52,13 @@ class Operation:
 
     @property
     def short_path(self) -> str:
-        """Without what all of them begin with."""
-        return self.path.removeprefix("/api/v1/").removeprefix("projects/{slug}/")
+        """Without `stem`, what many begin with."""
+        return self.path.removeprefix(self.stem)
+
+    @property
+    def stem(self) -> str:
+        inside = "/api/v1/projects/{slug}/"
+        return inside if self.path.startswith(inside) else "/api/v1/"
 
     @cached_property
     def summary(self) -> str:

@@ -29,7 +29,7 @@ SUBJECTS = (
     Subject("model-ranking", _("Ranking of the models"), ("labeling.api.model_ranking",)),
     Subject("imports", _("Imports"), ("labeling.importing.api",)),
     Subject(
-        "snapshots", _("Snapshots and exports"), ("labeling.api.snapshots", "labeling.api.snapshot_diffs")
+        "snapshots", _("Snapshots and export"), ("labeling.api.snapshots", "labeling.api.snapshot_diffs")
     ),
     Subject("judges", _("Judges and verdicts"), ("judging.api",)),
     Subject("models", _("Reward models and scores"), ("workers.api",)),
