@@ -19,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import AutoField, BigIntegerField, Expression, Field, Model, QuerySet
 from django.db.models.base import ModelState
 from django.db.models.sql import UpdateQuery
+from django.db.transaction import TransactionManagementError
 
 RowT = TypeVar("RowT")
 _PLACES = re.compile(r"%[s%]")
@@ -147,7 +148,9 @@ class Kept(_Compiled, Generic[RowT]):
 
     def rows(self, **values: Any) -> list[RowT]:
         database = _database()
-        statement, converters, make = self._known(database)
+        statement, converters, make, is_locking = self._known(database)
+        if is_locking and not database.in_atomic_block:
+            raise TransactionManagementError("A query that locks runs inside of a transaction.")
         found = statement.execute(database, values).fetchall()
         return [make(_converted(row, converters, database) if converters else row) for row in found]
 
@@ -156,14 +159,14 @@ class Kept(_Compiled, Generic[RowT]):
         found = self.rows(**values)
         return found[0] if found else None
 
-    def _compile(self, database: Any) -> tuple[_Statement, Any, Callable[[Any], RowT]]:
+    def _compile(self, database: Any) -> tuple[_Statement, Any, Callable[[Any], RowT], bool]:
         queryset = self.build(**self._slots)
         compiler = queryset.query.get_compiler(using=database.alias)
         statement = _statement(database, *compiler.as_sql())
         converters = compiler.get_converters([column[0] for column in compiler.select])
         is_tuples = compiler.klass_info is None or bool(queryset.query.values_select)
         make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler, database.alias)
-        return statement, list(converters.items()), make
+        return statement, list(converters.items()), make, queryset.query.select_for_update
 
 
 def _converted(row: Sequence[Any], converters: Any, database: Any) -> list[Any]:
