@@ -86,7 +86,7 @@ def read_database(name: str, *, default_sqlite: Path) -> dict[str, object]:
     pool_size = read_int("CHOSEN_DATABASE_POOL", default=16, minimum=1)
     config["OPTIONS"] = dict(config.get("OPTIONS") or {}) | {
         "pool": {"min_size": 0, "max_size": pool_size, "timeout": 20},
-        # How often a kept statement (kept.py) runs until the server keeps its plan. Poolers that give each transaction
+        # How often a kept statement (webapp/kept) runs until the server keeps its plan. Poolers that give each transaction
         # another connection cannot have that.
         "prepare_threshold": 3 if read_bool("CHOSEN_DATABASE_PREPARE", default=True) else None,
     }
