@@ -158,6 +158,7 @@ def _json(row: BatchRow) -> dict[str, Any]:
 class BatchView(APIView):
     @extend_schema(responses=BatchSerializer, operation_id="batches_get")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One batch, with how far it is."""
         return Response(_json(batch_row(batch_for(request.user, slug, uid))))
 
     @extend_schema(request=BatchExtendSerializer, responses=BatchSerializer, operation_id="batches_extend")

@@ -105,7 +105,8 @@ def _make_gold(rows: Any, _project: Project, _deed: Deed) -> None:
 
 
 def _make_work(rows: Any, project: Project, _deed: Deed) -> None:
-    rows.update(use=ComparisonUse.WORK, needed=project.overlap)
+    overlap = Project.objects.filter(pk=project.pk).values("overlap")  # the present one: a job may take long
+    rows.update(use=ComparisonUse.WORK, needed=Subquery(overlap))
     states_settle(rows, skip_limit=project.skip_limit)
 
 

@@ -168,6 +168,7 @@ LISTS = {
     "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
+    "api/docs": 2,
     "projects/<slug:slug>/": 13,
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 8,
@@ -198,6 +199,7 @@ LISTS = {
 # Every list, and every parameter that it reads.
 PARAMETERS = {
     "": (),
+    "api/docs": ("q", "subject"),
     "jobs/": ("project", "state", "before"),
     "projects/<slug:slug>/comparisons/<int:pk>/judges/": ("left",),
     "projects/<slug:slug>/panels/comparisons/<int:pk>/": ("left",),
@@ -231,6 +233,7 @@ MAIN_PAGES = (
     "",
     "account/profile/",
     "account/tokens/",
+    "api/docs",
     "help/",
     "jobs/",
     "projects/<slug:slug>/",

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
-from labeling.models import Batch, Comparison, Resolution
+from labeling.models import Batch, Comparison, Project, Resolution
 from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.batches import batch_create, batch_release
@@ -311,3 +311,13 @@ def test_a_job_fills_a_batch_and_stops_where_it_is_closed(many):
     with pytest.raises(BulkError, match="closed"):
         run(Job.objects.create(kind="items.bulk", project_id=many.pk, params=job.params, **RUNNING))
     assert not many.comparisons.filter(batch=batch, state="open").exists()
+
+
+def test_work_again_takes_the_overlap_of_the_moment():
+    """A job holds the project as it was when it began."""
+    team = make_team(overlap=2)
+    gold = make_comparison(team.project)
+    Comparison.objects.filter(pk=gold.pk).update(use="gold", gold_outcome="a")
+    Project.objects.filter(pk=team.project.pk).update(overlap=3)
+    everything(team.project, Deed(BulkAction.WORK))
+    assert rows_of(team.project, "use", "needed", "open_slots")[gold.pk] == ("work", 3, 3)

@@ -39,6 +39,7 @@ from labeling.services.ranking import (
     ranking_release_expired,
     ranking_renew,
 )
+from labeling.services.ranking_deed import Deed
 from tests.labeling.ranking.builders import add_prompt, make_labeler, rank, ranking_project, said
 
 pytestmark = pytest.mark.django_db
@@ -217,6 +218,32 @@ def test_the_same_key_twenty_times_is_one_ranking():
         rank(task, [1, 2, 3, 4])
     with pytest.raises(AlreadySubmittedError):
         rank(task, [1, 2, 3, 4], "another key")
+
+
+def test_a_key_that_was_used_at_this_moment_is_a_conflict_for_every_deed(monkeypatch):
+    first = leased()
+    rank(first, [1, 2, 3, 4], "used")
+    add_prompt(first.project)
+    second = ranking_next(first.labeler)
+    known, looks = Deed.known, []
+
+    def blind_at_first(deed):
+        """As where the other row is committed behind the look for it."""
+        looks.append(deed)
+        return known(deed) if len(looks) % 2 == 0 else None
+
+    monkeypatch.setattr(Deed, "known", blind_at_first)
+
+    for deed in (
+        lambda: rank(second, [1, 2, 3, 4], "used"),
+        lambda: ranking_skip(task=second, reason="unclear", idempotency_key="used"),
+        lambda: ranking_undo(task=first, idempotency_key="used"),
+    ):
+        with pytest.raises(IdempotencyConflictError):
+            deed()
+    assert len(looks) == 6
+    assert Ranking.objects.count() == 1
+    assert_counts_agree()
 
 
 def test_bad_input_writes_nothing():
