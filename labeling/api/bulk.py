@@ -140,7 +140,7 @@ class BulkView(APIView):
             deed = Deed(BulkAction(asked["action"]), asked["value"])
         except BulkError as error:
             raise ValidationError({"value": [str(error)]}) from error
-        preview = bulk_preview(project=project, wanted=wanted, deed=deed)
+        preview = bulk_preview(project=project, wanted=wanted, deed=deed, viewer=cast(User, request.user))
         result = {
             "total": preview.total,
             "fitting": preview.fitting,

@@ -40,7 +40,7 @@ from webapp.users.models import User
 class BatchSerializer(serializers.Serializer):
     uid = serializers.UUIDField(source="batch.uid")
     name = serializers.CharField(source="batch.name")
-    state = serializers.ChoiceField(choices=["open", "paused", "done", "over", "closed"])
+    state = serializers.ChoiceField(choices=["open", "paused", "done", "stuck", "over", "closed"])
     people = serializers.ListField(child=serializers.CharField(), source="usernames")
     deadline = serializers.DateTimeField(source="batch.deadline", allow_null=True)
     total = serializers.IntegerField()

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from labeling.models import (
@@ -99,6 +101,19 @@ def test_a_prompt_with_one_open_pair_is_left_to_the_pair_page():
     labeler = make_labeler(project)
     assert ranking_next(labeler) is None
     assert [lease.comparison_id for lease in lease_next(labeler)] == [pairs[0].pk]
+
+
+def test_prompts_that_nobody_can_rank_now_cost_nothing_each():
+    project, costs = ranking_project(), []
+    for number in (1, 9):
+        for _ in range(number):
+            pairs = add_prompt(project, 3, priority=10)
+            Comparison.objects.filter(pk__in=[row.pk for row in pairs[1:]]).update(open_slots=0)
+        wanted, labeler = add_prompt(project, 3, priority=number), make_labeler(project)
+        with CaptureQueriesContext(connection) as captured:
+            assert ranking_next(labeler).prompt_id == wanted[0].prompt_id
+        costs.append(len(captured))
+    assert costs[0] == costs[1]
 
 
 def test_of_more_than_eight_responses_those_of_the_highest_pairs_are_shown():

@@ -10,100 +10,23 @@ therefore not take the time, a setting or the language into its queryset. No row
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import AutoField, BigIntegerField, Expression, Field, Model, QuerySet
-from django.db.models.query import get_related_populators
+from django.db.models import AutoField, BigIntegerField, Field, Model, QuerySet
 from django.db.models.sql import UpdateQuery
 from django.db.transaction import TransactionManagementError
 
+from webapp.kept.instances import converted, maker
+from webapp.kept.statements import Slot, Statement, executed, statement_of
+
 RowT = TypeVar("RowT")
-_PLACES = re.compile(r"%[s%]")
 
 
 def _database() -> Any:
     """This thread's connection itself: each look through Django's proxy `connection` costs as much as a small value."""
     return connections[DEFAULT_DB_ALIAS]
-
-
-class Slot(Expression):
-    """A place for a value. `field` says how the value goes to the database, by default as a whole number."""
-
-    def __init__(self, name: str, field: Field[Any, Any]) -> None:
-        super().__init__(output_field=field)
-        self.name = name
-        self.prepare = field.get_db_prep_value
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Slot]]:  # type: ignore[override]
-        return "%s", [self]
-
-
-class _Statement:
-    """SQL with its places: a Slot each, or a constant where those go beside the text, too."""
-
-    def __init__(self, sql: str, places: Sequence[Any]) -> None:
-        self.sql = sql
-        self.places = places
-
-    def execute(self, database: Any, values: dict[str, Any]) -> Any:
-        """The cursor, open, with the statement executed."""
-        bound = [
-            place.prepare(values[place.name], database) if isinstance(place, Slot) else place
-            for place in self.places
-        ]
-        return _executed(database, self.sql, bound)
-
-
-def _executed(database: Any, sql: str, values: Sequence[Any]) -> Any:
-    """Django's cursor, open, with the statement executed; on PostgreSQL one that leaves the values to the server, as
-    prepared statements need it."""
-    if database.vendor == "postgresql":
-        database.ensure_connection()
-        cursor = database._prepare_cursor(_prepared_cursor()(database.connection))
-    else:
-        cursor = database.cursor()
-    cursor.execute(sql, values)
-    return cursor
-
-
-@cache
-def _prepared_cursor() -> Any:
-    from django.db.backends.postgresql.base import ServerBindingCursor
-
-    class PreparedCursor(ServerBindingCursor):
-        """Remembers its statement where Django looks for it, which psycopg does not once the server has its plan."""
-
-        def _convert_query(self, query: Any, params: Any = None) -> Any:
-            self._query = super()._convert_query(query, params)  # type: ignore[misc]
-            return self._query
-
-    return PreparedCursor
-
-
-def _statement(database: Any, sql: str, params: Sequence[Any]) -> _Statement:
-    """On PostgreSQL with all constants in the text."""
-    if database.vendor != "postgresql":
-        return _Statement(sql, params)
-    left = iter(params)
-    slots: list[Slot] = []
-    with database.cursor() as cursor:
-
-        def written(place: re.Match[str]) -> str:
-            if place.group() == "%%":
-                return "%%"
-            value = next(left)
-            if isinstance(value, Slot):
-                slots.append(value)
-                return "%s"
-            literal: str = cursor.mogrify("%s", [value])
-            return literal.replace("%", "%%")
-
-        text = _PLACES.sub(written, sql)
-    return _Statement(text, slots)
 
 
 class _Compiled:
@@ -136,50 +59,22 @@ class Kept(_Compiled, Generic[RowT]):
         statement, converters, make, is_locking = self._known(database)
         if is_locking and not database.in_atomic_block:
             raise TransactionManagementError("A query that locks runs inside of a transaction.")
-        with statement.execute(database, values) as cursor:
-            found = cursor.fetchall()
-        return [make(_converted(row, converters, database) if converters else row) for row in found]
+        found = statement.execute(database, values).fetchall()
+        return [make(converted(row, converters, database) if converters else row) for row in found]
 
     def first(self, **values: Any) -> RowT | None:
         """The first row; `build` says the order and, where there may be several rows, the limit."""
         found = self.rows(**values)
         return found[0] if found else None
 
-    def _compile(self, database: Any) -> tuple[_Statement, Any, Callable[[Any], RowT], bool]:
+    def _compile(self, database: Any) -> tuple[Statement, Any, Callable[[Any], RowT], bool]:
         queryset = self.build(**self._slots)
         compiler = queryset.query.get_compiler(using=database.alias)
-        statement = _statement(database, *compiler.as_sql())
+        statement = statement_of(database, *compiler.as_sql())
         converters = compiler.get_converters([column[0] for column in compiler.select])
         is_tuples = compiler.klass_info is None or bool(queryset.query.values_select)
-        make: Callable[[Any], Any] = tuple if is_tuples else _maker(compiler, database.alias)
+        make: Callable[[Any], Any] = tuple if is_tuples else maker(compiler, database.alias)
         return statement, list(converters.items()), make, queryset.query.select_for_update
-
-
-def _converted(row: Sequence[Any], converters: Any, database: Any) -> list[Any]:
-    values = list(row)
-    for place, (functions, expression) in converters:
-        for convert in functions:
-            values[place] = convert(values[place], expression, database)
-    return values
-
-
-def _maker(compiler: Any, alias: str) -> Callable[[Any], Any]:
-    """From a row to an instance, as `ModelIterable` of Django does it."""
-    info = compiler.klass_info
-    start, end = info["select_fields"][0], info["select_fields"][-1] + 1
-    names = [column[0].target.attname for column in compiler.select[start:end]]
-    populators = get_related_populators(info, compiler.select, alias)  # type: ignore[call-arg]
-    annotations = list((compiler.annotation_col_map or {}).items())
-
-    def make(row: Any) -> Any:
-        made = info["model"].from_db(alias, names, row[start:end])
-        for populator in populators:
-            populator.populate(row, made)
-        for name, place in annotations:
-            setattr(made, name, row[place])
-        return made
-
-    return make
 
 
 class KeptUpdate(_Compiled):
@@ -195,15 +90,14 @@ class KeptUpdate(_Compiled):
     def run(self, **values: Any) -> int:
         """How many rows it has changed."""
         database = _database()
-        with self._known(database).execute(database, values) as cursor:
-            return int(cursor.rowcount)
+        return int(self._known(database).execute(database, values).rowcount)
 
-    def _compile(self, database: Any) -> _Statement:
+    def _compile(self, database: Any) -> Statement:
         queryset, changes = self.build(**self._slots)
         query = queryset.query.chain(UpdateQuery)
         query.clear_ordering(force=True)
         query.add_update_values(changes)
-        return _statement(database, *query.get_compiler(using=database.alias).as_sql())
+        return statement_of(database, *query.get_compiler(using=database.alias).as_sql())
 
 
 class KeptInsert:
@@ -227,6 +121,5 @@ class KeptInsert:
         """Save the new row, which then has its primary key. No signals are sent: this app has none."""
         database = _database()
         values = [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in self._fields]
-        with _executed(database, self._sql, values) as cursor:
-            (row.pk,) = cursor.fetchone()
+        ((row.pk,),) = executed(database, self._sql, values).fetchall()
         row._state.adding, row._state.db = False, database.alias
