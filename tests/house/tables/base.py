@@ -168,7 +168,7 @@ LISTS = {
     "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
-    "projects/<slug:slug>/": 13,
+    "projects/<slug:slug>/": 14,
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 8,
     "projects/<slug:slug>/agreement/": 14,
