@@ -73,15 +73,18 @@ class Seat:
             kill_browser(self.profile)
 
     def recover(self, *, reopens: bool = True) -> None:
-        """`reopens`: the pages, too, where that is left to the person: a network comes back by itself."""
+        """`reopens`: the pages, too. Without it what waits goes by itself, but for a killed browser's."""
         if self.fault == "browser":
             return self._sit_down()
         if self.fault == "network":
             self.page.context.set_offline(False)
         else:
             self.page.context.add_cookies([session_cookie(self.labeler, self.url)])
-        if reopens or self.fault != "network":
-            self.open()
+        if reopens:
+            return self.open()
+        if self.fault == "session":
+            for page in self.pages.values():  # and not at their next try, seconds later
+                page.evaluate("dispatchEvent(new Event('online'))")
         return None
 
     def wait_saved(self, where: str, outbox: str = "") -> None:
@@ -114,7 +117,6 @@ def places(page: Page) -> list[str]:
 
 
 def rank(page: Page, keys: Iterable[str]) -> None:
-    page.bring_to_front()
     for key in keys:
         page.keyboard.press(key)
 
