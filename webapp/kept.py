@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import AutoField, BigIntegerField, Expression, Field, Model, QuerySet
-from django.db.models.query import get_related_populators
+from django.db.models.base import ModelState
 from django.db.models.sql import UpdateQuery
 
 RowT = TypeVar("RowT")
@@ -49,7 +49,7 @@ class _Statement:
         self.places = places
 
     def execute(self, database: Any, values: dict[str, Any]) -> Any:
-        """The cursor, open, with the statement executed."""
+        """The cursor, with the statement executed."""
         bound = [
             place.prepare(values[place.name], database) if isinstance(place, Slot) else place
             for place in self.places
@@ -58,14 +58,28 @@ class _Statement:
 
 
 def _executed(database: Any, sql: str, values: Sequence[Any]) -> Any:
-    """Django's cursor, open, with the statement executed; on PostgreSQL one that leaves the values to the server, as
-    prepared statements need it."""
-    if database.vendor == "postgresql":
-        database.ensure_connection()
-        cursor = database._prepare_cursor(_prepared_cursor()(database.connection))
-    else:
+    """A cursor with the statement executed. Its rows are to be read at once: it serves the next call, too."""
+    if database.vendor != "postgresql":
         cursor = database.cursor()
-    cursor.execute(sql, values)
+        cursor.execute(sql, values)
+        return cursor
+    database.ensure_connection()
+    cursor = _cursor_of(database.connection, sql)
+    if database.queries_logged or database.execute_wrappers:  # somebody watches
+        database._prepare_cursor(cursor).execute(sql, values)
+        return cursor
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        cursor.execute(sql, values)
+    return cursor
+
+
+def _cursor_of(connection: Any, sql: str) -> Any:
+    """The connection's own cursor for this statement: psycopg works out once for each how values go and come."""
+    cursors = vars(connection).setdefault("kept_cursors", {})
+    cursor = cursors.get(sql)
+    if cursor is None:
+        cursor = cursors[sql] = _prepared_cursor()(connection)
     return cursor
 
 
@@ -74,7 +88,8 @@ def _prepared_cursor() -> Any:
     from django.db.backends.postgresql.base import ServerBindingCursor
 
     class PreparedCursor(ServerBindingCursor):
-        """Remembers its statement where Django looks for it, which psycopg does not once the server has its plan."""
+        """Leaves the values to the server, as prepared statements need it, and remembers its statement where Django
+        looks for it, which psycopg does not once the server has its plan."""
 
         def _convert_query(self, query: Any, params: Any = None) -> Any:
             self._query = super()._convert_query(query, params)  # type: ignore[misc]
@@ -133,8 +148,7 @@ class Kept(_Compiled, Generic[RowT]):
     def rows(self, **values: Any) -> list[RowT]:
         database = _database()
         statement, converters, make = self._known(database)
-        with statement.execute(database, values) as cursor:
-            found = cursor.fetchall()
+        found = statement.execute(database, values).fetchall()
         return [make(_converted(row, converters, database) if converters else row) for row in found]
 
     def first(self, **values: Any) -> RowT | None:
@@ -161,22 +175,47 @@ def _converted(row: Sequence[Any], converters: Any, database: Any) -> list[Any]:
 
 
 def _maker(compiler: Any, alias: str) -> Callable[[Any], Any]:
-    """From a row to an instance, as `ModelIterable` of Django does it."""
-    info = compiler.klass_info
-    start, end = info["select_fields"][0], info["select_fields"][-1] + 1
-    names = [column[0].target.attname for column in compiler.select[start:end]]
-    populators = get_related_populators(info, compiler.select, alias)  # type: ignore[call-arg]
+    """From a row to an instance with what the query joins and annotates."""
+    read = _reader(compiler.klass_info, compiler.select, alias)
     annotations = list((compiler.annotation_col_map or {}).items())
 
     def make(row: Any) -> Any:
-        made = info["model"].from_db(alias, names, row[start:end])
-        for populator in populators:
-            populator.populate(row, made)
+        made = read(row)
         for name, place in annotations:
             setattr(made, name, row[place])
         return made
 
     return make
+
+
+def _reader(info: Any, select: Any, alias: str) -> Callable[[Any], Any]:
+    """From a row to an instance of one model of the query, as `ModelIterable` of Django does it, but
+    for the model's `__init__`, which has nothing to do for values from the database. None where a join found nothing.
+    """
+    model = info["model"]
+    start, end = info["select_fields"][0], info["select_fields"][-1] + 1
+    names = [column[0].target.attname for column in select[start:end]]
+    key = start + names.index(model._meta.pk.attname)
+    joined = [
+        (_reader(inner, select, alias), inner["local_setter"], inner["remote_setter"])
+        for inner in info.get("related_klass_infos", ())
+    ]
+
+    def read(row: Any) -> Any:
+        if row[key] is None:
+            return None
+        made = model.__new__(model)
+        made._state = state = ModelState()
+        state.adding, state.db = False, alias
+        vars(made).update(zip(names, row[start:end], strict=True))
+        for other, set_there, set_back in joined:
+            found = other(row)
+            set_there(made, found)
+            if found is not None:
+                set_back(found, made)
+        return made
+
+    return read
 
 
 class KeptUpdate(_Compiled):
@@ -192,8 +231,7 @@ class KeptUpdate(_Compiled):
     def run(self, **values: Any) -> int:
         """How many rows it has changed."""
         database = _database()
-        with self._known(database).execute(database, values) as cursor:
-            return int(cursor.rowcount)
+        return int(self._known(database).execute(database, values).rowcount)
 
     def _compile(self, database: Any) -> _Statement:
         queryset, changes = self.build(**self._slots)
@@ -224,6 +262,5 @@ class KeptInsert:
         """Save the new row, which then has its primary key. No signals are sent: this app has none."""
         database = _database()
         values = [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in self._fields]
-        with _executed(database, self._sql, values) as cursor:
-            (row.pk,) = cursor.fetchone()
+        ((row.pk,),) = _executed(database, self._sql, values).fetchall()
         row._state.adding, row._state.db = False, database.alias

@@ -52,6 +52,7 @@ def _set_up(url: str, folder: Path) -> None:
         "CELERY_BROKER_URL": "filesystem://",
         "CHOSEN_DATA_DIR": str(folder / "app"),
         "CHOSEN_LOG_LEVEL": "WARNING",
+        "CHOSEN_STATIC_MANIFEST": "0",
     }
     import django
     from django.core.management import call_command

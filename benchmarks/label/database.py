@@ -52,6 +52,13 @@ def time_draws(labeler: Labeler, number: int) -> Draws:
     return draws
 
 
+def analyze() -> None:
+    """Tell the database how large its tables have become, as PostgreSQL does by itself within a minute: plans that were
+    made for empty tables read them from end to end."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
 @dataclass(frozen=True)
 class Crowd:
     """What is left to complain of after many people have labeled a project to its end."""
@@ -100,6 +107,7 @@ def _label(labeler: Labeler) -> None:
     try:
         idle = 0
         while idle < 3:
+            connection.close()  # back to the pool, as between two requests: there are fewer connections than people
             leases = lease_next(labeler)
             if not leases:
                 # What is in other hands may come back; whoever is abandoned is collected here as beat does it.

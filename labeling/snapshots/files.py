@@ -157,7 +157,8 @@ def iterate_rows(
 ) -> Iterator[SnapshotRow]:
     """The rows of an open snapshot file, in order, at most `batch` of them in memory. A column that an older file
     does not have is left at its default."""
-    parquet = pq.ParquetFile(file)
+    # Read ahead of the rows (`pre_buffer`), pyarrow would hold all of the file until its end.
+    parquet = pq.ParquetFile(file, pre_buffer=False)
     there = set(parquet.schema_arrow.names)
     wanted = [name for name in columns if name in there]
     for block in parquet.iter_batches(batch_size=batch, columns=wanted, use_threads=False):

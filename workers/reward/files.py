@@ -147,7 +147,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path.name}: reading Parquet needs the package pyarrow") from error
     number = 0
     try:
-        for batch in ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS):
+        for batch in ParquetFile(path, pre_buffer=False).iter_batches(batch_size=PARQUET_ROWS):
             for value in batch.to_pylist():
                 number += 1
                 yield Row(path, number, value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+import tracemalloc
 from contextlib import contextmanager
 
 import orjson
@@ -20,8 +22,8 @@ from labeling.snapshots import (
     read_config,
     read_snapshot,
 )
-from labeling.snapshots.files import snapshot_path
-from labeling.snapshots.rows import YOUNGER
+from labeling.snapshots.files import RowsFile, iterate_rows, snapshot_path
+from labeling.snapshots.rows import SCHEMA, YOUNGER, SnapshotRow
 from tests.labeling.resolution.builders import (
     labeled_project,
     make_comparison,
@@ -202,6 +204,23 @@ def test_row_groups_stay_small(monkeypatch):
     ids = [row.comparison_id for row in read_snapshot(snapshot)]
     assert ids == sorted(ids)
     assert len(ids) == 10
+
+
+def test_reading_holds_a_few_groups_and_not_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("labeling.snapshots.files.GROUP_ROWS", 10)
+    with RowsFile(tmp_path / "rows.parquet", SCHEMA) as writer:
+        for number in range(400):
+            row = SnapshotRow(comparison_id=number, response_a=secrets.token_urlsafe(12_000))
+            writer.put(row.as_dict(), size=0)
+        writer.finish()
+        writer.publish()
+    size = (tmp_path / "rows.parquet").stat().st_size
+    with (tmp_path / "rows.parquet").open("rb") as file:
+        tracemalloc.start()
+        assert sum(1 for _row in iterate_rows(file, columns=("response_a",), batch=10)) == 400
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < size / 3
 
 
 def test_what_the_settings_leave_out():
