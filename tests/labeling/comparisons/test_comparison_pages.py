@@ -105,7 +105,8 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     assert reverse("workers:comparison-panel", args=[project.slug, comparison.pk]) in text
     [first, second] = person_voices(comparison)
     assert (first.outcome, first.p_a, len(first.earlier)) == ("b", 0.0, 1)
-    assert (second.outcome, second.p_a) == ("", None)
+    assert (second.outcome, second.p_a, second.why_skipped) == ("", None, "The prompt is unclear")
+    assert "skipped · The prompt is unclear" in text
 
 
 @pytest.mark.parametrize("name", ["comparison-list", "agreement", "snapshot-list", "export"])
