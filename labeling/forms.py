@@ -124,7 +124,10 @@ class ProjectSettingsForm(forms.ModelForm):
             ("ranking", _("rank all responses of a prompt")),
             ("both", _("do either")),
         ],
-        help_text=_("The qualification, gold and batches are pairs for those who rank, too."),
+        help_text=_(
+            "The qualification, batches and what cannot be ranked are pairs for those who rank, too. Gold needs people"
+            " who compare pairs as well."
+        ),
     )
     rewrites = forms.BooleanField(label=_("Responses may be rewritten into better ones"), required=False)
     spans = forms.BooleanField(label=_("Passages may be marked as the reason"), required=False)
@@ -155,6 +158,14 @@ class ProjectSettingsForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
+        if data.get("screen") == "ranking" and self.instance.gold_share > 0:
+            self.add_error(
+                "screen",
+                _(
+                    "A single pair among rankings would be known as gold. Set the gold share to 0 first, on the page"
+                    " Gold and qualification, or let people do either."
+                ),
+            )
         # A choice that was not sent stays as it is.
         raw = self.instance.scheme | {name: data[name] for name in self.CHOICES if data.get(name)}
         raw |= {name: data.get(name, False) for name in self.SWITCHES}

@@ -22,7 +22,7 @@ from labeling.scheme import LabelScheme
 from labeling.submission import DURATION_MAX_MS, RATIONALE_MAX
 from labeling.texts import clean_text
 
-MIN_SHOWN, MAX_SHOWN = 3, 8
+MAX_SHOWN = 8
 
 
 class Pair(NamedTuple):

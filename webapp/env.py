@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
+from typing import cast
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -84,9 +85,10 @@ def read_database(name: str, *, default_sqlite: Path) -> dict[str, object]:
         raise ImproperlyConfigured(f"{name} must be a postgresql:// or sqlite:/// URL, not {engine}.")
     # A worker of 4 threads holds two connections for each job (its own, its lease's) and one beside them.
     pool_size = read_int("CHOSEN_DATABASE_POOL", default=16, minimum=1)
-    config["OPTIONS"] = dict(config.get("OPTIONS") or {}) | {
+    said = cast(dict[str, object], config.get("OPTIONS") or {})
+    config["OPTIONS"] = said | {
         "pool": {"min_size": 0, "max_size": pool_size, "timeout": 20},
-        # How often a kept statement (kept.py) runs until the server keeps its plan. Poolers that give each transaction
+        # How often a statement of webapp/kept runs until the server keeps its plan. Poolers that give each transaction
         # another connection cannot have that.
         "prepare_threshold": 3 if read_bool("CHOSEN_DATABASE_PREPARE", default=True) else None,
     }

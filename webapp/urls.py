@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 
+from webapp.api.docs import reference_page
+from webapp.api.schema import KeptSchemaGenerator
 from webapp.ui.health import health
 from webapp.ui.pages import help_page
 
@@ -13,13 +15,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("account/", include("webapp.users.urls")),
     path("account/", include("allauth.urls")),
-    path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
-    path(
-        "api/docs",
-        # Its answer to OPTIONS would be an error of the server.
-        SpectacularSwaggerSplitView.as_view(url_name="api-schema", http_method_names=["get", "head"]),
-        name="api-docs",
-    ),
+    path("api/schema", SpectacularAPIView.as_view(generator_class=KeptSchemaGenerator), name="api-schema"),
+    path("api/docs", reference_page, name="api-docs"),
     path("api/v1/", include("webapp.api.urls")),
     path("api/v1/", include("webapp.webhooks.api_urls")),
     path("api/v1/", include("webapp.notices.api_urls")),

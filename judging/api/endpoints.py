@@ -28,6 +28,7 @@ from labeling.access import Capability, project_for
 class EndpointsView(ListView):
     @extend_schema(responses=EndpointSerializer(many=True), operation_id="judge_endpoints_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Servers that judges ask, newest first; their keys are never told."""
         project = project_for(person(request), slug, Capability.MANAGE)
         return self.paged(request, Endpoint.objects.filter(project=project), EndpointSerializer)
 
@@ -38,6 +39,7 @@ class EndpointsView(ListView):
     )
     @sensitive_variables()
     def post(self, request: Request, slug: str) -> Response:
+        """A new server, with its key. `probe` says what it supports."""
         project = project_for(person(request), slug, Capability.MANAGE)
         values = checked(EndpointWriteSerializer(data=request.data)).values()
         endpoint = endpoint_create(project=project, created_by=person(request), **values)
@@ -47,6 +49,7 @@ class EndpointsView(ListView):
 class EndpointView(APIView):
     @extend_schema(responses=EndpointSerializer, operation_id="judge_endpoints_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One server; its key is never told."""
         return Response(EndpointSerializer(endpoint_for(person(request), slug, uid)).data)
 
     @extend_schema(
@@ -62,6 +65,7 @@ class EndpointView(APIView):
 
     @extend_schema(responses={204: None}, operation_id="judge_endpoints_delete")
     def delete(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Delete a server with its key. Versions that asked it keep their verdicts, and can no longer run."""
         endpoint_delete(endpoint_for(person(request), slug, uid), actor=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -72,6 +72,7 @@ def _spec(project: Project, user: User, data: dict[str, Any]) -> VersionSpec:
 class JudgesView(ListView):
     @extend_schema(responses=JudgeSerializer(many=True), operation_id="judges_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Judges, newest first."""
         project = project_for(person(request), slug, Capability.VIEW)
         return self.paged(request, Judge.objects.filter(project=project), JudgeSerializer)
 
@@ -79,6 +80,7 @@ class JudgesView(ListView):
         request=JudgeWriteSerializer, responses={201: VersionSerializer}, operation_id="judges_create"
     )
     def post(self, request: Request, slug: str) -> Response:
+        """A new judge, with its first version."""
         project = project_for(person(request), slug, Capability.MANAGE)
         data = checked(JudgeWriteSerializer(data=request.data)).validated_data
         version = judge_create(
@@ -94,6 +96,7 @@ class JudgesView(ListView):
 class JudgeView(APIView):
     @extend_schema(responses=JudgeSerializer, operation_id="judges_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One judge, with all of its versions."""
         judge = judge_for(person(request), slug, uid)
         versions = judge.versions.select_related("endpoint").order_by("-number")
         return Response(
@@ -102,6 +105,7 @@ class JudgeView(APIView):
 
     @extend_schema(responses={204: None}, operation_id="judges_delete")
     def delete(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Delete a judge with its versions, runs and verdicts."""
         judge_delete(judge_for(person(request), slug, uid, Capability.MANAGE), actor=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -124,6 +128,7 @@ class VersionsView(APIView):
 class RunsView(ListView):
     @extend_schema(responses=RunSerializer(many=True), operation_id="judge_runs_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Runs of judges, newest first."""
         project = project_for(person(request), slug, Capability.VIEW)
         rows = JudgeRun.objects.filter(project=project).select_related("judge_version__judge")
         return self.paged(request, rows, RunSerializer)
@@ -151,6 +156,7 @@ class RunsView(ListView):
 class RunView(APIView):
     @extend_schema(responses=RunSerializer, operation_id="judge_runs_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One run, and how far it is."""
         return Response(RunSerializer(run_for(person(request), slug, uid)).data)
 
 
@@ -165,6 +171,7 @@ class VerdictsView(ListView):
         ],
     )
     def get(self, request: Request, slug: str) -> Response:
+        """Verdicts, newest first; none with a response that the caller is labeling."""
         project = project_for(person(request), slug, Capability.VIEW)
         rows = Verdict.objects.filter(out_of_hand(person(request), project), comparison__project=project)
         return self.paged(

@@ -62,6 +62,7 @@ class SavedFiltersView(generics.ListAPIView[SavedFilter]):
         responses={201: SavedFilterSerializer},
     )
     def post(self, request: Request, slug: str) -> Response:
+        """Keep a filter under a name; shared, everybody who may view finds it."""
         project = project_for(request.user, slug, Capability.VIEW)
         body = SavedFilterSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -88,6 +89,7 @@ class SavedFilterView(APIView):
 
     @extend_schema(operation_id="saved_filters_delete", responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Forget a filter: an own one or, for managers, a shared one."""
         saved_filter_delete(saved=saved_filter_for(request.user, slug, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -138,7 +140,7 @@ class BulkView(APIView):
             deed = Deed(BulkAction(asked["action"]), asked["value"])
         except BulkError as error:
             raise ValidationError({"value": [str(error)]}) from error
-        preview = bulk_preview(project=project, wanted=wanted, deed=deed)
+        preview = bulk_preview(project=project, wanted=wanted, deed=deed, viewer=cast(User, request.user))
         result = {
             "total": preview.total,
             "fitting": preview.fitting,

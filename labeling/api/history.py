@@ -44,6 +44,7 @@ class CommentTextSerializer(serializers.Serializer):
 class CommentsView(APIView):
     @extend_schema(operation_id="comments_list", responses=CommentListSerializer)
     def get(self, request: Request, slug: str, pk: int) -> Response:
+        """What is said about a comparison, oldest first."""
         comparison = review_comparison_for(request.user, slug, pk, Capability.VIEW)
         return Response({"results": CommentSerializer(comments_of(comparison), many=True).data})
 

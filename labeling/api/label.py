@@ -5,11 +5,13 @@ Before the vote a response holds what `Pair.to_json` holds, and nothing else of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
@@ -68,13 +70,30 @@ class LabelView(APIView):
 
     def body(self, kind: type[serializers.Serializer]) -> dict[str, Any]:
         said = self.request.data
-        return cast(dict[str, Any], _reader(kind).run_validation({} if said is None else said))
+        return cast(
+            dict[str, Any], _reader(kind, get_language() or "").run_validation({} if said is None else said)
+        )
 
 
 @cache
-def _reader(kind: type[serializers.Serializer]) -> serializers.Serializer:
-    """One for all requests: it keeps nothing of what it reads, and to make one is dearer than to read."""
-    return kind()
+def _reader(kind: type[serializers.Serializer], _language: str) -> serializers.Serializer:
+    """One for all requests in a language: it keeps nothing of what it reads, and to make one is dearer than to read.
+    REST framework puts the text of a limit into words at its first use and keeps them, and not with two threads at
+    once: so that is done here."""
+    reader = kind()
+    for field in _within(reader):
+        for limit in field.validators:
+            str(getattr(limit, "message", ""))
+    return reader
+
+
+def _within(field: Any) -> Iterator[serializers.Field]:
+    """The field and all that it holds."""
+    yield field
+    held = [*getattr(field, "fields", {}).values(), getattr(field, "child", None)]
+    for one in held:
+        if one is not None:
+            yield from _within(one)
 
 
 def _pairs(labeler: Labeler, leases: list[Assignment]) -> dict[str, Any]:

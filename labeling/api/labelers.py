@@ -137,11 +137,16 @@ class ShareSerializer(serializers.Serializer):
     n = serializers.IntegerField()
 
 
+class GoldShareSerializer(ShareSerializer):
+    n = serializers.IntegerField(allow_null=True)
+
+
 class CheckedSerializer(serializers.Serializer):
-    """As of last midnight, in whole percent; null with fewer than 20 votes."""
+    """As of last midnight, in whole percent; null with fewer than 20 votes, and then how many known outcomes there were
+    is, too."""
 
     others = ShareSerializer()
-    gold = ShareSerializer()
+    gold = GoldShareSerializer()
 
 
 class OwnStatisticsSerializer(serializers.Serializer):

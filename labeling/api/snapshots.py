@@ -105,6 +105,7 @@ class SnapshotsView(generics.ListAPIView[Snapshot]):
 class SnapshotView(APIView):
     @extend_schema(responses=SnapshotSerializer, operation_id="snapshots_get")
     def get(self, request: Request, slug: str, number: int) -> Response:
+        """One snapshot; `state` says whether it is ready."""
         return Response(SnapshotSerializer(snapshot_for(request.user, slug, number)).data)
 
 

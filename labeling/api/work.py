@@ -40,7 +40,7 @@ from webapp.users.models import User
 class BatchSerializer(serializers.Serializer):
     uid = serializers.UUIDField(source="batch.uid")
     name = serializers.CharField(source="batch.name")
-    state = serializers.ChoiceField(choices=["open", "paused", "done", "over", "closed"])
+    state = serializers.ChoiceField(choices=["open", "paused", "done", "stuck", "over", "closed"])
     people = serializers.ListField(child=serializers.CharField(), source="usernames")
     deadline = serializers.DateTimeField(source="batch.deadline", allow_null=True)
     total = serializers.IntegerField()
@@ -158,6 +158,7 @@ def _json(row: BatchRow) -> dict[str, Any]:
 class BatchView(APIView):
     @extend_schema(responses=BatchSerializer, operation_id="batches_get")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One batch, with how far it is."""
         return Response(_json(batch_row(batch_for(request.user, slug, uid))))
 
     @extend_schema(request=BatchExtendSerializer, responses=BatchSerializer, operation_id="batches_extend")

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeling.exporting.options import ExportOptions
+from labeling.spreadsheets import marked_header, protected
 
 Rows = list[dict[str, Any]]
-# What a spreadsheet takes for the start of a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Writer(Protocol):
@@ -33,9 +32,7 @@ class JsonlWriter:
 
 
 class CsvWriter:
-    """Lists and objects are cells of JSON. A text that a spreadsheet would run as a formula gets a ' before
-    it.
-    """
+    """Lists and objects are cells of JSON. A text that a spreadsheet would run as a formula is protected."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(names)
@@ -43,11 +40,10 @@ class CsvWriter:
 
     def batch(self, rows: Rows) -> bytes:
         text = io.StringIO(newline="")
-        writer = csv.writer(text)
         if not self._has_header:
-            writer.writerow(self._names)
+            text.write(marked_header(self._names))
             self._has_header = True
-        writer.writerows([csv_cell(row.get(name)) for name in self._names] for row in rows)
+        csv.writer(text).writerows([csv_cell(row.get(name)) for name in self._names] for row in rows)
         return text.getvalue().encode()
 
     def end(self) -> bytes:
@@ -57,9 +53,7 @@ class CsvWriter:
 def csv_cell(value: Any) -> Any:
     if isinstance(value, list | dict):
         value = orjson.dumps(value).decode()
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    return protected(value) if isinstance(value, str) else value
 
 
 class ByteSink(io.RawIOBase):

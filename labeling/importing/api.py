@@ -161,6 +161,7 @@ class ImportsView(APIView):
 
     @extend_schema(responses=ImportSerializer(many=True), operation_id="imports_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Imports, newest first."""
         project = project_for(_person(request), slug, Capability.MANAGE)
         rows = (
             Import.objects.filter(project=project)
@@ -243,10 +244,12 @@ class ImportHubView(APIView):
 class ImportView(APIView):
     @extend_schema(responses=ImportSerializer, operation_id="imports_retrieve")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One import: how far it is, and what the check has found."""
         return Response(ImportSerializer(import_for(_person(request), slug, uid)).data)
 
     @extend_schema(responses={204: None}, operation_id="imports_discard")
     def delete(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Throw away an import of which nothing was written, with its file. 409 while it is at work."""
         import_ = import_for(_person(request), slug, uid)
         with _conflicts():
             import_discard(import_, actor=_person(request))
@@ -299,6 +302,7 @@ class ImportConfirmView(APIView):
         operation_id="imports_confirm",
     )
     def post(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Write what the check has found to be good, as a job; `skip_bad` leaves bad rows out. Follow `state`."""
         import_ = import_for(_person(request), slug, uid)
         skip_bad = serializers.BooleanField().run_validation(_values(request).get("skip_bad", False))
         with _conflicts():

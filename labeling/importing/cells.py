@@ -25,14 +25,10 @@ LISTS = frozenset(
 TEXTS_OR_MESSAGES = frozenset({"prompt", "chosen", "rejected", "completion", "rejected_response"})
 NUMBERS = frozenset({"margin", "score_chosen", "score_rejected", "num_correct"})
 NULLABLE = LISTS | NUMBERS | {"gold", "label", "kto_tag"}
-# Our CSV export puts a ' before what a spreadsheet would take for a formula.
-FORMULA_STARTS = ("'=", "'+", "'-", "'@", "'\t", "'\r", "'\n")
 
 
 def cell_value(name: str, text: str, names: Collection[str]) -> Any:
     """The value of a cell in a row that has these columns. What cannot be read stays the text that it is."""
-    if text.startswith(FORMULA_STARTS):
-        text = text[1:]
     if text == "" and (name in NULLABLE or name.startswith("annotator")):
         return None
     if name in NUMBERS:

@@ -14,6 +14,7 @@ from labeling.importing.cells import cell_value
 from labeling.importing.problems import ImportProblem, ProblemError
 from labeling.importing.reader import Position, Row, depth_of, nul_path
 from labeling.importing.sources import UTF8_BOM, ByteSource, Limits
+from labeling.spreadsheets import is_marked, unprotected
 
 TRIAL_BYTES = 64 * 1024
 # Delimiter, and whether cells may be quoted; the earlier wins where several fit equally well.
@@ -24,7 +25,7 @@ _NAME = re.compile(r"\w[\w .()/#?-]{0,79}|")
 @dataclass(frozen=True)
 class Dialect:
     """How a file separates its cells, its columns' names, and where its first row begins. A column without a
-    name, as some programs write for the row's number, is passed over.
+    name, as some programs write for the row's number, is passed over. `is_protected`: see labeling/spreadsheets.py.
     """
 
     delimiter: bytes
@@ -32,6 +33,7 @@ class Dialect:
     names: tuple[str, ...]
     size: int
     lines: int
+    is_protected: bool
 
 
 @dataclass
@@ -118,7 +120,8 @@ def _trial(lines: list[bytes], candidate: tuple[bytes, bool], skip: int) -> tupl
             names = _names(record.cells)
             if names is None:
                 return None
-            dialect = Dialect(*candidate, names, skip + sum(map(len, lines[:number])), number)
+            size, mark = sum(map(len, lines[:number])), is_marked(line, candidate[0])
+            dialect = Dialect(*candidate, names, skip + size, number, mark)
         fitting += held * (record.is_strict and len(record.cells) == len(dialect.names))
         record, held = _Cells(candidate, TRIAL_BYTES), 0
     return (fitting / len(lines), dialect) if dialect else None
@@ -216,9 +219,12 @@ def _row(record: _Record, after: Position, dialect: Dialect, limits: Limits) -> 
         params = {"found": len(record.cells), "expected": len(dialect.names)}
         return ImportProblem(record.line, 0, "cell_count", params, row=after.rows)
     try:
-        texts = {name: cell.decode() for name, cell in zip(dialect.names, record.cells, strict=True) if name}
+        cells = [cell.decode() for cell in record.cells]
     except UnicodeDecodeError:
         return replace(_not_utf8(record.raw, record.line, record.offset), row=after.rows)
+    if dialect.is_protected:
+        cells = [unprotected(cell) for cell in cells]
+    texts = {name: cell for name, cell in zip(dialect.names, cells, strict=True) if name}
     place: dict[str, Any] = {"line": record.line, "column": 1, "row": after.rows}
     if b"\0" in record.raw:
         name = next((name for name, text in texts.items() if "\0" in text), "")

@@ -96,7 +96,9 @@ def _lock_and_read(
     ids = {placed.comparison_ids[vote.pair] for vote in votes}
     if not ids:
         return set()
-    list(Comparison.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+    list(
+        Comparison.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk")
+    )
     rows = Preference.objects.filter(comparison_id__in=ids, labeler_id__in=set(labelers.values())).order_by()
     return set(rows.values_list("comparison_id", "labeler_id"))
 

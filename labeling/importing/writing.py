@@ -110,9 +110,9 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with guard():
+                    bookmarks_void(import_.project_id)
                     written = counts + _write_batch(import_, batch, options, largest_margin)
                     _move_cursor(import_, cursor, batch, written)
-                    bookmarks_void(import_.project_id)
                 break
             except IntegrityError:  # another import has made one of the rows meanwhile
                 if attempt == ATTEMPTS:

@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed')),
                 ('due_told_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('over_told_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('stuck_told_at', models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 'verbose_name': 'batch',

@@ -150,7 +150,7 @@ class Migration(migrations.Migration):
             name='ItemDeed',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('priority', 'priority by hand'), ('people', 'more people'), ('gold', 'used as gold'), ('work', 'used for work again'), ('retire', 'retired'), ('restore', 'brought back'), ('batch', 'put into a batch'), ('freed', 'given back to everybody')], max_length=8, verbose_name='deed')),
+                ('kind', models.CharField(choices=[('priority', 'priority by hand'), ('people', 'more people'), ('gold', 'used as gold'), ('qualification', 'used for the qualification'), ('work', 'used for work again'), ('retire', 'retired'), ('restore', 'brought back'), ('batch', 'put into a batch'), ('freed', 'given back to everybody')], max_length=13, verbose_name='deed')),
                 ('value', models.FloatField(null=True)),
                 ('text', models.CharField(blank=True, max_length=120)),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='at')),

@@ -6,7 +6,9 @@ from labeling.models.imports import Import, ImportSource, ImportState
 from labeling.models.items import (
     IN_QUEUE,
     LABEL_OUTCOMES,
+    PRIORITIES_OF_PEOPLE,
     PRIORITY_BY_HAND,
+    PRIORITY_SENT_BACK,
     QUEUE_ORDER,
     Comparison,
     ComparisonState,
@@ -57,7 +59,9 @@ from labeling.models.snapshots import Snapshot, SnapshotDiff, SnapshotState
 __all__ = [
     "IN_QUEUE",
     "LABEL_OUTCOMES",
+    "PRIORITIES_OF_PEOPLE",
     "PRIORITY_BY_HAND",
+    "PRIORITY_SENT_BACK",
     "QUEUE_ORDER",
     "AdjudicatedOutcome",
     "Adjudication",

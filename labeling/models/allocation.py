@@ -27,9 +27,10 @@ class Batch(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
-    # What people were told: the deadline is near, the deadline is over.
+    # What people were told: the deadline is near, the deadline is over, its people have nothing left to answer.
     due_told_at = models.DateTimeField(null=True, blank=True, editable=False)
     over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    stuck_told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["id"]

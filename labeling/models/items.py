@@ -108,8 +108,10 @@ class ComparisonUse(models.TextChoices):
     QUALIFICATION = "qualification", _("qualification")
 
 
-# The reason of a priority that a manager set: the loop leaves it as it is.
+# The reasons of a priority that a manager set, or a reviewer who sent it back: the loop leaves these as they are.
 PRIORITY_BY_HAND = "by hand"
+PRIORITY_SENT_BACK = "sent back"
+PRIORITIES_OF_PEOPLE = (PRIORITY_BY_HAND, PRIORITY_SENT_BACK)
 
 # What everybody's queue holds. Queries repeat it word for word, else the partial indexes do not serve them.
 IN_QUEUE = Q(state="open", open_slots__gt=0, use="work", batch__isnull=True)

@@ -198,6 +198,7 @@ class ItemDeedKind(models.TextChoices):
     PRIORITY = "priority", _("priority by hand")
     PEOPLE = "people", _("more people")
     GOLD = "gold", _("used as gold")
+    QUALIFICATION = "qualification", _("used for the qualification")
     WORK = "work", _("used for work again")
     RETIRE = "retire", _("retired")
     RESTORE = "restore", _("brought back")
@@ -216,7 +217,7 @@ class ItemDeed(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
-    kind = models.CharField(_("deed"), max_length=8, choices=ItemDeedKind)
+    kind = models.CharField(_("deed"), max_length=13, choices=ItemDeedKind)
     value = models.FloatField(null=True)
     text = models.CharField(max_length=120, blank=True)
     created_at = models.DateTimeField(_("at"), auto_now_add=True)

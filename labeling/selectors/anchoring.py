@@ -56,8 +56,10 @@ class Anchoring:
 
 
 def project_anchoring(project: Project) -> Anchoring:
-    """Three queries, or one while there is no newer preference."""
-    return kept_figure("anchoring", project, lambda: _anchoring(project))
+    """Four queries, or two while there is no newer preference and nobody was shown voices."""
+    looks = Reveal.objects.filter(comparison__project=project).order_by("-pk")
+    newest = looks.values_list("pk", flat=True).first()
+    return kept_figure("anchoring", project, lambda: _anchoring(project), version=newest)
 
 
 def _anchoring(project: Project) -> Anchoring:

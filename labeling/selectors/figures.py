@@ -73,7 +73,8 @@ def _remade(key: str, before: _Kept | None, present: tuple[int, object], make: C
             page_cache.set(key, kept, KEPT_S)
         return kept
     finally:
-        _making.pop(key, None)
+        if _making.get(key) is lock:  # not the next one, which others may wait for
+            del _making[key]
         lock.release()
 
 

@@ -1,6 +1,7 @@
 """What can be said of each labeler: how many, how fast, how even-handed, how close to the others and to what is known.
 
-All of it comes from one reading of the votes that people gave by their own judgement, kept until there is a newer one.
+All of it comes from one reading of the votes that people gave by their own judgement, kept until there is a newer one,
+or until managers or an import have changed comparisons, and with them perhaps which outcomes are known.
 """
 
 from __future__ import annotations
@@ -61,12 +62,17 @@ def labeler_rows(project: Project) -> list[LabelerRow]:
 
 def labeler_figures(project: Project) -> dict[int, Figures]:
     """Figures by labeler, of those with a vote. One query while there is no newer vote, else two."""
-    return kept_figure("labeler-figures", project, lambda: _figures_of_all(project))
+    return kept_figure(
+        "labeler-figures", project, lambda: _figures_of_all(project), version=project.work_epoch
+    )
 
 
 def figures_of_one(labeler: Labeler) -> Figures:
     """The same for one person, from the own votes and the others' on the same comparisons: one query, or three."""
-    return kept_figure(f"labeler-{labeler.pk}", labeler.project, lambda: _figures_of_one(labeler))
+    project = labeler.project
+    return kept_figure(
+        f"labeler-{labeler.pk}", project, lambda: _figures_of_one(labeler), version=project.work_epoch
+    )
 
 
 def _figures_of_all(project: Project) -> dict[int, Figures]:

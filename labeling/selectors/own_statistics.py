@@ -34,10 +34,11 @@ KEPT_S = 86_400
 
 @dataclass(frozen=True)
 class Share:
-    """In whole percent of `n`; None where `n` is less than twenty."""
+    """In whole percent of `n`; None where `n` is less than twenty. Of known outcomes `n` is None then, too: who labels
+    one pair a day would learn whether its outcome is known."""
 
     percent: int | None
-    n: int
+    n: int | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def own_statistics(labeler: Labeler | None) -> OwnStatistics:
     """Six queries, or fewer where figures are kept, for one labeler's votes and the others' on the same comparisons."""
     if labeler is None:  # has not been given a comparison yet
         return OwnStatistics(
-            Figures(), 0, _days(Preference.objects.none()), Checked(Share(None, 0), Share(None, 0))
+            Figures(), 0, _days(Preference.objects.none()), Checked(Share(None, 0), Share(None, None))
         )
     latest = latest_preferences(labeler.project, with_skips=True).filter(labeler=labeler)
     return OwnStatistics(
@@ -130,7 +131,10 @@ def _checked(labeler: Labeler, until: datetime) -> Checked:
         if gold in LABEL_OUTCOMES:
             known += 1
             hits += mine == gold
-    return Checked(others=_share(same, others, votes), gold=_share(hits, known, known))
+    gold = _share(hits, known, known)
+    return Checked(
+        others=_share(same, others, votes), gold=Share(None, None) if gold.percent is None else gold
+    )
 
 
 def _share(hits: int, total: int, n: int) -> Share:

@@ -47,13 +47,15 @@ class BatchRow:
 
     @property
     def state(self) -> str:
-        """closed, paused, done, over (the deadline) or open."""
+        """closed, paused, done, stuck (its people cannot finish it), over (the deadline) or open."""
         if self.batch.closed_at:
             return "closed"
         if self.batch.is_paused:
             return "paused"
         if self.done == self.total:
             return "done"
+        if self.batch.stuck_told_at:
+            return "stuck"
         is_over = self.batch.deadline is not None and self.batch.deadline <= timezone.now()
         return "over" if is_over else "open"
 

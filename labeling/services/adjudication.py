@@ -25,9 +25,9 @@ from labeling.models import (
 )
 from labeling.services.after_vote import resolutions_told
 from labeling.services.allocation import LabelingError, slots_recount
-from labeling.services.answers import is_skipped_out
 from labeling.services.resolution import ADJUDICATED, Tally, read_tallies, resolve_comparisons
 from labeling.services.review import disagreements_refresh
+from labeling.services.standing import states_settle
 from labeling.texts import clean_text
 from webapp.audit.services import record
 from webapp.users.models import User
@@ -159,14 +159,9 @@ def _settle(comparison: Comparison, row: Adjudication) -> None:
 def _unsettle(comparison: Comparison) -> None:
     Resolution.objects.filter(comparison=comparison).delete()
     resolve_comparisons([comparison.pk])
-    if comparison.label_count >= comparison.needed:
-        state = ComparisonState.DONE
-    elif is_skipped_out(comparison, comparison.project.skip_limit):
-        state = ComparisonState.REVIEW
-    else:
-        state = ComparisonState.OPEN
     rows = Comparison.objects.filter(pk=comparison.pk)
-    rows.update(state=state, freed_at=Now())
+    rows.update(freed_at=Now())
+    states_settle(rows, skip_limit=comparison.project.skip_limit)
     slots_recount(rows)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from labeling.models import Comparison, ComparisonState, Outcome, Preference, Resolution
-from labeling.services.resolution import ADJUDICATED
+from labeling.models import Comparison, Outcome, Preference, Resolution
 from labeling.services.review import disagreements_refresh
+from labeling.services.standing import settled_stay
 from webapp.webhooks.events import event_emit, is_wanted
 
 
@@ -27,7 +27,7 @@ def votes_settled(rows: Sequence[Preference], *, resolved: Collection[int], is_c
     """
     undone = [row.comparison_id for row in rows if row.outcome == Outcome.WITHDRAWN]
     if undone:
-        _stay_settled(undone)
+        settled_stay(undone)
         disagreements_refresh(undone)
     disagreements_refresh({row.comparison_id for row in rows}.difference(undone), is_answered=True)
     for row in rows:
@@ -47,12 +47,6 @@ def resolutions_told(project_id: int, comparison_ids: Collection[int]) -> None:
     found = {row.comparison_id: row for row in Resolution.objects.filter(comparison_id__in=comparison_ids)}
     for pk in sorted(comparison_ids):
         event_emit(project_id=project_id, kind="resolution.changed", data=_resolution(pk, found.get(pk)))
-
-
-def _stay_settled(comparison_ids: Iterable[int]) -> None:
-    """A vote that is undone gives its place back, but not of what a reviewer has settled meanwhile."""
-    settled = Comparison.objects.filter(pk__in=comparison_ids, resolution__method=ADJUDICATED)
-    settled.exclude(state=ComparisonState.RETIRED).update(state=ComparisonState.DONE, open_slots=0)
 
 
 def _label(row: Preference) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import CharField, DateTimeField, F, JSONField
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from labeling.models import (
     LABEL_OUTCOMES,
@@ -165,7 +165,7 @@ def answer_count(comparison: Comparison, outcome: str, step: int, *, skip_limit:
     """Put the counts and state of a locked comparison right after an answer (+1) or its undo (-1), and its places
     after a skip. Nothing else changes a locked row, so the values in memory are the present ones."""
     if outcome == Outcome.SKIP:
-        comparison.skip_count += step
+        comparison.skip_count = max(0, comparison.skip_count + step)  # the count may have begun anew since
     else:
         comparison.label_count += step
     before = comparison.state
@@ -212,11 +212,11 @@ def answers_count(comparisons: Iterable[Comparison], outcome: str, step: int, *,
     groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for row in comparisons:
         before = row.state
-        setattr(row, name, getattr(row, name) + step)
+        setattr(row, name, max(0, getattr(row, name) + step))
         row.state = _state_after(row, outcome, step, skip_limit)
         groups[row.state, row.state == ComparisonState.OPEN != before].append(row.pk)
     for (state, is_back), ids in groups.items():
-        changes: dict[str, Any] = {name: F(name) + step, "state": state}
+        changes: dict[str, Any] = {name: Greatest(F(name) + step, 0), "state": state}
         if is_back:
             changes["freed_at"] = Now()
         Comparison.objects.filter(pk__in=ids).update(**changes)

@@ -15,26 +15,36 @@ from webapp.notices.services import notice_send
 from webapp.users.models import User
 
 KEPT = gettext_noop("Comparisons in %(project)s are kept for you. They come first on your label page.")
+DUE = gettext_noop("Comparisons in %(project)s are kept for you until tomorrow.")
+# What managers are told of, by the field that says when.
+TO_MANAGERS = {
+    "over_told_at": (
+        "batch.over",
+        gettext_noop("The deadline of the batch %(batch)s in %(project)s is over, and some of it is left."),
+    ),
+    "stuck_told_at": (
+        "batch.stuck",
+        gettext_noop(
+            "The people of the batch %(batch)s in %(project)s have answered all they can, and some of it lacks labels."
+        ),
+    ),
+}
 
 
 @transaction.atomic
-def deadline_tell(batch: Batch, stamp: str, moment: datetime) -> int:
-    """Of a deadline that is near (`stamp` is due_told_at) its people, of one that is over (over_told_at) the managers.
-    0 where they were told before."""
+def batch_tell(batch: Batch, stamp: str, moment: datetime) -> int:
+    """Of a deadline that is near (`stamp` is due_told_at) its people, of what `TO_MANAGERS` lists the managers. 0 where
+    they were told before."""
     if not Batch.objects.filter(pk=batch.pk, **{stamp: None}).update(**{stamp: moment}):
         return 0
     project = batch.project
     if stamp == "due_told_at":
-        people = User.objects.filter(labelers__batch_places__batch=batch)
-        words = gettext_noop("Comparisons in %(project)s are kept for you until tomorrow.")
-        people_tell(batch, people, "batch.due", words)
+        people_tell(batch, User.objects.filter(labelers__batch_places__batch=batch), "batch.due", DUE)
         return 1
-    words = gettext_noop(
-        "The deadline of the batch %(batch)s in %(project)s is over, and some of it is left."
-    )
+    kind, words = TO_MANAGERS[stamp]
     notice_send(
         users=User.objects.filter(memberships__project=project, memberships__role=Role.MANAGER),
-        kind="batch.over",
+        kind=kind,
         text=message(words, batch=batch.name, project=project.name),
         url=reverse("labeling:work-batch", args=[project.slug, batch.uid]),
         project_id=project.pk,

@@ -20,6 +20,8 @@ from django.utils.translation import gettext as _
 from labeling.models import (
     IN_QUEUE,
     QUEUE_ORDER,
+    Assignment,
+    AssignmentState,
     Batch,
     BatchPerson,
     Comparison,
@@ -28,9 +30,10 @@ from labeling.models import (
     Labeler,
     Project,
 )
-from labeling.services.batch_notices import deadline_tell, people_tell
-from labeling.services.bookmark import bookmarks_void
+from labeling.services.batch_notices import batch_tell, people_tell
+from labeling.services.bookmark import IN_BATCH, bookmarks_void
 from labeling.services.item_deeds import deeds_record
+from labeling.services.sources import not_had
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -84,8 +87,8 @@ def batch_create(
 def batch_extend(*, batch: Batch, choice: Choice, actor: User) -> int:
     """Put more comparisons into an open batch. Returns how many. Raises ValidationError."""
     _open(batch)
-    moved = _move(batch, _chosen(batch.project, choice), actor)
     bookmarks_void(batch.project_id)  # those of its own people may have passed the places of the new ones
+    moved = _move(batch, _chosen(batch.project, choice), actor)
     record(action="batch.extend", subject=batch.name, actor=actor, project_id=batch.project_id, number=moved)
     return moved
 
@@ -129,7 +132,8 @@ def batch_delete(*, batch: Batch, actor: User) -> None:
 
 
 def batches_tick(now: datetime | None = None) -> int:
-    """Tell people of a deadline within a day, and managers of one that is over; once each. Returns how many batches.
+    """Tell people of a deadline within a day, and managers of one that is over, or of a batch that its own people
+    cannot finish; once each. Returns how many batches.
 
     What came back to life in a closed batch (an answer undone, sent back by review) goes to everybody, too.
     """
@@ -139,13 +143,33 @@ def batches_tick(now: datetime | None = None) -> int:
         _give_back(closed.filter(project_id=pk), pk, None)
     left = Comparison.objects.filter(batch=OuterRef("pk"), state=ComparisonState.OPEN)
     waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
-    told = 0
-    for batch in waiting.filter(deadline__lte=moment, over_told_at__isnull=True).select_related("project"):
-        told += deadline_tell(batch, "over_told_at", moment)
-    soon = waiting.filter(deadline__gt=moment, deadline__lte=moment + DUE_SOON, due_told_at__isnull=True)
-    for batch in soon.select_related("project"):
-        told += deadline_tell(batch, "due_told_at", moment)
-    return told
+    stuck = _stuck(waiting)
+    Batch.objects.filter(stuck_told_at__isnull=False).exclude(pk__in=stuck).update(stuck_told_at=None)
+    due = {
+        "over_told_at": waiting.filter(deadline__lte=moment, over_told_at__isnull=True),
+        "due_told_at": waiting.filter(
+            deadline__gt=moment, deadline__lte=moment + DUE_SOON, due_told_at__isnull=True
+        ),
+        "stuck_told_at": waiting.filter(pk__in=stuck, stuck_told_at__isnull=True),
+    }
+    return sum(
+        batch_tell(batch, stamp, moment)
+        for stamp, batches in due.items()
+        for batch in batches.select_related("project")
+    )
+
+
+def _stuck(waiting: QuerySet[Batch]) -> list[int]:
+    """Those of these batches, which have comparisons left, of which nobody has one in hand or may be given one."""
+    in_hand = Assignment.objects.filter(
+        comparison__batch=OuterRef("pk"),
+        comparison__state=ComparisonState.OPEN,
+        state=AssignmentState.LEASED,
+    )
+    of_batch = Comparison.objects.filter(IN_BATCH, batch=OuterRef("batch"))
+    not_answered = not_had(OuterRef(OuterRef("labeler")), of_batch)
+    asked = BatchPerson.objects.filter(Exists(not_answered), batch=OuterRef("pk"))
+    return list(waiting.filter(~Exists(in_hand), ~Exists(asked)).values_list("pk", flat=True))
 
 
 def _chosen(project: Project, choice: Choice) -> list[int]:
@@ -203,10 +227,9 @@ def _move(batch: Batch, ids: list[int], actor: User) -> int:
 @transaction.atomic
 def _give_back(rows: QuerySet[Comparison], project_id: int, actor: User | None) -> int:
     """What is not done goes back to everybody."""
+    bookmarks_void(project_id)
     left = rows.exclude(state=ComparisonState.DONE)
     ids = list(left.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
-    if ids:
-        left.update(batch=None)
-        deeds_record(ids, kind=ItemDeedKind.FREED, actor=actor)
-        bookmarks_void(project_id)
+    left.update(batch=None)
+    deeds_record(ids, kind=ItemDeedKind.FREED, actor=actor)
     return len(ids)

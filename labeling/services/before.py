@@ -6,9 +6,12 @@ statement only locks, and the second reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
@@ -73,6 +76,18 @@ def before_answer(assignment: Assignment, key: str) -> Before:
         raise Assignment.DoesNotExist
     extra = vars(found)
     return Before(found, extra["known_id"], extra["last_revision"], extra["has_seen"])
+
+
+@contextmanager
+def under_key(known: Callable[[], object]) -> Iterator[None]:
+    """A transaction that writes under an idempotency key. Of two deeds under one key at the same moment the unique
+    index lets one through; `known` raises IdempotencyConflictError for the other."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        known()
+        raise
 
 
 def known_answer(assignment: Assignment, key: str, digest: str) -> Preference | None:

@@ -165,5 +165,8 @@ class Queue:
 
 
 def bookmarks_void(project_id: int) -> None:
-    """Call it once the queue was changed in another way than by work itself: rows added, moved, given other places."""
+    """Call it where the queue is changed in another way than by work itself: rows added, moved, given other places.
+
+    In one transaction with locks on comparisons it comes before them, as the project's own lock does.
+    """
     Project.objects.filter(pk=project_id).update(work_epoch=F("work_epoch") + 1)

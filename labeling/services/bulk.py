@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.items.filters import ItemFilter, filter_from_json
 from labeling.items.finding import items_chunks, items_found
 from labeling.models import Batch, Comparison, ItemDeedKind, Labeler, Project
+from labeling.selectors.reveals import responses_in_hand
 from labeling.services.allocation import slots_recount
 from labeling.services.batches import batch_create
 from labeling.services.bookmark import bookmarks_void
-from labeling.services.bulk_deeds import RULES, TITLES, BulkAction, Deed, open_batch
+from labeling.services.bulk_deeds import RULES, TELLS_NOTHING, TITLES, BulkAction, Deed, open_batch
 from labeling.services.item_deeds import deeds_record
 from labeling.services.review import disagreements_refresh
+from labeling.services.standing import settled_stay
 from webapp.audit.services import record
 from webapp.jobs.errors import PermanentJobError
 from webapp.jobs.messages import message
@@ -57,12 +60,18 @@ class BulkPreview:
         return self.total > COUNTED
 
 
-def bulk_preview(*, project: Project, wanted: ItemFilter, deed: Deed) -> BulkPreview:
-    """Two counts, each of at most COUNTED + 1 rows."""
+def bulk_preview(
+    *, project: Project, wanted: ItemFilter, deed: Deed, viewer: User | None = None
+) -> BulkPreview:
+    """Two counts, each of at most COUNTED + 1 rows. Where a count could tell what others say, or what is gold, they
+    leave out what `viewer` is being asked about."""
     newest = (
         Comparison.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True).first() or 0
     )
     found = items_found(project, wanted)
+    if viewer is not None and (wanted.tells or deed.action not in TELLS_NOTHING):
+        in_hand = responses_in_hand(viewer, project)
+        found = found.exclude(Q(response_a__in=in_hand) | Q(response_b__in=in_hand))
     rule = RULES[deed.action]
     total = found[: COUNTED + 1].count()
     fitting = found.filter(rule.fits)[: COUNTED + 1].count()
@@ -83,8 +92,8 @@ def items_bulk(
     ids = sorted(some[: AT_ONCE + 1])
     count, job = 0, None
     if len(ids) <= AT_ONCE:
-        count = _treat(project, deed, ids, actor)
         bookmarks_void(project.pk)
+        count = _treat(project, deed, ids, actor)
     else:
         job = job_enqueue(
             kind="items.bulk",
@@ -174,6 +183,7 @@ def _treat(project: Project, deed: Deed, ids: Sequence[int], actor: User | None)
     rows = Comparison.objects.filter(pk__in=fitting)
     rule.apply(rows, project, deed)
     slots_recount(rows)
+    settled_stay(fitting)
     disagreements_refresh(fitting)
     value = deed.value if deed.action in (BulkAction.PRIORITY, BulkAction.PEOPLE) else None
     name = open_batch(project, deed).name if deed.action == BulkAction.BATCH else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, F, OuterRef, Q, Subquery, TextChoices, Value, When
+from django.db.models import F, OuterRef, Q, Subquery, TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -20,6 +20,8 @@ from labeling.models import (
     Resolution,
 )
 from labeling.services.draws import CHECK_NEEDED
+from labeling.services.resolution import ADJUDICATED
+from labeling.services.standing import IS_ADJUDICATED, states_settle
 
 MOST_NEEDED = 50
 
@@ -80,7 +82,8 @@ def _prioritize(rows: Any, _project: Project, deed: Deed) -> None:
 
 
 def _more_people(rows: Any, _project: Project, deed: Deed) -> None:
-    rows.update(needed=F("needed") + int(deed.value), state=ComparisonState.OPEN)
+    # Skips until now belong to those who were asked until now.
+    rows.update(needed=F("needed") + int(deed.value), skip_count=0, state=ComparisonState.OPEN)
 
 
 def _into_batch(rows: Any, project: Project, deed: Deed) -> None:
@@ -96,31 +99,32 @@ def open_batch(project: Project, deed: Deed) -> Batch:
 
 
 def _make_gold(rows: Any, _project: Project, _deed: Deed) -> None:
-    adjudicated = Resolution.objects.filter(comparison=OuterRef("pk"), method="adjudicated").values("outcome")
-    rows.filter(gold_outcome="").update(gold_outcome=Subquery(adjudicated))
+    adjudicated = Resolution.objects.filter(comparison=OuterRef("pk"), method=ADJUDICATED).values("outcome")
+    rows.filter(IS_ADJUDICATED).update(gold_outcome=Subquery(adjudicated))
     rows.update(use=ComparisonUse.GOLD, needed=CHECK_NEEDED, state=ComparisonState.OPEN, batch=None)
 
 
 def _make_work(rows: Any, project: Project, _deed: Deed) -> None:
-    rows.update(use=ComparisonUse.WORK, needed=project.overlap)
-    _settle(rows)
+    overlap = Project.objects.filter(pk=project.pk).values("overlap")  # the present one: a job may take long
+    rows.update(use=ComparisonUse.WORK, needed=Subquery(overlap))
+    states_settle(rows, skip_limit=project.skip_limit)
 
 
 def _retire(rows: Any, _project: Project, _deed: Deed) -> None:
     rows.update(state=ComparisonState.RETIRED)
 
 
-def _settle(rows: Any, _project: Project | None = None, _deed: Deed | None = None) -> None:
-    """Done where the labels are there, else open."""
-    full = When(label_count__gte=F("needed"), then=Value(ComparisonState.DONE.value))
-    rows.update(state=Case(full, default=Value(ComparisonState.OPEN.value)))
+def _restore(rows: Any, project: Project, _deed: Deed) -> None:
+    states_settle(rows, skip_limit=project.skip_limit)
 
 
+# Deeds of which that they fit tells nothing that is hidden from labelers.
+TELLS_NOTHING = (BulkAction.PRIORITY, BulkAction.RETIRE, BulkAction.RESTORE)
 RULES = {
     BulkAction.PRIORITY: Rule(Q(), "", _prioritize),
     BulkAction.PEOPLE: Rule(
-        Q(use="work", needed__lt=MOST_NEEDED) & ~Q(state="retired"),
-        _("retired, used to check on people, or at 50 labels already"),
+        Q(use="work", needed__lt=MOST_NEEDED) & ~Q(state="retired") & ~IS_ADJUDICATED,
+        _("retired, settled by a reviewer, used to check on people, or at 50 labels already"),
         _more_people,
     ),
     BulkAction.BATCH: Rule(
@@ -129,11 +133,16 @@ RULES = {
         _into_batch,
     ),
     BulkAction.GOLD: Rule(
-        ~Q(state="retired") & ~Q(use="gold") & (~Q(gold_outcome="") | Q(resolution__method="adjudicated")),
+        ~Q(state="retired") & ~Q(use="gold") & (~Q(gold_outcome="") | IS_ADJUDICATED),
         _("retired, gold already, or without a known outcome: adjudicate it first"),
         _make_gold,
     ),
     BulkAction.WORK: Rule(~Q(use="work") & ~Q(state="retired"), _("used for work, or retired"), _make_work),
     BulkAction.RETIRE: Rule(~Q(state="retired"), _("retired already"), _retire),
-    BulkAction.RESTORE: Rule(Q(state="retired"), _("not retired"), _settle),
+    # A rewrite that was taken back needs no label and has none.
+    BulkAction.RESTORE: Rule(
+        Q(state="retired") & ~Q(needed=0, label_count=0),
+        _("not retired, or a rewrite that its author took back"),
+        _restore,
+    ),
 }

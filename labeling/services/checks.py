@@ -8,17 +8,33 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from labeling.models import IN_QUEUE, Assignment, Comparison, ComparisonState, ComparisonUse, Project
+from labeling.models import (
+    IN_QUEUE,
+    Assignment,
+    Comparison,
+    ComparisonState,
+    ComparisonUse,
+    ItemDeedKind,
+    Project,
+)
+from labeling.scheme import read_scheme
 from labeling.services.bookmark import bookmarks_void
 from labeling.services.draws import CHECK_NEEDED, IS_CHECK
+from labeling.services.item_deeds import deeds_record
 from labeling.services.leases import slots_recount
 from labeling.services.projects import project_update
 from labeling.services.review import disagreements_refresh
+from labeling.services.standing import settled_stay, states_settle
 from webapp.audit.services import record
 from webapp.users.models import User
 
 CHUNK = 1000
+NO_GOLD = gettext_lazy(
+    "Where people only rank there is no gold: a single pair among rankings would be known for it. Let them compare"
+    " pairs, too, before you set a share."
+)
 
 
 def checks_mark(*, project: Project, comparison_ids: list[int], use: ComparisonUse, actor: User) -> int:
@@ -30,27 +46,25 @@ def checks_mark(*, project: Project, comparison_ids: list[int], use: ComparisonU
     changed = 0
     for start in range(0, len(comparison_ids), CHUNK):
         with transaction.atomic():
-            changed += _mark(project, comparison_ids[start : start + CHUNK], use)
+            changed += _mark(project, comparison_ids[start : start + CHUNK], use, actor)
     bookmarks_void(project.pk)
     record(action=f"checks.{use}", subject=project.slug, actor=actor, project_id=project.pk, number=changed)
     return changed
 
 
-def _mark(project: Project, ids: list[int], use: ComparisonUse) -> int:
+def _mark(project: Project, ids: list[int], use: ComparisonUse, actor: User) -> int:
     rows = Comparison.objects.filter(project=project, pk__in=ids).exclude(state=ComparisonState.RETIRED)
     if use != ComparisonUse.WORK:
         rows = rows.exclude(gold_outcome="")
-    locked = list(rows.exclude(use=use).select_for_update(no_key=True).order_by("pk"))
-    needed = project.overlap if use == ComparisonUse.WORK else CHECK_NEEDED
-    for row in locked:
-        row.use, row.needed, row.batch_id = use, needed, None
-        # A check never waits for review: it is each person's own to skip.
-        if use != ComparisonUse.WORK or row.state != ComparisonState.REVIEW:
-            is_full = row.label_count >= needed
-            row.state = ComparisonState.DONE if is_full else ComparisonState.OPEN
-    Comparison.objects.bulk_update(locked, ["use", "needed", "batch", "state"])
-    slots_recount(Comparison.objects.filter(pk__in=[row.pk for row in locked]), is_freed=False)
-    disagreements_refresh(row.pk for row in locked)
+    fitting = rows.exclude(use=use).select_for_update(no_key=True).order_by("pk")
+    locked = list(fitting.values_list("pk", flat=True))
+    marked = Comparison.objects.filter(pk__in=locked)
+    marked.update(use=use, needed=project.overlap if use == ComparisonUse.WORK else CHECK_NEEDED, batch=None)
+    states_settle(marked, skip_limit=project.skip_limit)
+    slots_recount(marked, is_freed=False)
+    settled_stay(locked)
+    disagreements_refresh(locked)
+    deeds_record(locked, kind=ItemDeedKind(use), actor=actor)
     return len(locked)
 
 
@@ -93,12 +107,16 @@ def known_comparisons(project: Project) -> QuerySet[Comparison]:
 
 
 def allocation_update(*, project: Project, actor: User, **fields: Any) -> Project:
-    """Change settings of allocation. Raises ValidationError by field where there are too few comparisons for it."""
+    """Change settings of allocation. Raises ValidationError by field where there are too few comparisons for it, or
+    where gold would be told from other work."""
     known = Comparison.objects.filter(IS_CHECK, project=project).order_by()
     counts = dict(known.values_list("use").annotate(number=Count("pk")))
     problems = {}
-    if fields.get("gold_share", 0) > 0 and not counts.get(ComparisonUse.GOLD):
-        problems["gold_share"] = _("There is no gold comparison yet. Mark some first.")
+    if fields.get("gold_share", 0) > 0:
+        if read_scheme(project.scheme).screen == "ranking":
+            problems["gold_share"] = str(NO_GOLD)
+        elif not counts.get(ComparisonUse.GOLD):
+            problems["gold_share"] = _("There is no gold comparison yet. Mark some first.")
     number = counts.get(ComparisonUse.QUALIFICATION, 0)
     if fields.get("qualification_size", 0) > number:
         problems["qualification_size"] = _(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Exists, F, FloatField, OuterRef, Q, QuerySet
@@ -32,6 +33,7 @@ from labeling.services.bookmark import (
     has_freed_of_batch,
     within,
 )
+from labeling.services.rankable import prompts_ahead
 from labeling.services.sources import Draw, Source, not_had
 
 # How many labels a comparison that checks on people takes: everybody's, so it is never done.
@@ -150,14 +152,20 @@ def qualification_draws(labeler: Labeler) -> Iterator[Draw]:
 class Work:
     """Where a person's next comparison may come from: their batches, then everybody's queue.
 
-    `labeler` comes from `person_read`. Where people only rank, everybody's queue is the ranking page's.
+    `labeler` comes from `person_read`.
     """
 
     def __init__(self, labeler: Labeler) -> None:
         self.labeler = labeler
         self.batches = batch_queues(labeler)
-        is_in_pairs = read_scheme(labeler.project.scheme).screen != "ranking"
-        self.common = common_queue(labeler) if is_in_pairs else None
+        self.is_in_pairs = read_scheme(labeler.project.scheme).screen != "ranking"
+
+    @cached_property
+    def common(self) -> Queue | None:
+        """Everybody's queue. Where people only rank, it is the ranking page's while that has a prompt for this person;
+        then all that is left is what nobody can rank, and comes in pairs."""
+        queue = common_queue(self.labeler)
+        return queue if self.is_in_pairs or not prompts_ahead(queue) else None
 
     def draws(self) -> Iterator[Draw]:
         """Gold and random draws by chance, at the project's rates; then batches, then the queue by priority.
@@ -168,7 +176,7 @@ class Work:
         if _by_chance(project.gold_share):
             yield from _anywhere(DrawnBy.GOLD, _CHECKS[ComparisonUse.GOLD], self.labeler)
         yield from self._batch_draws()
-        if self.common is not None and _by_chance(project.random_share):
+        if self.is_in_pairs and self.common is not None and _by_chance(project.random_share):
             yield from random_draws(self.common)
         yield from self._common_draws()
 

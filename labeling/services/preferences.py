@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,7 +26,7 @@ from labeling.scheme import read_scheme
 from labeling.selectors.preferences import is_change_of_mind
 from labeling.services.after_vote import vote_settled
 from labeling.services.answers import Answer, answer_append, answer_count, answer_record
-from labeling.services.before import IdempotencyConflictError, before_answer, known_answer
+from labeling.services.before import IdempotencyConflictError, before_answer, known_answer, under_key
 from labeling.services.leases import LABELED_STATES, LabelingError, LeaseLostError, lease_end
 from labeling.services.resolution import resolve_locked
 from labeling.submission import Submission, read_submission
@@ -83,42 +82,33 @@ def preference_submit(
     project = assignment.comparison.project
     submission = read_submission(data, read_scheme(project.scheme))
     digest = submission.digest(assignment.uid)
-    try:
-        with transaction.atomic():
-            before = before_answer(assignment, idempotency_key)
-            current, comparison = before.assignment, before.assignment.comparison
-            known = known_answer(assignment, idempotency_key, digest) if before.known_id else None
-            if known is not None:
-                return known
-            _prepare(current, comparison, submission, is_change=is_change)
-            answer = Answer(
-                outcome=submission.outcome(swapped=current.swapped),
-                submission=submission,
-                key=idempotency_key,
-                digest=digest,
-                source=source,
-                after_reveal=before.has_seen,
-            )
-            row = answer_record(
-                comparison=comparison,
-                assignment=current,
-                answer=answer,
-                moment=moment,
-                skip_limit=project.skip_limit,
-                revision=before.last_revision + 1,
-                is_change=is_change,
-            )
-            is_resolved_anew = resolve_locked(comparison)
-            vote_settled(
-                comparison=comparison, row=row, is_change=is_change, is_resolved_anew=is_resolved_anew
-            )
-            return row
-    except IntegrityError:
-        # Two different assignments under one key, at the same moment: the unique index chose one.
-        known = known_answer(assignment, idempotency_key, digest)
-        if known is None:
-            raise
-        return known
+    with under_key(lambda: known_answer(assignment, idempotency_key, digest)):
+        before = before_answer(assignment, idempotency_key)
+        current, comparison = before.assignment, before.assignment.comparison
+        known = known_answer(assignment, idempotency_key, digest) if before.known_id else None
+        if known is not None:
+            return known
+        _prepare(current, comparison, submission, is_change=is_change)
+        answer = Answer(
+            outcome=submission.outcome(swapped=current.swapped),
+            submission=submission,
+            key=idempotency_key,
+            digest=digest,
+            source=source,
+            after_reveal=before.has_seen,
+        )
+        row = answer_record(
+            comparison=comparison,
+            assignment=current,
+            answer=answer,
+            moment=moment,
+            skip_limit=project.skip_limit,
+            revision=before.last_revision + 1,
+            is_change=is_change,
+        )
+        is_resolved_anew = resolve_locked(comparison)
+        vote_settled(comparison=comparison, row=row, is_change=is_change, is_resolved_anew=is_resolved_anew)
+    return row
 
 
 def preference_undo(
@@ -134,7 +124,7 @@ def preference_undo(
     project = assignment.comparison.project
     nothing = Submission(choice="")
     digest = nothing.digest(assignment.uid)
-    with transaction.atomic():
+    with under_key(lambda: known_answer(assignment, idempotency_key, digest)):
         before = before_answer(assignment, idempotency_key)
         current, comparison = before.assignment, before.assignment.comparison
         if before.known_id and known_answer(current, idempotency_key, digest) is not None:

@@ -75,16 +75,19 @@ def project_update(*, project: Project, actor: User, **fields: Any) -> Project:
 
 def _overlap_apply(project: Project, old: int) -> None:
     """Move every comparison that follows the project's overlap to the new one; finished ones may open again."""
+    bookmarks_void(project.pk)
     live = Q(project=project, state__in=[ComparisonState.OPEN, ComparisonState.DONE])
-    # The first statement locks the rows, so that the second one counts leases that no longer change.
-    Comparison.objects.filter(live, needed__in=[old, project.overlap]).update(needed=project.overlap)
+    followed = Comparison.objects.filter(live, needed__in=[old, project.overlap])
+    # Locked by id, as everywhere, so that the leases counted below no longer change. Millions may follow.
+    for _pk in followed.select_for_update(no_key=True).order_by("pk").values_list("pk").iterator():
+        pass
+    followed.update(needed=project.overlap)
     slots_recount(Comparison.objects.filter(live, needed=project.overlap), is_freed=False)
     full = Q(label_count__gte=F("needed"))
     followers = Comparison.objects.filter(project=project, needed=project.overlap)
     followers.filter(full, state=ComparisonState.OPEN).update(state=ComparisonState.DONE)
     reopened = followers.filter(~full, state=ComparisonState.DONE).exclude(resolution__method=ADJUDICATED)
     reopened.update(state=ComparisonState.OPEN)
-    bookmarks_void(project.pk)
 
 
 def _hash(token: str) -> str:

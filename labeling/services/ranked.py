@@ -8,44 +8,34 @@ last two have no ranks).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from labeling.models import (
-    Assignment,
-    AssignmentState,
-    Comparison,
-    ComparisonState,
-    ComparisonUse,
-    Outcome,
-    Preference,
-    PreferenceSource,
-    Ranking,
-    RankingTask,
-    Response,
-)
-from labeling.ranks import Pair, pairs_of, read_ranking
+from labeling.models import AssignmentState, PreferenceSource, Ranking, RankingTask
+from labeling.ranks import pairs_of, read_ranking
 from labeling.scheme import SKIP_REASONS, read_scheme
-from labeling.services.allocation import LABELED_STATES, LeaseLostError, lease_end, slots_recount
-from labeling.services.answers import answers_count
+from labeling.services.before import under_key
+from labeling.services.leases import LeaseLostError, lease_end
 from labeling.services.preferences import (
     UNDO_GRACE_S,
     UNDO_S,
     AlreadySubmittedError,
     UndoRefusedError,
 )
-from labeling.services.ranking import places_held, places_take
-from labeling.services.ranking_deed import Deed, settle
-
-# Any outcome that is none of a skip: counts and states are the same for all of them.
-LABEL = Outcome.TIE
+from labeling.services.ranked_pairs import (
+    pairs_answerable,
+    pairs_label,
+    pairs_make,
+    pairs_skip,
+    pairs_withdraw,
+)
+from labeling.services.ranking import places_take
+from labeling.services.ranking_deed import Deed
 
 
 def ranking_submit(
@@ -67,35 +57,28 @@ def ranking_submit(
     deed = Deed(task, idempotency_key, submission.digest(task.uid), source, now or timezone.now())
     tiers = submission.tiers(task.order)
     said = pairs_of(tiers)
-    try:
-        with transaction.atomic():
-            locked = deed.begin()
-            known = deed.known()
-            if known is None:
-                _check_unanswered(task)
-                if _missing_make(task, said, locked):
-                    locked = deed.begin()
-                wanted = [
-                    (pair, row) for pair in said if (row := locked.get(frozenset(pair[:2]))) is not None
-                ]
-                answers = _answerable(deed, wanted)
-                if not answers:
-                    raise LeaseLostError
-                known = deed.ranking(
-                    ranks=tiers,
-                    unranked=submission.unranked(task.order),
-                    rationale=submission.rationale,
-                    duration_ms=submission.duration_ms,
-                )
-                _write_labels(deed, known, answers, locked.values())
-                draft = {"places": list(submission.places), "rationale": submission.rationale}
-                deed.finish(AssignmentState.SUBMITTED, draft=draft)
-    except IntegrityError:
-        # Two different tasks under one key, at the same moment: the unique index chose one.
+    with under_key(deed.known):
+        locked = deed.begin()
         known = deed.known()
-        if known is None:
-            raise
-    return known
+        if known is not None:
+            return known
+        _check_unanswered(task)
+        if pairs_make(task, said, locked):
+            locked = deed.begin()
+        wanted = [(pair, row) for pair in said if (row := locked.get(frozenset(pair[:2]))) is not None]
+        answers = pairs_answerable(deed, wanted)
+        if not answers:
+            raise LeaseLostError
+        ranking = deed.ranking(
+            ranks=tiers,
+            unranked=submission.unranked(task.order),
+            rationale=submission.rationale,
+            duration_ms=submission.duration_ms,
+        )
+        pairs_label(deed, ranking, answers, locked.values())
+        draft = {"places": list(submission.places), "rationale": submission.rationale}
+        deed.finish(AssignmentState.SUBMITTED, draft=draft)
+    return ranking
 
 
 def ranking_skip(
@@ -113,18 +96,14 @@ def ranking_skip(
         raise ValidationError({"skip_reason": [_("Say why you skip: one of %(keys)s.") % {"keys": keys}]})
     digest = hashlib.sha256(f"skip {task.uid} {reason}".encode()).hexdigest()
     deed = Deed(task, idempotency_key, digest, source, now or timezone.now())
-    with transaction.atomic():
+    with under_key(deed.known):
         locked = deed.begin()
         known = deed.known()
         if known is not None:
             return known
         _check_unanswered(task)
-        held = _held_among(task, locked.values())
         row = deed.ranking(unranked=task.order)
-        rows = deed.append(row, [(pair, Outcome.SKIP) for pair in held], skip_reason=reason)
-        deed.assignments_finish(held, AssignmentState.SKIPPED)
-        answers_count(held, Outcome.SKIP, +1, skip_limit=task.project.skip_limit)
-        settle(rows)
+        pairs_skip(deed, row, locked.values(), reason)
         deed.finish(AssignmentState.SKIPPED)
     return row
 
@@ -139,7 +118,7 @@ def ranking_undo(*, task: RankingTask, idempotency_key: str, now: datetime | Non
     moment = now or timezone.now()
     digest = hashlib.sha256(f"undo {task.uid}".encode()).hexdigest()
     deed = Deed(task, idempotency_key, digest, PreferenceSource.WEB, moment)
-    with transaction.atomic():
+    with under_key(deed.known):
         locked = {row.pk: row for row in deed.begin().values()}
         if deed.known() is not None:
             return task
@@ -149,7 +128,7 @@ def ranking_undo(*, task: RankingTask, idempotency_key: str, now: datetime | Non
         if last is None or not _is_undoable(task, last, moment):
             raise UndoRefusedError
         deed = replace(deed, source=PreferenceSource(last.source))
-        again = _withdraw(deed, last, locked)
+        again = pairs_withdraw(deed, last, locked)
         if not again:
             raise LeaseLostError
         end = lease_end(task.project, moment)
@@ -169,112 +148,3 @@ def _is_undoable(task: RankingTask, last: Ranking, moment: datetime) -> bool:
 def _check_unanswered(task: RankingTask) -> None:
     if task.state in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED):
         raise AlreadySubmittedError
-
-
-def _missing_make(
-    task: RankingTask, said: Iterable[Pair], locked: Mapping[frozenset[int], Comparison]
-) -> bool:
-    """Make the pairs that no import has made, each with one place. In one order for everybody: of two rankers of the
-    same pair, one makes it and the other finds it. Returns whether some were missing."""
-    missing = [pair for pair in said if frozenset(pair[:2]) not in locked]
-    hashes = dict(Response.objects.filter(pk__in=task.order).values_list("pk", "content_hash"))
-    keys = sorted(tuple(sorted(pair[:2], key=lambda pk: hashes[pk])) for pair in missing)
-    Comparison.objects.bulk_create(
-        (
-            Comparison(
-                project_id=task.project_id,
-                prompt_id=task.prompt_id,
-                response_a_id=first,
-                response_b_id=second,
-                needed=1,
-                open_slots=1,
-            )
-            for first, second in keys
-        ),
-        ignore_conflicts=True,
-    )
-    return bool(missing)
-
-
-def _answerable(deed: Deed, wanted: Sequence[tuple[Pair, Comparison]]) -> list[tuple[Comparison, Outcome]]:
-    """What of the ranking may be written: pairs in hand, and those with a free place, which is taken, that the person
-    has not answered."""
-    task, ids = deed.task, [row.pk for _pair, row in wanted]
-    own = Assignment.objects.filter(labeler_id=task.labeler_id, comparison_id__in=ids)
-    states = dict(own.select_for_update().order_by("pk").values_list("comparison_id", "state"))
-    answered = {pk for pk, (_revision, outcome) in deed.last_revisions(ids).items() if outcome != "withdrawn"}
-    found: list[tuple[Comparison, Outcome]] = []
-    taken = []
-    for pair, row in wanted:
-        state = states.get(row.pk, AssignmentState.EXPIRED)
-        if row.pk in answered or row.state not in LABELED_STATES:
-            continue
-        if state == AssignmentState.EXPIRED and _has_place(row):
-            taken.append(row)
-        elif state != AssignmentState.LEASED:
-            continue
-        found.append((row, _outcome(pair, row)))
-    places_take(task.labeler, taken, AssignmentState.LEASED, deed.moment, deed.moment)
-    return found
-
-
-def _has_place(row: Comparison) -> bool:
-    """Whether anybody may be given it now: what serves as a check, or is kept for a batch, is not for rankings."""
-    return (
-        row.state == ComparisonState.OPEN
-        and row.open_slots > 0
-        and row.use == ComparisonUse.WORK
-        and row.batch_id is None
-    )
-
-
-def _outcome(pair: Pair, row: Comparison) -> Outcome:
-    if pair.is_tie:
-        return Outcome.TIE
-    return Outcome.A if pair.first == row.response_a_id else Outcome.B
-
-
-def _write_labels(
-    deed: Deed,
-    ranking: Ranking,
-    answers: Sequence[tuple[Comparison, Outcome]],
-    shown: Iterable[Comparison],
-) -> None:
-    """The labels; and what was held and not ranked goes back, never to come to this person again."""
-    rows = deed.append(ranking, answers)
-    written = {row.pk for row, _outcome in answers}
-    unsaid = [row for row in _held_among(deed.task, shown) if row.pk not in written]
-    deed.assignments_finish(unsaid, AssignmentState.SKIPPED)
-    pairs = [row for row, _outcome in answers]
-    # Finished before it is counted: a lease that still stands would keep its place.
-    deed.assignments_finish(pairs, AssignmentState.SUBMITTED)
-    answers_count(pairs, LABEL, +1, skip_limit=deed.task.project.skip_limit)
-    slots_recount(Comparison.objects.filter(pk__in=[row.pk for row in unsaid]))
-    settle(rows)
-
-
-def _held_among(task: RankingTask, shown: Iterable[Comparison]) -> list[Comparison]:
-    """The comparisons of these that the ranking holds. The pair page's own leases stay with it."""
-    held = set(places_held(task).values_list("comparison_id", flat=True))
-    return [row for row in shown if row.pk in held]
-
-
-def _withdraw(deed: Deed, last: Ranking, locked: Mapping[int, Comparison]) -> list[Comparison]:
-    """Withdraw what of this ranking still stands. Returns the comparisons that have a place for the person again."""
-    task = deed.task
-    written = dict(Preference.objects.filter(ranking=last).values_list("comparison_id", "revision"))
-    newest = deed.last_revisions(written)
-    standing = [pk for pk, revision in written.items() if newest[pk][0] == revision]
-    row = deed.ranking(unranked=task.order)
-    rows = deed.append(row, [(locked[pk], Outcome.WITHDRAWN) for pk in standing])
-    # All that this deed finished, pairs of which nothing was said included.
-    finished = Assignment.objects.filter(
-        labeler_id=task.labeler_id, comparison_id__in=locked, finished_at=last.created_at
-    )
-    finished.update(state=AssignmentState.EXPIRED)
-    said = Outcome.SKIP if task.state == AssignmentState.SKIPPED else LABEL
-    answers_count([locked[pk] for pk in standing], said, -1, skip_limit=task.project.skip_limit)
-    slots_recount(Comparison.objects.filter(pk__in=standing))
-    settle(rows)
-    free = Comparison.objects.filter(pk__in=standing, open_slots__gt=0)
-    return list(free.exclude(state=ComparisonState.RETIRED))

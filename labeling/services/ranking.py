@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -26,13 +26,11 @@ from labeling.models import (
     Labeler,
     Project,
     RankingTask,
-    Response,
 )
-from labeling.ranks import MAX_SHOWN, MIN_SHOWN
+from labeling.ranks import MAX_SHOWN
 from labeling.scheme import read_scheme
 from labeling.services.allocation import (
     LabelingError,
-    by_priority,
     candidates,
     is_swapped,
     lease_end,
@@ -41,11 +39,7 @@ from labeling.services.allocation import (
 )
 from labeling.services.draws import common_queue
 from labeling.services.leases import lapses_of
-
-# So many comparisons at the top of the queue are looked at for a prompt to rank.
-LOOK_AHEAD = 500
-# A prompt with fewer open pairs than this is left to the pair page.
-MIN_PAIRS = 2
+from labeling.services.rankable import MIN_PAIRS, pairs_to_rank, prompts_ahead
 
 
 class RankingOffError(LabelingError):
@@ -63,7 +57,7 @@ class NotQualifiedError(LabelingError):
 
 
 class PairsFirstError(LabelingError):
-    """Pairs wait for the person that no ranking may hold: of a batch of theirs, or gold."""
+    """Pairs wait for the person that no ranking holds: of a batch of theirs, or all that nobody can rank."""
 
     code = "pairs_first"
     message = _("Some pairs are to be compared first, on the label page.")
@@ -71,7 +65,7 @@ class PairsFirstError(LabelingError):
 
 def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTask | None:
     """The ranking that this person holds, or a new one: the prompt of the highest pair in the person's queue that has
-    MIN_SHOWN responses or more with open pairs. None: there is none among the first LOOK_AHEAD pairs.
+    MIN_PAIRS open pairs or more. None: there is none among the first LOOK_AHEAD pairs.
 
     Raises RankingOffError, PausedError, NotQualifiedError, PairsFirstError.
     """
@@ -88,7 +82,7 @@ def ranking_next(labeler: Labeler, *, now: datetime | None = None) -> RankingTas
     # Who also compares pairs is given these there.
     if read_scheme(project.scheme).screen == "ranking" and lease_next(labeler, count=1):
         raise PairsFirstError
-    for prompt_id in _prompts_ahead(person):
+    for prompt_id in prompts_ahead(common_queue(person)):
         with transaction.atomic():
             # Two tabs of one person ask one after the other.
             person = person_read(labeler, is_locked=True)
@@ -160,33 +154,14 @@ def ranking_release_expired(now: datetime | None = None) -> int:
     return lapsed.update(state=AssignmentState.EXPIRED)
 
 
-def _prompts_ahead(labeler: Labeler) -> list[int]:
-    """Prompts of the first LOOK_AHEAD pairs that this person may be given, in their order, from the bookmark on: those
-    that have enough responses and that the person has not ranked or skipped. Five queries at most. `labeler` comes from
-    `person_read`."""
-    queue, rows = common_queue(labeler), list[int]()
-    freed = queue.rows.filter(pk__in=queue.freed_before()[:LOOK_AHEAD])
-    for part in (freed, *(part(queue.rows, **values) for part, values in queue.behind())):
-        rows += by_priority(part).values_list("prompt_id", flat=True)[: LOOK_AHEAD - len(rows)]
-    prompts = list(dict.fromkeys(rows))
-    had = RankingTask.objects.filter(labeler=labeler, prompt_id__in=prompts)
-    done = set(had.exclude(state=AssignmentState.EXPIRED).values_list("prompt_id", flat=True))
-    written = Response.objects.filter(prompt_id__in=prompts, parent__isnull=True).order_by()
-    large = written.values("prompt_id").annotate(number=Count("pk")).filter(number__gte=MIN_SHOWN)
-    enough = set(large.values_list("prompt_id", flat=True))
-    return [pk for pk in prompts if pk in enough and pk not in done]
-
-
 def _lease_prompt(labeler: Labeler, project: Project, prompt_id: int, moment: datetime) -> RankingTask | None:
     """Take a place of every pair of the shown responses that has one, inside a transaction."""
-    free = candidates(labeler).filter(
-        prompt_id=prompt_id, response_a__parent__isnull=True, response_b__parent__isnull=True
-    )
+    free = pairs_to_rank(candidates(labeler).filter(prompt_id=prompt_id))
     locked = list(free.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+    if len(locked) < MIN_PAIRS:
+        return None
     shown = _shown(locked)
     pairs = [row for row in locked if row.response_a_id in shown and row.response_b_id in shown]
-    if len(shown) < MIN_SHOWN or len(pairs) < MIN_PAIRS:
-        return None
     end = lease_end(project, moment)
     places_take(labeler, pairs, AssignmentState.LEASED, moment, end)
     order = _order(labeler, shown)

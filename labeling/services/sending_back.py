@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from labeling.models import (
     IN_QUEUE,
+    PRIORITY_SENT_BACK,
     Assignment,
     AssignmentState,
     Batch,
@@ -178,9 +179,11 @@ def _open(comparison: Comparison, needed: int, *, batch: Batch | None) -> None:
     rows = Comparison.objects.filter(pk=comparison.pk)
     rows.update(
         needed=needed,
+        # Skips until now belong to those who were asked until now.
+        skip_count=0,
         state=ComparisonState.OPEN,
         priority=max(comparison.priority, comparison.priority if top is None else top + 1),
-        priority_reason="sent back",
+        priority_reason=PRIORITY_SENT_BACK,
         batch=batch,
         freed_at=Now(),
     )

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labeling.access import Capability, project_for
 from labeling.models import ComparisonUse
 from labeling.pages import project_context
+from labeling.scheme import read_scheme
 from labeling.selectors.work import check_counts, check_counts_forget
-from labeling.services.checks import allocation_update, checks_add, checks_release
+from labeling.services.checks import NO_GOLD, allocation_update, checks_add, checks_release
 from labeling.views.work_forms import AllocationForm, ChecksForm, refuse
 from webapp.users.models import User
 
@@ -37,6 +38,8 @@ def allocation_settings(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("labeling:allocation-settings", slug)
     context = project_context(request, project, "settings")
     context |= {"form": form, "checks": check_counts(project), "more": ChecksForm()}
+    if read_scheme(project.scheme).screen == "ranking":
+        context["no_gold"] = NO_GOLD
     return render(request, "labeling/work/allocation.html", context)
 
 

@@ -124,8 +124,9 @@ def _into_batch(
 def _previewed(
     request: HttpRequest, project: Project, wanted: ItemFilter, deed: Deed, target: TargetForm | None
 ) -> HttpResponse:
+    viewer = cast(User, request.user)
     context: dict[str, Any] = {
-        "preview": bulk_preview(project=project, wanted=wanted, deed=deed),
+        "preview": bulk_preview(project=project, wanted=wanted, deed=deed, viewer=viewer),
         "deed": deed,
         "field": {BulkAction.PRIORITY: "priority", BulkAction.PEOPLE: "more"}.get(deed.action, ""),
         "form": target,

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from labeling.access import Capability, snapshot_pair_for
-from labeling.models import ResolvedOutcome, Snapshot, SnapshotDiff, SnapshotState
+from labeling.access import Capability, reveals_record, snapshot_pair_for
+from labeling.models import Comparison, ResolvedOutcome, Snapshot, SnapshotDiff, SnapshotState
 from labeling.pages import project_context
 from labeling.selectors.reveals import responses_in_hand
 from labeling.services.diffs import changes_open, diff_start
@@ -35,7 +35,9 @@ KIND_NAMES = {
 @login_required
 @require_http_methods(["GET", "POST"])
 def snapshot_diff(request: HttpRequest, slug: str, number: int, other: int) -> HttpResponse:
-    """GET shows what is known; POST, of a manager, has it found. For htmx only the state, which polls itself."""
+    """GET shows what is known; POST, of a manager, has it found. For htmx only the state, which polls itself.
+
+    That the person was shown the listed changes is recorded."""
     may = Capability.MANAGE if request.method == "POST" else Capability.VIEW
     older, newer = snapshot_pair_for(request.user, slug, number, other, may)
     problem = ""
@@ -46,6 +48,9 @@ def snapshot_diff(request: HttpRequest, slug: str, number: int, other: int) -> H
         except SnapshotError as error:
             problem = str(error)
     diff = SnapshotDiff.objects.filter(older=older, newer=newer).first()
+    user = cast(User, request.user)
+    closed = responses_in_hand(user, newer.project)
+    summary = diff.summary if diff is not None and diff.state == SnapshotState.READY else {}
     context = {
         "older": older,
         "newer": newer,
@@ -53,16 +58,25 @@ def snapshot_diff(request: HttpRequest, slug: str, number: int, other: int) -> H
         "diff": diff,
         "problem": problem,
         "shown": SHOWN,
-        "closed": responses_in_hand(cast(User, request.user), newer.project),
-        **(told(diff.summary) if diff is not None and diff.state == SnapshotState.READY else {}),
+        "closed": closed,
+        **(told(summary) if summary else {}),
     }
     is_part = bool(request.htmx)  # type: ignore[attr-defined]
+    if not is_part:
+        reveals_record(user, _shown(summary, newer, closed))
     template = "labeling/snapshots/_diff_state.html" if is_part else "labeling/snapshots/diff.html"
     page = project_context(request, newer.project, "snapshots") | context
     response = render(request, template, page, status=409 if problem else 200)
     if is_part and (diff is None or diff.state != SnapshotState.MAKING):
         response["HX-Refresh"] = "true"
     return response
+
+
+def _shown(summary: dict[str, Any], newer: Snapshot, closed: set[int]) -> list[Comparison]:
+    """The comparisons of the changes that the page lists, as far as they are not closed to the person."""
+    rows = [row for rows in summary.get("first", {}).values() for row in rows]
+    ids = [row["comparison_id"] for row in rows if not {row["response_a_id"], row["response_b_id"]} & closed]
+    return list(Comparison.objects.filter(project=newer.project, pk__in=ids).only("pk"))
 
 
 def others_of(newer: Snapshot) -> list[Snapshot]:

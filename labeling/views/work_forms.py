@@ -65,6 +65,12 @@ class BatchForm(forms.Form):
         field = self.fields["people"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(pk, str(member.user)) for pk, member in self.members.items()]
+        overlap = members[0].project.overlap if members else 1
+        if overlap > 1:
+            words = _(
+                "A comparison here needs %(overlap)d labels: fewer people than that cannot finish a batch."
+            )
+            field.help_text = words % {"overlap": overlap}
 
     def chosen(self) -> list[Membership]:
         return [self.members[pk] for pk in self.cleaned_data["people"]]

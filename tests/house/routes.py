@@ -43,7 +43,7 @@ class Route:
     @property
     def is_ours(self) -> bool:
         """Whether the view is the app's own code, and not a library's (log-in, second factor)."""
-        return not self.path.startswith(("account/", "api/schema", "api/docs")) or (
+        return not self.path.startswith(("account/", "api/schema")) or (
             self.path.startswith(("account/profile", "account/tokens", "account/language"))
         )
 

@@ -115,7 +115,7 @@ BILINGUAL = {"500.html"}
 # Names, formats and single-letter symbols that are the same in every language.
 SAME_EVERYWHERE = {
     "A", "B", "P", "n", "v", "Aa", "Chosen", "JSON", "JSONL", "CSV", "Parquet", "REST", "API", "MB", "UTF",
-    "Esc", "Enter", "Authorization", "Bearer", "https", "http",
+    "Esc", "Enter", "Authorization", "Bearer", "https", "http", "OpenAPI", "YAML",
 }  # fmt: skip
 CODE = ("script", "style", "kbd", "code", "pre", "svg")
 SHOWN_ATTRIBUTES = {"title", "aria-label", "alt", "placeholder", "content", "label"}

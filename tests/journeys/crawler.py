@@ -43,9 +43,6 @@ LINKS = """() => [...document.querySelectorAll("a[href]:not([download])")].map((
 VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)v?\d+(?=/|$)")
 # Files to keep rather than pages to look at.
 NOT_PAGES = re.compile(r"/export/(data|manifest)|^/api/schema|^/media/|/history/$|/export/$")
-
-# The page of the API is a library's (Swagger UI): it speaks English alone, and looks as it looks.
-NOT_OURS = {"/api/docs"}
 # A page has come to rest: what its scripts asked for at the start has been asked for.
 AT_REST = "() => new Promise((rest) => requestIdleCallback(rest, {timeout: 1000}))"
 
@@ -130,7 +127,7 @@ class Crawler:
                 continue
             seen[kind] = seen.get(kind, 0) + 1
             links = self.visit(path, language)
-            if self.axe is not None and self.axe_kind(path) not in looked_at and path not in NOT_OURS:
+            if self.axe is not None and self.axe_kind(path) not in looked_at:
                 looked_at.add(self.axe_kind(path))
                 self.axe.look(self.page, path, is_narrow=path in self.narrow)
             waiting += [a for a in links if a.startswith(stay_under) and (with_query or "?" not in a)]
@@ -149,9 +146,8 @@ class Crawler:
         for nameless in self.page.evaluate(NAMELESS):
             self.note(f"no name: {nameless}")
         found = (self.page.get_attribute("html", "lang") or "").lower()
-        spoken = "en" if path in NOT_OURS else language
-        if found != spoken:
-            self.note(f"html lang is {found!r}, not {spoken!r}")
+        if found != language:
+            self.note(f"html lang is {found!r}, not {language!r}")
         links = [urldefrag(link).url for link in self.page.evaluate(LINKS)]
         own = [link.removeprefix(self.base) for link in links if link.startswith(self.base + "/")]
         away = [link for link in links if link.startswith("http") and not link.startswith(self.base + "/")]

@@ -134,9 +134,12 @@ def test_a_window_passes_on_to_the_next_what_is_not_a_minute_old(monkeypatch):
     assert allowed(600.0, 100) == 60
     assert allowed(659.0, 5) == 0
     assert allowed(660.0, 5) == 0  # all sixty are less than a minute old
-    assert allowed(675.0, 20) == 10  # a quarter of them is older; the five that were refused count
+    assert allowed(675.0, 20) == 15  # a quarter of them is older; the five that were refused do not count
     assert allowed(675.0, 5) == 0
     assert allowed(800.0, 100) == 60
+    # Twice the rate, refused half of the time: as many as the rate says get through, minute after minute.
+    passed = [allowed(900.0 + half, 2) for half in range(120)]
+    assert (sum(passed[:60]), sum(passed[60:])) == (60, 59)
 
 
 @pytest.mark.parametrize(("proxies", "expected"), [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1")])

@@ -135,3 +135,14 @@ def test_postgres_keeps_the_plan_after_a_few_times():
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%kept once%$1%'")
         assert len(cursor.fetchall()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_locks_is_refused_outside_of_a_transaction_each_time():
+    project = make_project(1)
+    kept = Kept(lambda pk: Project.objects.filter(pk=pk).select_for_update(), pk=None)
+    with transaction.atomic():
+        assert kept.rows(pk=project.pk) == [project]
+    for _time in range(2):
+        with pytest.raises(transaction.TransactionManagementError):
+            kept.rows(pk=project.pk)

@@ -14,14 +14,19 @@ if TYPE_CHECKING:  # DRF reads this module while its own views are still loading
     from rest_framework.views import APIView
 
 
-class HasTokenScope(BasePermission):
+def scope_of(view: APIView, method: str) -> str:
     """Reads need `read`, all else needs `write`, unless the view names `required_scopes = {"POST": "label"}`."""
+    default = TokenScope.READ if method in SAFE_METHODS else TokenScope.WRITE
+    return str(getattr(view, "required_scopes", {}).get(method, default))
+
+
+class HasTokenScope(BasePermission):
+    """A token must have the scope of what it asks for."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         token = request.auth
         if not isinstance(token, ApiToken):
             return True
-        default = TokenScope.READ if request.method in SAFE_METHODS else TokenScope.WRITE
-        scope = getattr(view, "required_scopes", {}).get(request.method, default)
+        scope = scope_of(view, str(request.method))
         self.message = _("This token lacks the scope “%(scope)s”.") % {"scope": scope}
         return token.allows(scope)

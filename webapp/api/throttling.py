@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rest_framework.throttling import UserRateThrottle
@@ -12,8 +13,8 @@ if TYPE_CHECKING:  # DRF reads this module while its own views are still loading
 
 
 class WindowThrottle(UserRateThrottle):
-    """The requests of this minute (or whatever the rate is for), and the share of the last one's that is as long ago
-    as this one still has to go. REST framework's own keeps the time of each request, and reads and writes them all."""
+    """The requests let pass in this minute (or whatever the rate is for), and the share of the last minute's that is as
+    long ago as this one still has to go. REST framework's own keeps the time of each, and reads and writes them all."""
 
     duration: int
     num_requests: int
@@ -27,16 +28,25 @@ class WindowThrottle(UserRateThrottle):
         self.wait_s = self.duration - into
         now, before = f"{key}:{int(window)}", f"{key}:{int(window) - 1}"
         last = min(self.cache.get(before, 0), self.num_requests)
-        return bool(self._counted(now) + last * self.wait_s / self.duration <= self.num_requests)
+        passes = bool(self._counted(now) + last * self.wait_s / self.duration <= self.num_requests)
+        if not passes:
+            self._taken_back(now)
+        return passes
 
     def _counted(self, window: str) -> int:
-        """The requests of this window, this one included."""
-        if self.cache.add(window, 1, 2 * self.duration):
-            return 1
-        try:
-            return int(self.cache.incr(window))
-        except ValueError:  # a full cache has just dropped it
-            return 1
+        """The requests of this window that were let pass, with this one."""
+        for _try in range(2):
+            try:
+                return int(self.cache.incr(window))
+            except ValueError:  # the first one, or a full cache has just dropped it
+                if self.cache.add(window, 1, 2 * self.duration):
+                    break
+        return 1
+
+    def _taken_back(self, window: str) -> None:
+        """What was refused does not count: else a client a little above the rate would never be let pass again."""
+        with suppress(ValueError):  # dropped meanwhile
+            self.cache.decr(window)
 
     def wait(self) -> float:
         """Until the next window: seconds after which a client should try again."""

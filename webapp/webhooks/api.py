@@ -127,6 +127,7 @@ class WebhooksView(generics.ListAPIView[Webhook]):
 class WebhookView(APIView):
     @extend_schema(responses=WebhookSerializer, operation_id="webhooks_get")
     def get(self, request: Request, slug: str, uid: UUID) -> Response:
+        """One webhook. Its secret is told nowhere."""
         return Response(WebhookSerializer(webhook_for(request.user, slug, uid)[1]).data)
 
     @extend_schema(
@@ -141,6 +142,7 @@ class WebhookView(APIView):
 
     @extend_schema(responses={204: None}, operation_id="webhooks_delete")
     def delete(self, request: Request, slug: str, uid: UUID) -> Response:
+        """Delete a webhook with its log."""
         webhook_delete(webhook_for(request.user, slug, uid)[1], actor=_person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

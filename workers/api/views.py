@@ -65,6 +65,7 @@ def paged(
 class TrainingRunsView(APIView):
     @extend_schema(responses=TrainingRunSerializer(many=True), operation_id="training_runs_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Training runs, newest first."""
         project = project_for(person(request), slug, Capability.VIEW)
         return paged(self, request, runs(project), TrainingRunSerializer, revisions=revisions_of(project))
 
@@ -91,12 +92,14 @@ class TrainingRunsView(APIView):
 class TrainingRunView(APIView):
     @extend_schema(responses=TrainingRunDetailSerializer)
     def get(self, request: Request, slug: str, pk: int) -> Response:
+        """One training run, with its live figures by step."""
         return Response(TrainingRunDetailSerializer(run_for(person(request), slug, pk)).data)
 
 
 class RewardModelsView(APIView):
     @extend_schema(responses=RewardModelSerializer(many=True), operation_id="reward_models_list")
     def get(self, request: Request, slug: str) -> Response:
+        """Reward models, newest first."""
         project = project_for(person(request), slug, Capability.VIEW)
         return paged(self, request, versions(project), RewardModelSerializer, revisions=revisions_of(project))
 
@@ -104,6 +107,7 @@ class RewardModelsView(APIView):
 class RewardModelView(APIView):
     @extend_schema(responses=RewardModelDetailSerializer)
     def get(self, request: Request, slug: str, number: int) -> Response:
+        """One reward model: where it comes from, its evaluations, and what the gate decided."""
         model = model_for(person(request), slug, number)
         context = {"names": may(person(request), model.project, Capability.MANAGE)}
         return Response(RewardModelDetailSerializer(model, context=context).data)
@@ -162,6 +166,7 @@ class ScoresView(APIView):
         operation_id="scores_list",
     )
     def get(self, request: Request, slug: str) -> Response:
+        """Scores of a model, newest first; none of a response that the caller is labeling."""
         project = project_for(person(request), slug, Capability.VIEW)
         rows = Score.objects.filter(reward_model=self.model(request, project)).select_related("reward_model")
         rows = rows.exclude(response_id__in=responses_in_hand(person(request), project))
@@ -215,6 +220,7 @@ class RescoreView(APIView):
 class PolicyView(APIView):
     @extend_schema(responses=PolicySerializer)
     def get(self, request: Request, slug: str) -> Response:
+        """When a new model is trained by itself, and how far that is."""
         project = project_for(person(request), slug, Capability.MANAGE)
         policy = RetrainPolicy.objects.filter(project=project).first() or RetrainPolicy(project=project)
         return Response(self.data(policy))

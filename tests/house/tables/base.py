@@ -168,7 +168,12 @@ LISTS = {
     "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
+<<<<<<< HEAD
     "projects/<slug:slug>/": 14,
+=======
+    "api/docs": 2,
+    "projects/<slug:slug>/": 13,
+>>>>>>> origin/labeling-next
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 8,
     "projects/<slug:slug>/agreement/": 14,
@@ -198,6 +203,7 @@ LISTS = {
 # Every list, and every parameter that it reads.
 PARAMETERS = {
     "": (),
+    "api/docs": ("q", "subject"),
     "jobs/": ("project", "state", "before"),
     "projects/<slug:slug>/comparisons/<int:pk>/judges/": ("left",),
     "projects/<slug:slug>/panels/comparisons/<int:pk>/": ("left",),
@@ -231,6 +237,7 @@ MAIN_PAGES = (
     "",
     "account/profile/",
     "account/tokens/",
+    "api/docs",
     "help/",
     "jobs/",
     "projects/<slug:slug>/",

@@ -19,10 +19,11 @@ PANELS = ("changes.parquet",)
 
 
 def fill(filled: Any, rows: int) -> None:
-    """A snapshot that was made by other rules, and the difference from it to the newest one."""
+    """A snapshot that was made by other rules, all of it held out, and the difference from it to the newest one."""
     project, manager = filled.team.project, filled.team.manager
     newest = Snapshot.objects.filter(project=project, state="ready").exclude(file_hash="").latest("number")
-    made = snapshot_create(project=project, created_by=manager, config={"seed": 7}, enqueue=False)
+    config = {"seed": 7, "fractions": {"test": 1.0}}
+    made = snapshot_create(project=project, created_by=manager, config=config, enqueue=False)
     newer = snapshot_build(made)
     filled.words.watch(newer.content_hash, "snapshot hash")
     diff = diff_build(diff_start(older=newest, newer=newer, created_by=manager, enqueue=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import pytest
 from django.db import connection
@@ -116,3 +117,19 @@ def test_a_figure_that_cannot_be_made_holds_nobody_up():
     for _time in range(2):
         with pytest.raises(ValueError, match="no figure"):
             kept_figure("f", project, fail)
+
+
+@pytest.mark.django_db
+def test_a_figure_that_is_made_leaves_the_lock_of_the_next_one_alone():
+    project, next_one = make_project(), Lock()
+
+    def make():
+        [key] = figures._making
+        figures._making[key] = next_one
+        return "made"
+
+    try:
+        assert kept_figure("f", project, make) == "made"
+        assert list(figures._making.values()) == [next_one]
+    finally:
+        figures._making.clear()

@@ -126,6 +126,25 @@ def test_a_deadline_is_announced_once_and_takes_nothing_away(manager):
     assert batches_tick(timezone.now() + timedelta(days=4, hours=12)) == 1
 
 
+def test_a_batch_that_its_people_cannot_finish_is_told_of_once(manager):
+    project = make_project(1, overlap=2)
+    project.memberships.create(user=manager, role="manager")
+    doctor, other = make_labeler(project), make_labeler(project)
+    batch = make_batch(project, manager, doctor, number=1)
+    assert batches_tick() == 0  # not begun
+    lease = lease_next(doctor)[0]
+    assert batches_tick() == 0  # in hand
+    preference_submit(assignment=lease, data={"choice": "2"}, idempotency_key="k")
+    assert batches_tick() == 1
+    assert batches_tick() == 0
+    assert Notice.objects.get(kind="batch.stuck").user == manager
+    assert batch_row(Batch.objects.get()).state == "stuck"
+    batch_update(batch=batch, actor=manager, people=[doctor, other])
+    assert batches_tick() == 0
+    assert batch_row(Batch.objects.get()).state == "open"
+    assert len(lease_next(other)) == 1
+
+
 def test_what_comes_back_to_life_in_a_closed_batch_goes_to_everybody(manager):
     project = make_project(1)
     doctor, other = make_labeler(project), make_labeler(project)

@@ -20,8 +20,10 @@ from labeling.models import (
     Labeler,
     Preference,
 )
+from labeling.selectors.history import history_of
 from labeling.selectors.label import settled_counts, why_nothing
 from labeling.selectors.progress import project_progress
+from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.checks import checks_add, checks_mark, checks_release
 from labeling.services.preferences import preference_submit, preference_undo
@@ -126,6 +128,24 @@ def test_a_labeled_comparison_becomes_gold_and_done_again(manager):
     checks_release(project=project, use="gold", actor=manager)
     row = Comparison.objects.get()
     assert (row.state, row.open_slots, row.needed) == (ComparisonState.DONE, 0, 1)
+
+
+def test_what_a_reviewer_settled_is_done_again_after_it_was_gold_and_its_history_tells_of_both(manager):
+    project = make_project(1)
+    mark(project, manager, 1, "gold", "b")
+    only = Comparison.objects.get()
+    adjudicate(comparison=only, reviewer=manager, outcome="b", reason="B is right.", key="k")
+    checks_mark(project=project, comparison_ids=[only.pk], use="qualification", actor=manager)
+    checks_release(project=project, use="qualification", actor=manager)
+    only.refresh_from_db()
+    assert (only.state, only.open_slots, only.label_count) == (ComparisonState.DONE, 0, 0)
+    told = [(event.kind, event.person) for event in history_of(only)]
+    assert [kind for kind, who in told if who == str(manager)] == [
+        "gold",
+        "adjudicated",
+        "qualification",
+        "work",
+    ]
 
 
 # --- qualification ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from labeling.models import Batch, Comparison, Labeler
 from tests.factories import make_team
@@ -82,6 +83,17 @@ def test_a_name_that_is_taken_is_refused_and_the_page_keeps_its_own(team, manage
     page = manager.post(f"/projects/work/work/{batch.uid}/", values).content.decode()
     assert "has this name" in page
     assert '<h1 class="work-name">Other</h1>' in page
+
+
+def test_fewer_people_than_labels_are_warned_of(team, manager):
+    assert "cannot finish a batch" not in manager.get("/projects/work/work/new/").content.decode()
+    type(team.project).objects.update(overlap=2)
+    assert "A comparison here needs 2 labels" in manager.get("/projects/work/work/new/").content.decode()
+    new_batch(manager, team)
+    Batch.objects.update(stuck_told_at=timezone.now())
+    page = manager.get(f"/projects/work/work/{Batch.objects.get().uid}/").content.decode()
+    assert "lacks people" in page
+    assert "Name more people, or give the rest to everybody." in page
 
 
 def test_people_are_paused_before_they_ever_labeled_and_let_through(team, manager):

@@ -92,7 +92,7 @@ def test_other_file_formats_come_back_as_well(layout, form):
     """Texts that a spreadsheet would run as a formula among them: the mark before them is taken off again."""
     project = shaped_project()
     prompt = make_prompt(project, "=1+1")
-    vote(make_comparison(prompt, "@SUM(A1)", "-2"), make_labeler(project, "+Ann"), "a", strength=4)
+    vote(make_comparison(prompt, "@SUM(A1)", "'-' is a dash"), make_labeler(project, "+Ann"), "a", strength=4)
     snapshot = settle(project)
     whole = layout in ("votes", "chosen")
     options = {"labelers": "names"} if whole else {"text": "plain"} if layout == "kto" else {}

@@ -192,10 +192,10 @@ def test_csv_protects_cells_that_look_like_formulas(snapshot):
     assert json.loads(rows[-1]["messages"])[0]["role"] == "user"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "'="])
 def test_every_start_of_a_formula_is_quoted(start):
     assert csv_cell(f"{start}1") == f"'{start}1"
-    assert csv_cell("plain") == "plain"
+    assert [csv_cell(text) for text in ("plain", "'plain", "")] == ["plain", "'plain", ""]
     assert csv_cell(-1.5) == -1.5
 
 

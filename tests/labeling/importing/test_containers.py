@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeling.exporting.writers import FORMULA_STARTS
 from labeling.importing.containers import read_rows
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Row
@@ -39,10 +38,8 @@ tables = st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=6)
 
 
 def is_kept(row):
-    """A line without any text is no row; a ' that export added is taken off."""
-    return any(text.strip() for text in row) and not any(
-        text.startswith("'") and text[1:].startswith(FORMULA_STARTS) for text in row
-    )
+    """A line without any text is no row."""
+    return any(text.strip() for text in row)
 
 
 @given(
@@ -112,10 +109,13 @@ def test_a_column_without_a_name_is_passed_over():
     assert read(b",prompt,chosen\n0,p,c\n")[0].data == {"prompt": "p", "chosen": "c"}
 
 
-@pytest.mark.parametrize("start", FORMULA_STARTS)
-def test_the_mark_before_a_formula_is_taken_off(start):
-    rows = [explicit_row(1) | {"chosen": f"{start}1+2"}]
-    assert read(table(rows))[0].data["chosen"] == f"{start}1+2"
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "'=", "''@", "'", "''"])
+def test_a_mark_before_a_formula_is_taken_off_where_the_file_is_our_own(start):
+    text = f"{start}1+2"
+    assert read(table([explicit_row(1) | {"chosen": text}]))[0].data["chosen"] == text
+    for header in ("prompt,chosen", '"prompt","chosen"', 'prompt,"chosen"'):
+        foreign = f'{header}\np,"{text}"\n'.encode()
+        assert read(foreign)[0].data == {"prompt": "p", "chosen": text}
 
 
 def test_a_text_that_looks_like_json_stays_a_text():

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeling.exporting.writers import csv_cell
+from labeling.spreadsheets import marked_header
 from tests.labeling.importing.helpers import gz, jsonl, rows_of
 
 Rows = list[dict[str, Any]]
@@ -23,9 +24,10 @@ def table(rows: Rows, delimiter: str = ",", **how: Any) -> bytes:
     """Rows as our own export writes them."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, **how)
-    writer.writerow(names)
-    writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
+    text.write(marked_header(names, delimiter))
+    csv.writer(text, delimiter=delimiter, **how).writerows(
+        [csv_cell(row.get(name)) for name in names] for row in rows
+    )
     return text.getvalue().encode()
 
 

@@ -10,12 +10,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
-from labeling.models import Batch, Comparison, Resolution
+from labeling.models import Batch, Comparison, Project, Resolution
+from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.batches import batch_create, batch_release
 from labeling.services.bulk import bulk_execute, bulk_preview, items_bulk, items_into_new_batch
 from labeling.services.bulk_deeds import BulkAction, BulkError, Deed
-from labeling.services.preferences import preference_submit
+from labeling.services.preferences import preference_submit, preference_undo
 from tests.factories import make_comparison, make_labeler, make_member, make_team
 from tests.labeling.items.builders import mixed_project
 from webapp.audit.models import AuditEvent
@@ -91,6 +92,52 @@ def test_gold_needs_a_known_outcome_and_takes_an_adjudicated_one():
     back = rows_of(team.project, "use", "gold_outcome", "state", "open_slots")
     assert back[known.pk] == ("work", "tie", "open", 2)
     assert back[settled.pk] == ("work", "b", "done", 0)
+
+
+def test_what_a_reviewer_has_settled_is_asked_of_nobody_again():
+    team = make_team(overlap=2)
+    settled = make_comparison(team.project, gold_outcome="a")
+    adjudicate(comparison=settled, reviewer=team.reviewer, outcome="b", reason="B is right.", key="k")
+    person = make_labeler(team.project, user=team.labeler)
+    standing = ("state", "open_slots", "use")
+    assert bulk_preview(project=team.project, wanted=ALL, deed=Deed(BulkAction.PEOPLE, 1)).fitting == 0
+    for away, back in ((BulkAction.RETIRE, BulkAction.RESTORE), (BulkAction.GOLD, BulkAction.WORK)):
+        everything(team.project, Deed(away))
+        everything(team.project, Deed(back))
+        assert rows_of(team.project, *standing) == {settled.pk: ("done", 0, "work")}
+        assert lease_next(person) == []
+    settled.refresh_from_db()
+    assert settled.gold_outcome == "b"  # the reviewer's word, not the file's
+
+
+def test_gold_that_a_reviewer_settled_stays_gold_when_an_answer_is_undone():
+    team = make_team(gold_share=1.0)
+    settled = make_comparison(team.project)
+    adjudicate(comparison=settled, reviewer=team.reviewer, outcome="b", reason="B is right.", key="k")
+    everything(team.project, Deed(BulkAction.GOLD))
+    [lease] = lease_next(make_labeler(team.project, user=team.labeler), count=1)
+    submit(lease)
+    preference_undo(assignment=lease, idempotency_key="undo")
+    assert rows_of(team.project, "state", "open_slots") == {settled.pk: ("open", CHECK_NEEDED - 1)}
+
+
+def test_what_was_skipped_too_often_comes_back_to_review_and_begins_anew_with_more_people():
+    team = make_team(skip_limit=1)
+    skipped = make_comparison(team.project, state="review", skip_count=1)
+    everything(team.project, Deed(BulkAction.RETIRE))
+    everything(team.project, Deed(BulkAction.RESTORE))
+    assert rows_of(team.project, "state", "skip_count") == {skipped.pk: ("review", 1)}
+    assert list(skipped.disagreements.values_list("kind", flat=True)) == ["skipped"]
+    everything(team.project, Deed(BulkAction.PEOPLE, 1))
+    assert rows_of(team.project, "state", "skip_count", "open_slots") == {skipped.pk: ("open", 0, 2)}
+
+
+def test_a_rewrite_that_was_taken_back_is_not_brought_back():
+    team = make_team()
+    make_comparison(team.project, needed=0, state="retired")
+    standing = make_comparison(team.project, needed=0, state="retired", label_count=1)
+    everything(team.project, Deed(BulkAction.RESTORE))
+    assert list(team.project.comparisons.filter(state="done")) == [standing]
 
 
 def test_more_people_open_what_was_done_for_those_who_have_not_had_it():
@@ -264,3 +311,13 @@ def test_a_job_fills_a_batch_and_stops_where_it_is_closed(many):
     with pytest.raises(BulkError, match="closed"):
         run(Job.objects.create(kind="items.bulk", project_id=many.pk, params=job.params, **RUNNING))
     assert not many.comparisons.filter(batch=batch, state="open").exists()
+
+
+def test_work_again_takes_the_overlap_of_the_moment():
+    """A job holds the project as it was when it began."""
+    team = make_team(overlap=2)
+    gold = make_comparison(team.project)
+    Comparison.objects.filter(pk=gold.pk).update(use="gold", gold_outcome="a")
+    Project.objects.filter(pk=team.project.pk).update(overlap=3)
+    everything(team.project, Deed(BulkAction.WORK))
+    assert rows_of(team.project, "use", "needed", "open_slots")[gold.pk] == ("work", 3, 3)

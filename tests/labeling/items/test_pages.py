@@ -184,6 +184,15 @@ def test_a_filter_tells_nobody_what_others_say_of_what_is_in_their_hand(client, 
         assert shown(**query) == set(team.project.comparisons.values_list("pk", flat=True)) - {hidden}
     client.force_login(team.viewer)
     assert hidden in shown(outcome="a")
+    [lease] = lease_next(make_labeler(team.project, user=team.manager), count=1)
+    client.force_login(team.manager)
+
+    def counted(action, **wanted):
+        body = {"filter": {"ids": str(lease.comparison_id), **wanted}, "action": action, "preview": True}
+        address = f"/api/v1/projects/{team.project.slug}/comparisons/bulk"
+        return client.post(address, body, content_type="application/json").json()["total"]
+
+    assert [counted("retire"), counted("gold"), counted("retire", judge="j", verdict="b")] == [1, 0, 0]
 
 
 def test_rest_pages_through_a_filter_and_back(client, team):

@@ -130,6 +130,26 @@ def test_a_bad_answer_names_the_field(labeler, data, field):
     assert field in refused.json()["error"]["detail"]
 
 
+def test_what_is_wrong_is_said_in_each_readers_language(labeler):
+    client = client_of(labeler)
+    uid = lease(client, labeler).json()["results"][0]["assignment"]
+    said = []
+    for language in ("en", "zh-hans", "en"):
+        client.credentials(**client._credentials | {"HTTP_ACCEPT_LANGUAGE": language})
+        refused = submit(client, uid, choice="1", rationale="x" * 5001, next=3)
+        detail = refused.json()["error"]["detail"]
+        said.append((detail["rationale"], detail["next"]))
+    assert (
+        said[0]
+        == said[2]
+        == (
+            ["Ensure this field has no more than 5000 characters."],
+            ["Ensure this value is less than or equal to 2."],
+        )
+    )
+    assert not {*said[0][0], *said[0][1]} & {*said[1][0], *said[1][1]}
+
+
 def test_a_submit_without_a_key_is_refused(labeler):
     client = client_of(labeler)
     uid = lease(client, labeler).json()["results"][0]["assignment"]

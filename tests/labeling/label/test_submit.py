@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from labeling.models import (
     Reveal,
 )
 from labeling.services.allocation import LeaseLostError, lease_next, release_expired
+from labeling.services.before import before_answer
 from labeling.services.preferences import (
     AlreadySubmittedError,
     IdempotencyConflictError,
@@ -249,6 +251,20 @@ def test_a_late_repeat_of_an_undo_undoes_nothing_else_and_a_submits_key_is_refus
     submit(lease, "k2", choice="8")
     preference_undo(assignment=lease, idempotency_key="u1")
     assert Assignment.objects.get(pk=lease.pk).state == AssignmentState.SUBMITTED
+    assert Comparison.objects.get().label_count == 1
+
+
+def test_an_undo_under_a_key_that_was_used_at_this_moment_is_a_conflict(monkeypatch):
+    from labeling.services import preferences
+
+    lease = leased()
+    submit(lease, "k1", choice="1")
+    # As where the other row is committed behind the look for it.
+    blind = lambda *given: replace(before_answer(*given), known_id=None)  # noqa: E731
+    monkeypatch.setattr(preferences, "before_answer", blind)
+    with pytest.raises(IdempotencyConflictError):
+        preference_undo(assignment=lease, idempotency_key="k1")
+    assert Preference.objects.count() == 1
     assert Comparison.objects.get().label_count == 1
 
 

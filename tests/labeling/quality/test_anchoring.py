@@ -82,6 +82,8 @@ def test_another_persons_reveal_is_not_ones_own(team):
     say(comparison, labeler, [("a", 2), ("b", 2)], seen_after=None)
     Reveal.objects.create(user=team.manager, comparison=comparison)
     assert project_anchoring(team.project).shown == 0
+    Reveal.objects.create(user=team.labeler, comparison=comparison)
+    assert project_anchoring(team.project).shown == 1  # at once, without a newer vote
 
 
 def test_it_costs_the_same_for_one_vote_and_for_many(team, django_assert_num_queries):
@@ -89,5 +91,5 @@ def test_it_costs_the_same_for_one_vote_and_for_many(team, django_assert_num_que
     for _ in range(12):
         comparison = make_comparison(team.project)
         say(comparison, labeler, [("a", 2), ("b", 2)], seen_after=1)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert project_anchoring(team.project).changed.value == 1.0

@@ -10,13 +10,18 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from labeling.items.filters import ItemFilter
 from labeling.models import Comparison, Preference, Prompt, Response
-from labeling.selectors.labelers import labeler_figures, rate_of
+from labeling.selectors.labelers import figures_of_one, labeler_figures, rate_of
+from labeling.services.adjudication import adjudicate
+from labeling.services.bulk import items_bulk
+from labeling.services.bulk_deeds import BulkAction, Deed
 from tests.labeling.resolution.builders import (
     make_comparison,
     make_labeler,
     make_project,
     make_prompt,
+    make_user,
     vote,
 )
 
@@ -54,6 +59,20 @@ def test_known_outcomes_met():
         vote(make_comparison(make_prompt(project), gold_outcome=gold), labeler, said)
     found = labeler_figures(project)[labeler.pk].gold
     assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
+
+
+def test_what_becomes_known_later_counts_at_once():
+    project = make_project()
+    labeler, comparison = make_labeler(project), make_comparison(make_prompt(project))
+    vote(comparison, labeler, "a")
+    assert labeler_figures(project)[labeler.pk].gold is figures_of_one(labeler).gold is None
+    adjudicate(comparison=comparison, reviewer=make_user(project), outcome="b", reason="B.", key="k")
+    deed = Deed(BulkAction.GOLD)
+    items_bulk(project=project, wanted=ItemFilter(), deed=deed, up_to=comparison.pk, actor=None)
+    project.refresh_from_db()
+    labeler.refresh_from_db()
+    for found in (labeler_figures(project)[labeler.pk].gold, figures_of_one(labeler).gold):
+        assert (found.value, found.n) == (0.0, 1)
 
 
 def declining_project():

@@ -70,7 +70,7 @@ def test_figures_of_the_own_work_with_what_was_agreed_by_midnight(client, team, 
 def test_fewer_than_twenty_votes_say_nothing(team, me, other):
     for _ in range(19):
         pair(team, me, other, "a", "a", gold="a")
-    assert checked_by_midnight(me) == Checked(others=Share(None, 19), gold=Share(None, 19))
+    assert checked_by_midnight(me) == Checked(others=Share(None, 19), gold=Share(None, None))
 
 
 def test_only_comparisons_with_all_their_labels_count(team, me, other):

@@ -69,7 +69,7 @@ def test_own_statistics_have_no_figure_that_moves_with_a_vote(as_role):
         "left": None,
         "longer": found["figures"]["longer"],
     }
-    assert found["checked"] == {"others": {"percent": None, "n": 0}, "gold": {"percent": None, "n": 0}}
+    assert found["checked"] == {"others": {"percent": None, "n": 0}, "gold": {"percent": None, "n": None}}
     assert [day["labels"] for day in found["days"]] == [0] * 13 + [1]
     assert client.get(api(project, "labelers")).status_code == 403
 

@@ -12,7 +12,7 @@ from labeling.models import Comparison, Preference, Ranking, RankingTask, Respon
 from labeling.services.batches import Choice, batch_create
 from labeling.services.checks import checks_mark
 from labeling.services.ranking import ranking_next
-from tests.factories import make_prompt
+from tests.factories import make_member, make_prompt
 from tests.labeling.label.test_rest import client_of
 from tests.labeling.ranking.builders import add_prompt, make_labeler, rank, ranking_project, said
 
@@ -207,33 +207,69 @@ def test_a_batch_for_who_ranks_alone_comes_first_and_the_rest_is_ranked(
     assert RankingTask.objects.count() == 1
 
 
-def test_gold_comes_between_rankings_once(seat, ranks_alone, django_user_model):
-    client, url = seat
-    manager = django_user_model.objects.create_user("manager")
+def test_gold_and_rankings_alone_refuse_each_other(client, ranks_alone):
+    """A pair that comes between rankings would be known as gold."""
+    manager = make_member(ranks_alone, "manager")
+    client.force_login(manager)
     checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
-    type(ranks_alone).objects.update(gold_share=1.0)
-    for _ in range(2):
-        assert client.get(url)["Location"] == url.replace("/rank/", "/label/")
-        answer_pair(client, url)
-    assert client.get(url).status_code == 200
-    assert client.get(url).status_code == 200  # the ranking in hand stays
-    assert RankingTask.objects.count() == 1
+    settings = f"/projects/{ranks_alone.slug}/settings/"
+    rates = {"gold_share": "0.1", "qualification_size": "0", "qualification_pass": "0.8"}
+    assert "Where people only rank there is no gold" in client.get(f"{settings}allocation/").content.decode()
+    refused = client.post(f"{settings}allocation/", rates)
+    assert list(refused.context["form"].errors) == ["gold_share"]
+    type(ranks_alone).objects.update(scheme={"screen": "both"})
+    assert "there is no gold" not in client.get(f"{settings}allocation/").content.decode()
+    assert client.post(f"{settings}allocation/", rates).status_code == 302
+    alone = {
+        "name": "Other",
+        "overlap": 1,
+        "random_share": 0.2,
+        "lease_s": 900,
+        "skip_limit": 3,
+        "rationale": "off",
+    }
+    alone |= {"screen": "ranking"}
+    assert list(client.post(settings, alone).context["form"].errors) == ["screen"]
+    client.post(f"{settings}allocation/", rates | {"gold_share": "0"})
+    assert client.post(settings, alone).status_code == 302
 
 
-def test_before_gold_the_last_ranking_can_still_be_undone(seat, ranks_alone, django_user_model):
+def test_before_pairs_the_last_ranking_can_still_be_undone(seat, labeler, ranks_alone, django_user_model):
     client, url = seat
     label = url.replace("/rank/", "/label/")
-    task = ranking_next(ranks_alone.labelers.get())
+    task = ranking_next(labeler)
     rank(task, [1, 2, *[None] * (len(task.order) - 2)])
-    manager = django_user_model.objects.create_user("manager")
-    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
-    type(ranks_alone).objects.update(gold_share=1.0)
     page = client.get(url).content.decode()
-    assert 'data-nothing="pairs_first"' in page
+    assert 'data-nothing="pairs_first"' in page  # two pairs of other prompts that nobody can rank
     assert f'href="{label}" autofocus' in page
     assert f'action="{url}{task.uid}/undo"' in page
     assert client.post(f"{url}{task.uid}/undo", {"key": "u"}, headers=JSON).status_code == 200
+    answer_pair(client, url)
+    answer_pair(client, url)
     assert f'data-uid="{task.uid}"' in client.get(url).content.decode()
+
+
+def test_what_nobody_can_rank_is_answered_in_pairs_and_stops_nobody(seat, labeler, ranks_alone, monkeypatch):
+    """Three plain pairs stand before the prompts that can be ranked, and two are looked at."""
+    monkeypatch.setattr("labeling.services.rankable.LOOK_AHEAD", 2)
+    client, url = seat
+    label = url.replace("/rank/", "/label/")
+    add_prompt(ranks_alone, 2)
+    plain = [row.pk for row in Comparison.objects.order_by("-pk")[:3]]
+    Comparison.objects.filter(pk__in=plain).update(priority=9.0)
+    assert client.get(url)["Location"] == label
+    answer_pair(client, url)
+    answer_pair(client, url)
+    assert client.get(label)["Location"] == url
+    client.get(url)
+    rank(RankingTask.objects.get(), [1, 2, 3, 4])
+    assert client.get(label).status_code == 200
+    answer_pair(client, url)
+    assert set(Comparison.objects.values_list("state", flat=True)) == {"done"}
+    assert client.get(label)["Location"] == url
+    assert client_of(labeler).post(f"/api/v1/projects/{ranks_alone.slug}/rankings/next").json() == {
+        "result": None
+    }
 
 
 def test_somebody_elses_ranking_does_not_exist(seat, labeler):

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from labeling.models import (
@@ -37,6 +39,7 @@ from labeling.services.ranking import (
     ranking_release_expired,
     ranking_renew,
 )
+from labeling.services.ranking_deed import Deed
 from tests.labeling.ranking.builders import add_prompt, make_labeler, rank, ranking_project, said
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +101,19 @@ def test_a_prompt_with_one_open_pair_is_left_to_the_pair_page():
     labeler = make_labeler(project)
     assert ranking_next(labeler) is None
     assert [lease.comparison_id for lease in lease_next(labeler)] == [pairs[0].pk]
+
+
+def test_prompts_that_nobody_can_rank_now_cost_nothing_each():
+    project, costs = ranking_project(), []
+    for number in (1, 9):
+        for _ in range(number):
+            pairs = add_prompt(project, 3, priority=10)
+            Comparison.objects.filter(pk__in=[row.pk for row in pairs[1:]]).update(open_slots=0)
+        wanted, labeler = add_prompt(project, 3, priority=number), make_labeler(project)
+        with CaptureQueriesContext(connection) as captured:
+            assert ranking_next(labeler).prompt_id == wanted[0].prompt_id
+        costs.append(len(captured))
+    assert costs[0] == costs[1]
 
 
 def test_of_more_than_eight_responses_those_of_the_highest_pairs_are_shown():
@@ -202,6 +218,32 @@ def test_the_same_key_twenty_times_is_one_ranking():
         rank(task, [1, 2, 3, 4])
     with pytest.raises(AlreadySubmittedError):
         rank(task, [1, 2, 3, 4], "another key")
+
+
+def test_a_key_that_was_used_at_this_moment_is_a_conflict_for_every_deed(monkeypatch):
+    first = leased()
+    rank(first, [1, 2, 3, 4], "used")
+    add_prompt(first.project)
+    second = ranking_next(first.labeler)
+    known, looks = Deed.known, []
+
+    def blind_at_first(deed):
+        """As where the other row is committed behind the look for it."""
+        looks.append(deed)
+        return known(deed) if len(looks) % 2 == 0 else None
+
+    monkeypatch.setattr(Deed, "known", blind_at_first)
+
+    for deed in (
+        lambda: rank(second, [1, 2, 3, 4], "used"),
+        lambda: ranking_skip(task=second, reason="unclear", idempotency_key="used"),
+        lambda: ranking_undo(task=first, idempotency_key="used"),
+    ):
+        with pytest.raises(IdempotencyConflictError):
+            deed()
+    assert len(looks) == 6
+    assert Ranking.objects.count() == 1
+    assert_counts_agree()
 
 
 def test_bad_input_writes_nothing():

@@ -9,7 +9,9 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
+from labeling.hashing import response_hash
 from labeling.models import Comparison, Preference, Resolution, Response
+from labeling.services import rewriting
 from labeling.services.allocation import LeaseLostError, lease_next, release_expired
 from labeling.services.preferences import IdempotencyConflictError, UndoRefusedError, preference_submit
 from labeling.services.projects import project_update
@@ -106,6 +108,28 @@ def test_the_same_key_twenty_times_is_one_rewrite(lease):
     assert (
         rewrite(lease, "The other response, better.", key="k3", side="right").parent_id != left_of(lease).pk
     )
+
+
+def test_a_key_or_a_text_that_was_used_at_this_moment_is_refused_in_words(lease, monkeypatch):
+    rewrite(lease)
+    known = rewriting.known_rewrite
+
+    def blind(*_given):
+        """As where the other row is committed behind the look for it."""
+        monkeypatch.setattr(rewriting, "known_rewrite", known)
+
+    for deed in (
+        lambda: rewrite(lease, "Another text.", side="right"),
+        lambda: rewrite_withdraw(assignment=lease, side="left", idempotency_key="k"),
+    ):
+        monkeypatch.setattr(rewriting, "known_rewrite", blind)
+        with pytest.raises(IdempotencyConflictError):
+            deed()
+    same = Response(prompt=lease.comparison.prompt, text="unseen", content_hash=response_hash("At once."))
+    same.save()
+    with pytest.raises(ValidationError, match="this text already"):
+        rewrite(lease, "At once.", key="k2", side="right")
+    assert Preference.objects.count() == 1
 
 
 @pytest.mark.parametrize("text", ["", "  \n ", None, 7, "x" * (TEXT_MAX + 1), "same", "other"])

@@ -12,7 +12,7 @@ from labeling.selectors.asking import people_to_ask
 from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import bookmarks_void, lease_next
 from labeling.services.batches import batch_release
-from labeling.services.preferences import preference_submit
+from labeling.services.preferences import preference_submit, preference_undo
 from labeling.services.sending_back import AdjudicatedAlreadyError, NobodyToAskError, send_back
 from tests.factories import make_member, make_preference
 from tests.labeling.label.factories import make_labeler, make_project
@@ -51,6 +51,22 @@ def test_what_was_skipped_too_often_is_asked_of_so_many_people():
     assert (only(project).state, only(project).open_slots) == ("open", 1)
     answer(make_labeler(project), "2")
     assert only(project).state == "done"
+
+
+def test_skips_begin_anew_and_an_older_skip_undone_takes_none_away():
+    project = make_project(1, skip_limit=2)
+    early, late = make_labeler(project), make_labeler(project)
+    for person in (early, late):
+        answer(person, "", skip_reason="unclear")
+    assert only(project).state == "review"
+    send_back(comparison=only(project), actor=make_member(project, Role.REVIEWER), to="others", more=2)
+    preference_undo(assignment=late.assignments.get(), idempotency_key="of before")
+    assert (only(project).state, only(project).skip_count) == ("open", 0)
+    third = make_labeler(project)
+    answer(third, "", skip_reason="unclear")
+    assert (only(project).state, only(project).skip_count) == ("open", 1)
+    preference_undo(assignment=third.assignments.get(), idempotency_key="of now")
+    assert (only(project).state, only(project).skip_count) == ("open", 0)
 
 
 def test_what_was_a_batchs_is_asked_of_everybody():

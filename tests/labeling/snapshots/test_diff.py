@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from labeling.models import Assignment, Comparison, Labeler, Role, SnapshotDiff, SnapshotState
+from labeling.models import Assignment, Comparison, Labeler, Reveal, Role, SnapshotDiff, SnapshotState
 from labeling.services.diffs import changes_open, changes_path, diff_build, diff_fail, diff_start
 from labeling.services.resolution import resolve_comparisons
 from labeling.services.snapshots import snapshot_build, snapshot_create
@@ -250,6 +250,26 @@ def test_what_is_in_hand_stays_closed(client, two):
     told = [row for rows in client.get(rest).json()["summary"]["first"].values() for row in rows]
     assert 0 < len(told) < before
     assert changed.pk not in {row["comparison_id"] for row in told}
+
+
+def test_that_the_listed_changes_were_shown_is_recorded(client, two):
+    diff = made(two)
+    user = make_user(two[0].project, Role.MANAGER)
+    client.force_login(user)
+    listed = {row["comparison_id"] for rows in diff.summary["first"].values() for row in rows}
+    held = Comparison.objects.get(pk=min(listed))
+    lease = Assignment.objects.create(
+        comparison=held,
+        labeler=Labeler.objects.create(project=held.project, name="me", user=user),
+        swapped=False,
+        lease_expires_at=timezone.now() + timedelta(minutes=5),
+    )
+    client.get(address(two))
+    seen = Reveal.objects.filter(user=user).values_list("comparison_id", flat=True)
+    assert set(seen) == listed - {held.pk} != set()
+    lease.delete()
+    client.get(address(two))
+    assert set(seen.all()) == listed
 
 
 def test_equal_snapshots_say_so(manager, two):

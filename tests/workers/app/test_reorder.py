@@ -211,6 +211,22 @@ def test_reordering_twice_changes_nothing(trained: Trained) -> None:
     assert dict(Comparison.objects.values_list("pk", "priority")) == before
 
 
+def test_what_people_put_first_meanwhile_stays_first(trained: Trained) -> None:
+    """A manager and a reviewer set priorities while the order is being made; the loop writes around them."""
+    champion = champion_of(trained.project)
+    assert champion is not None
+    by_hand, sent_back, *_rest = trained.world.open_ids
+
+    def progress(_done: int, _total: int, _note: str) -> None:
+        for pk, reason in ((by_hand, "by hand"), (sent_back, "sent back")):
+            Comparison.objects.filter(pk=pk).update(priority=50.0, priority_reason=reason)
+
+    for _time in range(2):  # the second time they are not even read
+        reorder_queue(champion, guard=transaction.atomic, progress=progress)
+        kept = Comparison.objects.filter(priority=50.0).values_list("pk", "priority_reason")
+        assert dict(kept) == {by_hand: "by hand", sent_back: "sent back"}
+
+
 def test_the_tick_scores_what_an_import_brought(trained: Trained) -> None:
     assert scoring_tick() == 0
     add_comparison(trained.world, random.Random(7), 7000)
