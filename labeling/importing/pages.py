@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.importing.problems import ProblemGroup
 from labeling.importing.sample import sample_keys
+from labeling.importing.texts import layout_name
 from labeling.models import IN_QUEUE, Comparison, Import, ImportState
 from webapp.jobs.models import Job
 
@@ -20,25 +21,6 @@ TONES = {
     ImportState.DONE: "ok",
     ImportState.REFUSED: "bad",
     ImportState.FAILED: "bad",
-}
-LAYOUT_NAMES: dict[str, str | Promise] = {
-    "ms_swift": _("messages with a rejected response"),
-    "rewardbench": _("RewardBench: prompt with chosen, rejected and subset"),
-    "rewardbench2": _("RewardBench 2: prompt with lists of chosen and rejected"),
-    "trl_explicit": _("prompt with chosen and rejected"),
-    "trl_implicit": _("chosen and rejected conversations"),
-    "message_pairs": _("chosen and rejected lists of messages"),
-    "alpaca_pairs": _("instruction with chosen and rejected"),
-    "sharegpt_pairs": _("conversation with chosen and rejected"),
-    "cvalues": _("prompt with a positive and a negative response"),
-    "rm_finetuning": _("messages that end in a chosen and a rejected value"),
-    "kto": _("prompt with a completion and a label"),
-    "kto_messages": _("messages with a label"),
-    "pandalm": _("instruction with two responses and annotators"),
-    "responses": _("prompt with a list of responses"),
-    "ranked": _("answers ranked best to worst"),
-    "votes": _("two responses, with votes if there are any"),
-    "mapped": _("columns chosen by hand"),
 }
 
 
@@ -67,7 +49,7 @@ def import_context(import_: Import) -> dict[str, Any]:
         "job": job,
         "is_fetching": not import_.path,
         "percent": round(100 * (job.share_done or 0)) if job else 0,
-        "layout_name": LAYOUT_NAMES.get(import_.layout, import_.layout),
+        "layout_name": layout_name(import_.layout),
         "problems": problems,
         "more_problems": import_.problem_count - sum(group.count for group in problems),
         "can_confirm": import_.state == ImportState.READY,

@@ -39,8 +39,12 @@ MESSAGES: dict[str, str] = {
     "not_an_object": _("A row must be a JSON object, not: %(found)s."),
     "too_deep": _("The row nests deeper than %(limit)s levels."),
     "nul_character": _("The text at “%(path)s” holds a NUL character (\\u0000)."),
-    "wrong_keys": _("No layout has these keys: %(found)s. The closest, %(layout)s, needs: %(expected)s."),
-    "mixed_layouts": _("This row has the layout %(layout)s, but line %(first_line)s has %(file_layout)s."),
+    "wrong_keys": _(
+        "No layout has these keys: %(found)s. The closest is “%(layout)s” and needs: %(expected)s."
+    ),
+    "mixed_layouts": _(
+        "This row has the layout “%(layout)s”, but line %(first_line)s has “%(file_layout)s”."
+    ),
     "wrong_type": _("“%(path)s” must be %(expected)s, but is %(found)s."),
     "missing_key": _("“%(path)s” is missing."),
     "empty_text": _("“%(path)s” is empty."),
@@ -109,6 +113,26 @@ HINTS: dict[str, str] = {
 }
 ROW_HINT = _("Correct the row, or import the file without its bad rows.")
 
+LAYOUT_NAMES: dict[str, str] = {
+    "ms_swift": _("messages with a rejected response"),
+    "rewardbench": _("RewardBench: prompt with chosen, rejected and subset"),
+    "rewardbench2": _("RewardBench 2: prompt with lists of chosen and rejected"),
+    "trl_explicit": _("prompt with chosen and rejected"),
+    "trl_implicit": _("chosen and rejected conversations"),
+    "message_pairs": _("chosen and rejected lists of messages"),
+    "alpaca_pairs": _("instruction with chosen and rejected"),
+    "sharegpt_pairs": _("conversation with chosen and rejected"),
+    "cvalues": _("prompt with a positive and a negative response"),
+    "rm_finetuning": _("messages that end in a chosen and a rejected value"),
+    "kto": _("prompt with a completion and a label"),
+    "kto_messages": _("messages with a label"),
+    "pandalm": _("instruction with two responses and annotators"),
+    "responses": _("prompt with a list of responses"),
+    "ranked": _("answers ranked best to worst"),
+    "votes": _("two responses, with votes if there are any"),
+    "mapped": _("columns chosen by hand"),
+}
+
 
 MAPPING_MESSAGES: dict[str, str] = {
     "not_a_mapping": _("A mapping is an object with “columns” and, if one is better, “winner_values”."),
@@ -124,6 +148,11 @@ MAPPING_MESSAGES: dict[str, str] = {
 }
 
 
+def layout_name(key: str) -> str:
+    """What people call a layout."""
+    return gettext(LAYOUT_NAMES[key]) if key in LAYOUT_NAMES else key
+
+
 def mapping_message(error: MappingError) -> str:
     """What is wrong with a mapping."""
     values = {name: _shown(value) for name, value in error.params.items()}
@@ -137,7 +166,11 @@ def problem_message(problem: ImportProblem) -> str:
 
 def problem_words(problem: ImportProblem) -> Message:
     """What happened, to be kept and read in any language."""
-    return message(MESSAGES[problem.code], **{name: _shown(value) for name, value in problem.params.items()})
+    values: dict[str, Any] = {name: _shown(value) for name, value in problem.params.items()}
+    for name in ("layout", "file_layout"):
+        if values.get(name) in LAYOUT_NAMES:
+            values[name] = Message(LAYOUT_NAMES[values[name]])
+    return message(MESSAGES[problem.code], **values)
 
 
 def problem_hint(problem: ImportProblem) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from labeling.models import Comparison, Outcome, Preference
+from labeling.scheme import SKIP_REASONS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class PersonVoice:
     @property
     def seconds(self) -> float | None:
         return None if self.current.duration_ms is None else self.current.duration_ms / 1000
+
+    @property
+    def why_skipped(self) -> str:
+        """As the person chose it from the menu."""
+        return str(SKIP_REASONS.get(self.current.skip_reason, self.current.skip_reason))
 
 
 def person_voices(comparison: Comparison) -> list[PersonVoice]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.models import LABEL_OUTCOMES, Preference
-from webapp.ui.charts import bar_chart
+from webapp.ui.charts import bar_chart, day_label
 from webapp.ui.dashboard import Panel
 
 DAYS = 14
@@ -28,5 +28,5 @@ def labels_panel() -> Panel:
         .annotate(n=Count("id"))
     )
     counts = {row["day"]: row["n"] for row in rows}
-    bars = [(day.strftime("%m-%d"), float(counts.get(day, 0))) for day in days]
+    bars = [(day_label(day), float(counts.get(day, 0))) for day in days]
     return Panel(_("Labels a day"), chart=bar_chart(bars, title=_("Labels a day")))

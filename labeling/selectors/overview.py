@@ -10,11 +10,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from labeling.access import AnyUser, Capability
-from labeling.models import Membership, Project, Role
+from labeling.models import DisagreementKind, Membership, Project, Role
 from labeling.selectors.agreement import project_agreement
 from labeling.selectors.progress import comparison_counts, labels_by_day, project_progress
+from labeling.selectors.review import queue_counts
 from webapp.jobs.models import ACTIVE_STATES, Job
-from webapp.ui.charts import bar_chart
+from webapp.ui.charts import bar_chart, day_label
 
 DAYS = 14
 
@@ -87,7 +88,8 @@ class Overview:
 def project_overview(project: Project) -> Overview:
     progress = project_progress(project)
     agreement = project_agreement(project)
-    days = [(day.strftime("%m-%d"), count) for day, count in labels_by_day(project, days=DAYS)]
+    waiting = queue_counts(project)
+    days = [(day_label(day), count) for day, count in labels_by_day(project, days=DAYS)]
     pairwise = agreement.pairwise
     return Overview(
         total=progress.total,
@@ -97,8 +99,8 @@ def project_overview(project: Project) -> Overview:
         people_agreement=pairwise.value if pairwise else None,
         people_low=pairwise.low if pairwise else None,
         people_high=pairwise.high if pairwise else None,
-        disputed=progress.disputed,
-        in_review=progress.review,
+        disputed=waiting.get(DisagreementKind.PEOPLE, 0),
+        in_review=waiting.get(DisagreementKind.SKIPPED, 0),
         days=days,
         days_chart=bar_chart(days, title=_("Labels for each day")),
     )

@@ -54,7 +54,7 @@ def label_page(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         leases = lease_next(labeler, is_short=vars(labeler)["held"] < 2)
     except PausedError as error:
-        leases, context["paused"] = [], error.message
+        leases, context["paused"] = [], error
     nothing = None if leases or "paused" in context else why_nothing(labeler)
     if nothing and nothing.kind != "qualified_wait" and context["scheme"].screen == "ranking":
         return redirect("labeling:rank", slug)  # no pair of the qualification, of a batch or of gold is left

@@ -23,7 +23,7 @@ from labeling.selectors.own_statistics import LEAST, own_statistics
 from labeling.selectors.reliability import newest_fit, people_of, reliability_state
 from labeling.services.reliability import fit_start
 from labeling.snapshots import SnapshotError
-from webapp.ui.charts import Interval, Reference, bar_chart, interval_chart
+from webapp.ui.charts import Interval, Reference, bar_chart, day_label, interval_chart
 from webapp.users.models import User
 
 
@@ -97,7 +97,7 @@ def _windows_chart(figures: Figures) -> str:
     """Agreement with others by windows of fifty votes; "" where there are fewer than two of them."""
     points = [
         Interval(
-            timezone.localtime(at).strftime("%m-%d"),
+            day_label(timezone.localtime(at)),
             window.agreement.value,
             window.agreement.low,
             window.agreement.high,
@@ -117,7 +117,7 @@ def mine(request: HttpRequest, slug: str) -> HttpResponse:
     """What a person is told of the own work."""
     project, found = own_labeler_seen(request.user, slug)
     statistics = own_statistics(found)
-    bars = [(day.strftime("%m-%d"), float(count)) for day, count in statistics.days]
+    bars = [(day_label(day), float(count)) for day, count in statistics.days]
     context = {
         "least": LEAST,
         "statistics": statistics,

@@ -7,9 +7,9 @@ import { listen } from "./label/keys.js";
 import { showLast, stopCountdown, textsIn, wireLast } from "./label/last.js";
 import { newKey, Outbox, post } from "./label/outbox.js";
 import { wireRewrites } from "./label/rewrite.js";
-import "./label/spans.js";
 import { fitPanes, scrollPanes } from "./label/scroll.js";
 import { isOn, nextSize, toggle, wireSettings } from "./label/settings.js";
+import { wireSpans } from "./label/spans.js";
 import { restore } from "./label/store.js";
 import { mustSayWhy } from "./label/why.js";
 
@@ -334,6 +334,7 @@ function begin() {
   wireLast(after);
   listen(desk);
   outbox.flush();
+  wireSpans();
   wireRewrites();
   document.documentElement.dataset.ready = "label";
 }

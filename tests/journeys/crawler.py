@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import urldefrag, urlsplit
 
@@ -68,13 +68,14 @@ def logged_in(context, user: User, url: str) -> None:
 @dataclass
 class Crawler:
     """`problems` is what went wrong, each with the page on which it did. With `axe`, that looks at one page of each
-    kind, at 390 px, too, where the address is one of `narrow`."""
+    kind (`axe_kind` tells it of an address), at 390 px, too, where the address is one of `narrow`."""
 
     context: object
     base: str
     each_kind: int = 2
     most: int = 200
     axe: Axe | None = None
+    axe_kind: Callable[[str], str] = kind_of
     narrow: Collection[str] = ()
     problems: list[str] = field(default_factory=list)
     visited: list[str] = field(default_factory=list)
@@ -117,6 +118,7 @@ class Crawler:
         """Every page that a link leads to from the starts, at most `each_kind` addresses of one kind."""
         waiting = list(starts)
         seen: dict[str, int] = {}
+        looked_at = set[str]()
         while waiting and len(self.visited) < self.most:
             path = next((path for path in waiting if not HANDS_OUT.search(path)), waiting[0])
             waiting.remove(path)
@@ -125,7 +127,8 @@ class Crawler:
                 continue
             seen[kind] = seen.get(kind, 0) + 1
             links = self.visit(path, language)
-            if self.axe is not None and seen[kind] == 1:
+            if self.axe is not None and self.axe_kind(path) not in looked_at:
+                looked_at.add(self.axe_kind(path))
                 self.axe.look(self.page, path, is_narrow=path in self.narrow)
             waiting += [a for a in links if a.startswith(stay_under) and (with_query or "?" not in a)]
 

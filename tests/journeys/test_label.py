@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from urllib.parse import quote_plus
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from labeling.models import Assignment, Comparison, Preference, Response
-from tests.journeys.label_desk import session_cookie
+from labeling.services.allocation import lease_next, release_expired
+from labeling.services.preferences import preference_submit
+from tests.journeys.label_desk import Desk, session_cookie
 from tests.labeling.label.factories import make_labeler, make_project
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -90,15 +94,23 @@ def test_a_changed_mind_is_kept_beside_the_first_answer(seat):
     assert first.outcome != second.outcome
 
 
-def test_draft_survives_a_reload_and_another_browser(seat):
-    project = make_project(2, scheme=SCHEME)
+def draft_sent(desk: Desk, words: str):
+    """Until the server has answered a draft that holds these words."""
+    return desk.page.expect_response(
+        lambda answer: answer.url.endswith("/draft") and quote_plus(words) in answer.request.post_data
+    )
+
+
+def test_draft_survives_a_reload_and_another_browser_whose_word_then_counts(seat):
+    project = make_project(2, scheme={**SCHEME, "spans": True})
     labeler = make_labeler(project)
     desk = seat(project, labeler).open()
     uid = desk.uid
     desk.page.fill(".stage [name=rationale]", "半句话 so far")
-    with desk.page.expect_response(
-        lambda answer: answer.url.endswith("/draft") and "safer" in answer.request.post_data
-    ):
+    desk.page.keyboard.press("Escape")
+    desk.page.keyboard.press("j")
+    desk.page.keyboard.press("m")
+    with draft_sent(desk, "safer"):
         desk.page.click(".stage .chip:has-text('safer')")
     desk.page.reload()
     desk.ready()
@@ -107,6 +119,14 @@ def test_draft_survives_a_reload_and_another_browser(seat):
         assert where.uid == uid
         assert where.page.input_value(".stage [name=rationale]") == "半句话 so far"
         assert where.page.is_checked(".stage [name=reasons][value=safer]")
+        assert where.page.locator(".stage .mark").count() == 1
+    other.page.click(".stage .mark button")
+    with draft_sent(other, "to its end"):
+        other.page.fill(".stage [name=rationale]", "整句话 to its end")
+    desk.page.reload()
+    desk.ready()
+    assert desk.why == "整句话 to its end"
+    assert desk.page.locator(".stage .mark").count() == 0
 
 
 def test_a_required_rationale_is_asked_for_and_enter_saves(seat):
@@ -281,6 +301,29 @@ def test_an_expired_session_keeps_the_answer_until_the_next_log_in(seat):
     desk.open()
     desk.wait_saved()
     assert Preference.objects.get().strength == 3
+
+
+def test_a_lost_lease_is_told_before_the_answer_and_after_it_with_the_own_words(seat):
+    project = make_project(3, scheme=SCHEME)
+    desk = seat(project).open()
+    waiting = Assignment.objects.filter(labeler=desk.labeler).latest("pk")
+    Assignment.objects.filter(pk=waiting.pk).update(lease_expires_at=timezone.now())
+    release_expired()
+    (theirs,) = lease_next(make_labeler(project), count=1)
+    assert theirs.comparison_id == waiting.comparison_id
+    preference_submit(assignment=theirs, data={"choice": "1"}, idempotency_key="theirs")
+    desk.press_and_move_on("2")
+    assert desk.uid == str(waiting.uid)
+    desk.page.wait_for_selector(".dock-error:has-text('Your time for this comparison has run out.')")
+    desk.page.fill(".stage [name=rationale]", "我自己的话 and mine")
+    desk.page.keyboard.press("Escape")
+    desk.press_and_move_on("7")
+    note = desk.page.locator(".lost")
+    note.wait_for(state="visible")
+    assert "somebody else has finished it since" in note.inner_text()
+    assert note.locator("blockquote").inner_text() == "我自己的话 and mine"
+    assert Preference.objects.filter(labeler=desk.labeler).count() == 1
+    assert Comparison.objects.get(pk=waiting.comparison_id).label_count == 1
 
 
 def test_hostile_texts_run_nothing_and_violate_no_policy(seat):

@@ -202,3 +202,45 @@ def test_marking_a_passage_by_selection_and_key(seat):
     row = Preference.objects.select_related("comparison").get()
     assert row.spans == [{"response": row.shown_left_id, "quote": "two one", "nth": 0, "reason": "wrong"}]
     assert desk.violations() == []
+
+
+def test_marking_passages_by_the_keyboard_alone(seat):
+    """By sentences, Chinese ones too, from a radio button as from anywhere."""
+    project = ranking_project(scheme={**SCHEME, "aspects": [{"key": "safe", "name": "Safe"}]})
+    add_prompt(project, 2)
+    Response.objects.update(text="你好。**第二**句话！他说：“再见。”\n\n- Costs 3.5 m, e.g. this.\n- The end")
+    desk = seat(make_labeler(project), "label")
+    page, keys = desk.page, desk.page.keyboard
+    page.evaluate(
+        "for (const kind of ['mousedown', 'pointerdown', 'click']) addEventListener(kind, e => e.isTrusted && e.detail"
+        " && violations.push(kind), true)"
+    )
+    read = []
+    for _sentence in range(6):
+        keys.press("j")
+        read.append(page.evaluate("String(getSelection())"))
+    first = ["你好。", "第二句话！", "他说：“再见。”", "Costs 3.5 m, e.g. this.", "The end"]
+    assert read == [*first, first[0]]  # and on to the other response
+    keys.press("m")
+    keys.press("k")
+    keys.press("k")
+    keys.press("a")
+    keys.press("ArrowRight")
+    keys.press("m")
+    keys.press("l")
+    keys.press("j")
+    assert page.text_content("[data-spoken]") == "第二句话！"
+    keys.press("m")
+    assert page.locator(".mark q").all_text_contents() == ["你好。", first[3], "第二句话！"]
+    assert desk.violations() == []
+    keys.press("2")
+    desk.wait_saved()
+    row = Preference.objects.get()
+    left, right = row.shown_left_id, {row.comparison.response_a_id, row.comparison.response_b_id}
+    (right,) = right - {left}
+    assert [(span["response"], span["quote"]) for span in row.spans] == [
+        (right, "你好。"),
+        (left, first[3]),
+        (right, "第二句话！"),
+    ]
+    assert desk.problems == []

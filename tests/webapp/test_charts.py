@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date
 from itertools import pairwise
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from webapp.ui.charts import (
     Reference,
     Series,
     bar_chart,
+    day_label,
     interval_chart,
     line_chart,
     nice_ticks,
@@ -103,6 +106,21 @@ def test_names_in_a_legend_do_not_touch():
 def test_bars_have_as_many_labels_as_fit():
     svg = bar_chart([(f"11-{day:02}", 1.0) for day in range(1, 31)], title="Labels")
     assert re.findall(r">(11-\d\d)</text>", svg) == ["11-05", "11-10", "11-15", "11-20", "11-25", "11-30"]
+
+
+def test_a_day_is_written_shortly():
+    with translation.override("en"):
+        assert day_label(date(2026, 11, 9)) == "Nov 9"
+
+
+def test_wide_labels_are_fewer():
+    labels = [f"11月{day}日" for day in range(6, 20)]
+    svg = bar_chart([(label, 1.0) for label in labels], title="Labels")
+    assert re.findall(r">([^<]+日)</text>", svg) == ["11月7日", "11月11日", "11月15日", "11月19日"]
+    svg = interval_chart([Interval(label, 0.7, 0.6, 0.8) for label in labels * 2], [], title="Agreement")
+    shown = re.findall(r'<text class="(\w*)" [^>]*>11月(\d+)日</text>', svg)
+    assert [day for _style, day in shown] == ["9", "13", "17", "7", "11", "15", "19"]
+    assert [day for style, day in shown if not style] == ["9", "17", "11", "19"]
 
 
 @pytest.mark.parametrize(

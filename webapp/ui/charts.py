@@ -12,15 +12,19 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import accumulate
 
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import pgettext
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 72, 18, 16, 34
 TEXT_MOST = 25  # largest size of text in drawing units
-LABELS_MOST = 6  # labels below an axis that fit beside each other at that size
+TEXT_WIDE = 14  # its size where the drawing is as wide as its column lets it be
+GAP = 8  # between two labels
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,15 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
     return ticks
 
 
-def _every(count: int) -> int:
-    """Each how manieth of `count` labels is written so that they do not touch at the largest size."""
-    return max(1, math.ceil(count / LABELS_MOST))
+def day_label(day: date) -> str:
+    """A day below an axis, as the reader's language writes it: Nov 19, 11月19日."""
+    return date_format(day, pgettext("a day without its year, for Django's date filter", "M j"))
+
+
+def _every(labels: Sequence[str], room: float, size: float = TEXT_MOST) -> int:
+    """Each how manieth of the labels is written so that they do not touch at this size."""
+    widest = max((_text_width(label) for label in labels), default=0.0) * size / TEXT_MOST
+    return max(1, math.ceil(len(labels) * (widest + GAP) / room))
 
 
 def _text_width(text: str) -> float:
@@ -162,7 +172,9 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
             for style, text in (("extra", r.label), ("narrow", f"{r.value:.2f}"))
         ),
     )
-    every = _every(count)
+    labels, room = [p.label for p in points], frame.x(count - 0.5) - LEFT
+    shown = _every(labels, room, TEXT_WIDE)
+    narrow = shown * math.ceil(_every(labels, room) / shown)
     dots = format_html_join(
         "",
         '<g><title>{}</title><line class="whisker {}" x1="{}" y1="{}" x2="{}" y2="{}"/>'
@@ -180,10 +192,10 @@ def interval_chart(points: Sequence[Interval], references: Sequence[Reference], 
                 _n(frame.x(i)),
                 _n(frame.y(p.value)),
                 7 if p.style == "champion" else 5,
-                "extra" if (count - 1 - i) % every else "",
+                "extra" if (count - 1 - i) % narrow else "",
                 _n(frame.x(i)),
                 HEIGHT - 8,
-                p.label,
+                p.label if (count - 1 - i) % shown == 0 else "",
             )
             for i, p in enumerate(points)
         ),
@@ -272,7 +284,7 @@ def bar_chart(
         -0.5, max(len(bars), 1) - 0.5, 0.0, ticks[-1], y_format=y_format, height=height, ticks=ticks
     )
     width = (WIDTH - LEFT - RIGHT) / max(len(bars), 1) * 0.72
-    every = _every(len(bars))
+    every = _every([label for label, _value in bars], WIDTH - LEFT - RIGHT)
     body = format_html_join(
         "",
         '<g><title>{}</title><rect class="bar {}" x="{}" y="{}" width="{}" height="{}" rx="2"/>'

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from labeling.demo.scheme import reason_names
@@ -34,11 +35,11 @@ from labeling.services.draws import checks
 from labeling.services.preferences import preference_submit
 from labeling.services.qualification import qualification_grant, qualification_settle
 from labeling.services.ranked import ranking_skip, ranking_submit
-from labeling.services.ranking import ranking_next
+from labeling.services.ranking import places_held, ranking_next
 from labeling.services.rewriting import rewrite_submit
 from labeling.services.sources import not_had
 from workers.loop.cast import Cast, pair
-from workers.loop.simulation import Simulated, lease_readable
+from workers.loop.simulation import Simulated, lease_readable, leases_date
 
 QUALIFY_WITH, QUALIFY_SHARE, GOLD_SHARE = 4, 0.75, 0.1
 BATCH_SIZE, BATCH_DONE, BATCH_DAYS = 8, 3, 2
@@ -85,14 +86,17 @@ def say(cast: Cast) -> None:
         lease = leases[rewrite.who, rewrite.prompt]
         text = text_of(rewrite.prompt, rewrite.model)
         is_a = lease.comparison.response_a.text == text
-        rewrite_submit(
+        moment = cast.diary.moment(lease.labeler)
+        better = rewrite_submit(
             assignment=lease,
             side="left" if is_a != lease.swapped else "right",
             text=rewrite.text,
             idempotency_key=f"demo:rewrite:{lease.uid}",
             source=FROM_SIMULATION,
-            now=cast.diary.moment(lease.labeler),
+            now=moment,
         )
+        own = Comparison.objects.filter(Q(response_a=better) | Q(response_b=better))
+        own.update(created_at=moment)  # with the word on it, not after
 
 
 def _say(cast: Cast, said: Said) -> Assignment:
@@ -104,6 +108,7 @@ def _say(cast: Cast, said: Said) -> Assignment:
     is_left = is_a != lease.swapped
     worse = "right" if is_left else "left"
     reasons = reason_names(said.reasons)
+    moment = cast.diary.moment(labeler)
     quoted = {"side": worse, "quote": said.quote, "nth": 0, "reason": reasons[0]}
     preference_submit(
         assignment=lease,
@@ -116,8 +121,9 @@ def _say(cast: Cast, said: Said) -> Assignment:
         },
         idempotency_key=f"demo:said:{lease.uid}",
         source=FROM_SIMULATION,
-        now=cast.diary.moment(labeler),
+        now=moment,
     )
+    leases_date(Assignment.objects.filter(pk=lease.pk), moment)
     return lease
 
 
@@ -129,6 +135,7 @@ def rank(cast: Cast, who: Simulated, number: int) -> None:
             return
         key = f"demo:rank:{task.uid}"
         moment = cast.diary.moment(who.labeler)
+        leases_date(places_held(task), moment)
         if task.prompt.language not in who.person.languages:
             ranking_skip(
                 task=task, reason="language", idempotency_key=key, source=FROM_SIMULATION, now=moment

@@ -159,7 +159,12 @@ def simulate_answer(
         now=moment,
     )
     if moment:
-        Assignment.objects.filter(pk=lease.pk).update(created_at=moment - LEASED_BEFORE)
+        leases_date(Assignment.objects.filter(pk=lease.pk), moment)
+
+
+def leases_date(leases: QuerySet[Assignment], moment: datetime) -> None:
+    """They were taken a little before the answer, which was given at this moment."""
+    leases.update(created_at=moment - LEASED_BEFORE)
 
 
 def _bare(data: dict[str, Any]) -> dict[str, Any]:

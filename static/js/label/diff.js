@@ -1,4 +1,6 @@
 // Differences between the two texts, drawn over them with the CSS Custom Highlight API: the markup stays as it is.
+import { reveal } from "./scroll.js";
+
 const MAX_TOKENS = 6000;
 const MAX_EDITS = 3000;
 // Words, Chinese ones too, where the browser knows them; else Han characters one by one. No spaces.
@@ -105,9 +107,16 @@ export function toggleDiff(pair) {
   if (!buttons.length || !canDiff()) return;
   const texts = [...pair.querySelectorAll(".text")];
   const on = buttons[0].getAttribute("aria-pressed") !== "true" && showDiff(...texts);
-  if (on) scrollToFirst(pair.matches(".panes") ? texts : []);
+  if (on) reveal(firstChange());
   else clearDiff();
   for (const button of buttons) button.setAttribute("aria-pressed", String(on));
+}
+
+const topOf = (range) => range.getBoundingClientRect().top;
+
+function firstChange() {
+  const firsts = ["diff-a", "diff-b"].map((name) => [...CSS.highlights.get(name)][0]).filter(Boolean);
+  return firsts.sort((one, other) => topOf(one) - topOf(other))[0];
 }
 
 // The buttons of a page that shows one pair.
@@ -118,26 +127,4 @@ export function wireDiff() {
     button.addEventListener("click", toggle);
   }
   return toggle;
-}
-
-const HEAD = 64; // what sticks to the top of a response
-const topOf = (range) => range.getBoundingClientRect().top;
-
-// The first difference comes a third of the way down, in its pane and in the window, unless it is seen already.
-function scrollToFirst(panes) {
-  const firsts = ["diff-a", "diff-b"].map((name) => [...CSS.highlights.get(name)][0]).filter(Boolean);
-  const first = firsts.sort((one, other) => topOf(one) - topOf(other))[0];
-  if (!first) return;
-  const pane = panes.find((text) => text.contains(first.startContainer));
-  if (pane) {
-    const { top, bottom } = pane.getBoundingClientRect();
-    pane.scrollTop += wayTo(first, top, bottom);
-  }
-  const dock = document.querySelector(".dock, .desk-dock")?.getBoundingClientRect().top ?? innerHeight;
-  scrollBy({ top: wayTo(first, HEAD, Math.min(dock, innerHeight)) });
-}
-
-function wayTo(range, top, bottom) {
-  const { top: start, bottom: end } = range.getBoundingClientRect();
-  return start >= top && end <= bottom ? 0 : start - top - (bottom - top) / 3;
 }

@@ -1,6 +1,7 @@
 // The draft of one answer, ranking or rewrite: in this browser at once, on the server a moment later. Its
 // idempotency key goes with it.
-// `sent`: the server has all of it, so that this browser may forget it when somebody logs out.
+// `sent`: since when the server has all of it (0: it does not), so that this browser may forget it when somebody logs
+// out, and another may have gone on with it.
 import { me } from "./me.js";
 import { newKey, post } from "./outbox.js";
 import { read, remove, write } from "./store.js";
@@ -13,6 +14,8 @@ export function fieldsOf(form) {
   const skip = new Set(["csrfmiddlewaretoken", "idempotency_key"]);
   return [...new FormData(form)].filter(([name, value]) => !skip.has(name) && value !== "");
 }
+
+const now = () => performance.timeOrigin + performance.now();
 
 function bodyOf({ fields, choice }) {
   const body = new URLSearchParams(fields);
@@ -30,17 +33,26 @@ export class Draft {
     this.uid = uid;
     this.form = form;
     const stored = Draft.read(uid);
+    const newer = Draft.newer(uid);
     this.key = stored?.key ?? newKey();
     this.ms = stored?.ms ?? 0;
-    this.choice = stored?.choice ?? form.querySelector("[name=choice][aria-pressed=true]")?.value ?? "";
-    this.sent = stored ? stored.sent === true : true; // what the page came with is the server's
+    this.choice = newer?.choice ?? form.querySelector("[name=choice][aria-pressed=true]")?.value ?? "";
+    this.sent = newer ? newer.sent : performance.timeOrigin; // what the page came with is the server's
     this.turn = 0;
-    if (stored) this.restore(stored.fields);
+    this.way = Promise.resolve(); // what is on its way to the server
+    this.next = null; // what goes as soon as that has arrived
+    if (newer) this.restore(newer.fields);
     form.addEventListener("input", () => this.save());
   }
 
   static read(uid) {
     return read(PREFIX + uid);
+  }
+
+  // What this browser has of it, unless the server had it when it was asked for the page: that is as new or newer then.
+  static newer(uid) {
+    const record = Draft.read(uid);
+    return record && (!record.sent || record.sent >= performance.timeOrigin) ? record : null;
   }
 
   static forget(uid) {
@@ -50,7 +62,7 @@ export class Draft {
   // What was said stays, for another answer under another key.
   static renew(uid, changes = {}) {
     const record = Draft.read(uid);
-    if (record) write(PREFIX + uid, { ...record, sent: false, ...changes, key: newKey() });
+    if (record) write(PREFIX + uid, { ...record, sent: 0, ...changes, key: newKey() });
   }
 
   static all() {
@@ -71,7 +83,7 @@ export class Draft {
   // Drafts of pairs that are not on the page.
   static async sendUnsaved() {
     for (const { name, record } of Draft.unsaved()) {
-      if (isKept(await post(record.url, bodyOf(record).toString()))) write(name, { ...record, sent: true });
+      if (isKept(await post(record.url, bodyOf(record).toString()))) write(name, { ...record, sent: now() });
     }
   }
 
@@ -99,19 +111,28 @@ export class Draft {
   }
 
   save() {
-    this.sent = false;
+    this.sent = 0;
     this.turn += 1;
     this.store();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.send(), SEND_MS);
   }
 
-  async send() {
+  // One after the other, so that none overtakes a newer one.
+  send() {
     this.stop();
+    this.next ??= this.way.then(() => {
+      this.next = null;
+      return (this.way = this.deliver());
+    });
+    return this.next;
+  }
+
+  async deliver() {
     const { turn } = this;
     const result = await post(this.form.dataset.draft, this.body().toString());
     if (isKept(result) && turn === this.turn) {
-      this.sent = true;
+      this.sent = now();
       if (Draft.read(this.uid)) this.store(); // not where it was answered meanwhile
     }
     return result;
@@ -134,6 +155,6 @@ export class Draft {
   // The page goes away: what waits to be sent is sent by the browser afterwards.
   leave() {
     this.store();
-    if (this.timer) post(this.form.dataset.draft, this.body().toString(), "", { keepalive: true });
+    if (this.timer || this.next) post(this.form.dataset.draft, this.body().toString(), "", { keepalive: true });
   }
 }

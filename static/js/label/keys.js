@@ -3,7 +3,8 @@ const REASON_KEYS = "qweyiop";
 // Pages and lines by which two long texts scroll together.
 const SCROLLS = { " ": [0.85, 0], pagedown: [0.85, 0], pageup: [-0.85, 0], arrowdown: [0, 1], arrowup: [0, -1] };
 
-const isTyping = (target) =>
+// A checkbox or a radio button types nothing: shortcuts stay on.
+export const isTyping = (target) =>
   target.matches?.("textarea, select, input:not([type=checkbox], [type=radio])") || target.isContentEditable;
 
 const CONTROLS = "a, button, input, select, summary, textarea, .prompt";

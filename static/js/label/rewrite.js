@@ -25,10 +25,10 @@ function compare(form) {
   if (!preview.hidden) showDiff(original, preview);
 }
 
-// What this browser has of texts that were not saved.
+// What this browser alone has of texts that were not saved.
 function restoreRewrites() {
   for (const form of forms()) {
-    if (drafts.has(form) || !Draft.read(form.dataset.kept)) continue;
+    if (drafts.has(form) || !Draft.newer(form.dataset.kept)) continue;
     form.closest(".rewrite").classList.add("begun");
     draftOf(form).resend();
   }
@@ -99,7 +99,7 @@ const outbox = new Outbox(`rewrite.${root.dataset.labeler}`, {
     const form = formOf(item);
     if (!form) return;
     draftOf(form).key = newKey();
-    draftOf(form).sent = true;
+    draftOf(form).sent = performance.timeOrigin;
     say(form, data.message, false);
     settle(form, true);
     setTimeout(() => (form.querySelector("[data-take-back]").hidden = true), 1000 * UNDO_S);

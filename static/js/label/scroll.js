@@ -36,3 +36,22 @@ export function scrollPanes(pair, pages, lines) {
   text.scrollTop += pages * text.clientHeight + lines * 60;
   return text.scrollTop !== before;
 }
+
+const HEAD = 64; // what sticks to the top of a response
+
+// A passage comes a third of the way down, in its pane and in the window, unless it is seen already.
+export function reveal(range) {
+  if (!range) return;
+  const pane = range.startContainer.parentElement.closest(".panes .text");
+  if (pane) {
+    const { top, bottom } = pane.getBoundingClientRect();
+    pane.scrollTop += wayTo(range, top, bottom);
+  }
+  const dock = document.querySelector(".dock, .desk-dock")?.getBoundingClientRect().top ?? innerHeight;
+  scrollBy({ top: wayTo(range, HEAD, Math.min(dock, innerHeight)) });
+}
+
+function wayTo(range, top, bottom) {
+  const { top: start, bottom: end } = range.getBoundingClientRect();
+  return start >= top && end <= bottom ? 0 : start - top - (bottom - top) / 3;
+}

@@ -1,12 +1,17 @@
 // Marked passages: a selection in a response becomes a field of the answer's form, a quotation beside it, and colour.
+// Keys select sentence by sentence.
 import { highlight, quoteOf, rangeOf } from "../quotes.js";
 import { Draft } from "./draft.js";
+import { isTyping } from "./keys.js";
+import { reveal } from "./scroll.js";
+import { sentencesIn } from "./sentences.js";
 
 const QUOTE_MAX = 500;
 const MARKS_MAX = 20;
 const SIDES = { left: "a", right: "b" };
 const begun = new WeakSet();
 let selected = null; // {holder, side, quote, nth}: what a press of the key would mark
+let place = { holder: null, at: -1 }; // which sentence of which pair the keys have come to
 
 const root = document.getElementById("label");
 const holders = () => [...root.querySelectorAll(".pair-view, .again")].filter((holder) => holder.querySelector(".marks"));
@@ -19,7 +24,7 @@ function begin(holder) {
   if (begun.has(holder)) return;
   begun.add(holder);
   const list = holder.querySelector(".marks");
-  const stored = holder.dataset.uid ? Draft.read(holder.dataset.uid)?.fields : null;
+  const stored = holder.dataset.uid ? Draft.newer(holder.dataset.uid)?.fields : null;
   const spans = stored ? stored.filter(([name]) => name === "span").map(([, value]) => JSON.parse(value)) : JSON.parse(list.dataset.spans);
   write(holder, spans);
 }
@@ -83,6 +88,30 @@ function draw() {
   }
 }
 
+// What the keys are about: where something was selected last, else the pair on the desk.
+function inSight() {
+  const isSeen = (holder) => textOf(holder, "left")?.checkVisibility();
+  return selected?.holder.isConnected ? selected.holder : holders().find(isSeen);
+}
+
+// Selects the next sentence, the one before, or the first of the other response.
+function step(key) {
+  const holder = inSight();
+  if (!holder) return;
+  const [left, right] = Object.keys(SIDES).map((side) => sentencesIn(textOf(holder, side), QUOTE_MAX));
+  const all = [...left, ...right];
+  const at = place.holder === holder ? place.at : -1;
+  const next = { j: at + 1, k: at - 1, l: at < left.length ? left.length : 0 }[key];
+  place = { holder, at: Math.max(0, Math.min(next, all.length - 1)) };
+  const range = all[place.at];
+  if (!range) return;
+  document.getSelection().removeAllRanges();
+  document.getSelection().addRange(range);
+  remember();
+  reveal(range);
+  holder.querySelector("[data-spoken]").textContent = range.toString();
+}
+
 // The button takes the focus and some browsers the selection with it: what was selected last counts.
 function remember() {
   const selection = document.getSelection();
@@ -100,7 +129,7 @@ function remember() {
 }
 
 function mark() {
-  const holder = selected?.holder.isConnected ? selected.holder : holders()[0];
+  const holder = inSight();
   if (!holder) return;
   const { tNothing } = holder.querySelector(".marks").dataset;
   if (!selected?.holder.isConnected) {
@@ -118,12 +147,18 @@ function mark() {
 document.addEventListener("selectionchange", remember);
 document.addEventListener("click", (event) => event.target.closest("[data-mark]") && mark());
 document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "m" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (event.target.matches?.("textarea, select, input") || document.querySelector("[popover]:popover-open")) return;
-  mark();
+  const key = event.key.toLowerCase();
+  if (!"jklm".includes(key) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isTyping(event.target) || document.querySelector("[popover]:popover-open")) return;
+  if (key !== "m") step(key);
+  else if (!event.repeat) mark();
 });
-new MutationObserver(() => {
+
+// Once the store has what the disk has.
+export function wireSpans() {
   holders().forEach(begin);
-  draw();
-}).observe(root, { childList: true, subtree: true });
-queueMicrotask(() => holders().forEach(begin));
+  new MutationObserver(() => {
+    holders().forEach(begin);
+    draw();
+  }).observe(root, { childList: true, subtree: true });
+}

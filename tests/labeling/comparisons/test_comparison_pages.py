@@ -61,8 +61,8 @@ def test_the_list_costs_the_same_however_long(client, django_assert_num_queries,
     as_member(client, project)
     client.get(url("comparison-list", project))  # fills the choices of the filters
     # Session, user, project, role twice (loader, page), ids, rows; what is in hand, what is not indexed,
-    # saved filters.
-    with django_assert_num_queries(10):
+    # saved filters, of which a look is to be noted.
+    with django_assert_num_queries(11):
         html = client.get(url("comparison-list", project)).content.decode()
     assert all(
         url("comparison", project, pk) in html for pk in project.comparisons.values_list("pk", flat=True)
@@ -105,7 +105,8 @@ def test_one_comparison_shows_every_voice_and_its_history(client, django_assert_
     assert reverse("workers:comparison-panel", args=[project.slug, comparison.pk]) in text
     [first, second] = person_voices(comparison)
     assert (first.outcome, first.p_a, len(first.earlier)) == ("b", 0.0, 1)
-    assert (second.outcome, second.p_a) == ("", None)
+    assert (second.outcome, second.p_a, second.why_skipped) == ("", None, "The prompt is unclear")
+    assert "skipped · The prompt is unclear" in text
 
 
 @pytest.mark.parametrize("name", ["comparison-list", "agreement", "snapshot-list", "export"])

@@ -14,6 +14,7 @@ from labeling.importing.records import (
     margin_strength,
     record_pairs,
 )
+from labeling.importing.texts import layout_name, problem_words
 from tests.labeling.importing.helpers import (
     FAMILIES,
     json_array,
@@ -277,6 +278,8 @@ def test_a_row_of_another_layout_is_named_with_both(layout):
     assert len(records) == 5
     assert [p.code for p in problems] == ["mixed_layouts"]
     assert problems[0].params == {"layout": other, "file_layout": layout, "first_line": 2}
+    assert f"“{layout_name(other)}”, but line 2 has “{layout_name(layout)}”" in problems[0].message
+    assert problem_words(problems[0]).as_json()["params"]["layout"]["msgid"] == layout_name(other)
 
 
 def test_a_layout_that_first_shows_behind_many_bad_rows_is_known():
@@ -405,6 +408,7 @@ def test_every_problem_code_has_a_sentence():
     )
     assert codes == set(texts.MESSAGES)
     assert set(texts.HINTS) <= set(texts.MESSAGES)
+    assert set(texts.LAYOUT_NAMES) == {*LAYOUTS_BY_NAME, "mapped"}
 
 
 def test_closest_layout_prefers_what_is_nearly_there():

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from labeling.models import Assignment, Comparison, Membership, Preference, Role
+from labeling.models import Assignment, Comparison, Labeler, Membership, Preference, Role
 from labeling.services.allocation import lease_next, release_expired
 from tests.labeling.label.factories import add_pairs, make_labeler, make_project
 
@@ -168,7 +168,15 @@ def test_paused_says_so_and_keeps_the_lease(desk):
     uid = uids(client.get(url))[0]
     labeler.project.is_paused = True
     labeler.project.save()
-    assert "Labeling in this project is paused" in client.get(url).content.decode()
+    html = client.get(url).content.decode()
+    assert "Labeling in this project is paused" in html
+    assert "A manager can resume it in the project" in html
+    labeler.project.is_paused = False
+    labeler.project.save()
+    Labeler.objects.filter(pk=labeler.pk).update(paused_at=labeler.created_at)
+    html = client.get(url).content.decode()
+    assert "A manager has paused your work" in html
+    assert "on the page “Work”" in html
     assert client.post(f"{url}{uid}/submit", {"choice": "1"}, headers=JSON).status_code == 200
 
 

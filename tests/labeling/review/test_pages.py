@@ -54,6 +54,10 @@ def cases(client, project, query="") -> list[int]:
     return [int(pk) for pk in found]
 
 
+def overview(client, project) -> str:
+    return client.get(f"/projects/{project.slug}/").content.decode()
+
+
 def pks(project) -> list[int]:
     return list(Comparison.objects.filter(project=project).order_by("pk").values_list("pk", flat=True))
 
@@ -64,6 +68,8 @@ def test_the_largest_come_first_and_the_kinds_are_counted(client, project):
     assert cases(client, project, "?kind=judge") == [three]
     html = client.get(f"/projects/{project.slug}/review/").content.decode()
     assert re.findall(r'<b class="num">(\d+)</b></a>', html) == ["5", "1", "0", "0", "0", "0"]
+    (todo,) = re.findall(r'<ul class="todo">(.*?)</ul>', overview(client, project), re.S)
+    assert re.findall(r'<b>(\d+)</b>.*?href="([^"]*)"', todo) == [("5", f"/projects/{project.slug}/review/")]
 
 
 def test_filters(client, project):

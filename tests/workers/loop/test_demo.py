@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from django.db.models import Count
+from django.db.models import Count, Exists, F, OuterRef
 from django.db.models.functions import Now
 
 from labeling.demo.story import OVERLOOKED, REWRITES, SETTLED, TASTE, text_of
 from labeling.models import (
     Adjudication,
+    Assignment,
     AssignmentState,
     Batch,
     Comment,
@@ -104,3 +105,8 @@ def test_everything_is_marked_as_simulated(cast):
     people.rank(cast, cast.named("Ada (simulated)"), 1)
     assert set(Preference.objects.values_list("source", flat=True)) == {PreferenceSource.SIMULATION}
     assert not Preference.objects.filter(created_at__gt=Now()).exists()
+    # Each comparison was there before it was given to anybody, and in somebody's hand before the answer.
+    assert not Preference.objects.filter(created_at__lt=F("comparison__created_at")).exists()
+    own = Assignment.objects.filter(labeler=OuterRef("labeler"), comparison=OuterRef("comparison"))
+    late = own.filter(created_at__gt=OuterRef("created_at"))
+    assert not Preference.objects.filter(Exists(late)).exists()
