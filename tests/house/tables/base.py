@@ -168,12 +168,8 @@ LISTS = {
     "": 7,
     "jobs/": 4,
     "account/tokens/": 3,
-<<<<<<< HEAD
-    "projects/<slug:slug>/": 14,
-=======
     "api/docs": 2,
-    "projects/<slug:slug>/": 13,
->>>>>>> origin/labeling-next
+    "projects/<slug:slug>/": 14,
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 8,
     "projects/<slug:slug>/agreement/": 14,
