@@ -131,10 +131,8 @@ def _checked(labeler: Labeler, until: datetime) -> Checked:
         if gold in LABEL_OUTCOMES:
             known += 1
             hits += mine == gold
-    gold = _share(hits, known, known)
-    return Checked(
-        others=_share(same, others, votes), gold=Share(None, None) if gold.percent is None else gold
-    )
+    of_known = _share(hits, known, known) if known >= LEAST else Share(None, None)
+    return Checked(others=_share(same, others, votes), gold=of_known)
 
 
 def _share(hits: int, total: int, n: int) -> Share:

@@ -32,8 +32,8 @@ from webapp.users.models import User
 
 CHUNK = 1000
 NO_GOLD = gettext_lazy(
-    "Where people only rank there is no gold: a single pair among rankings would be known for it. Let them compare"
-    " pairs, too, before you set a share."
+    "Where people only rank, a single pair among rankings would be known as gold. Let them compare pairs, too, before"
+    " you set a share."
 )
 
 

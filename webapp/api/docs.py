@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,7 +21,7 @@ QUERY_MAX = 200
 def reference_page(request: HttpRequest) -> HttpResponse:
     """With `?subject=`, that one in full; else the list, of what `?q=` finds. For htmx the found ones alone."""
     chapters = reference(own_language())
-    context = {"chapters": chapters, "origin": request.build_absolute_uri("/").rstrip("/")}
+    context: dict[str, Any] = {"chapters": chapters, "origin": request.build_absolute_uri("/").rstrip("/")}
     if wanted := request.GET.get("subject"):
         chapter = next((one for one in chapters if one.key == wanted), None)
         if chapter is None:
@@ -27,12 +29,13 @@ def reference_page(request: HttpRequest) -> HttpResponse:
         return render(request, "api/subject.html", {**context, "chapter": chapter})
     query = request.GET.get("q", "")[:QUERY_MAX]
     found = found_in(chapters, query)
+    rest: dict[str, Any] = settings.REST_FRAMEWORK
     context |= {
         "query": query,
         "found": found,
         "count": sum(len(chapter.operations) for chapter in found),
-        "rate": settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]["user"],
-        "page_size": settings.REST_FRAMEWORK["PAGE_SIZE"],
+        "rate": rest["DEFAULT_THROTTLE_RATES"]["user"],
+        "page_size": rest["PAGE_SIZE"],
         "page_size_max": IdCursorPagination.max_page_size,
     }
     template = "api/_found.html" if request.htmx else "api/docs.html"  # type: ignore[attr-defined]

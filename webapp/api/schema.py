@@ -51,6 +51,6 @@ def kept_schema(language: str) -> dict[str, Any]:
 @cache
 def _schema(language: str) -> dict[str, Any]:
     with translation.override(language):
-        schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+        schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
         tags = [{"name": subject.key, "description": str(subject.title)} for subject in SUBJECTS]
     return schema | {"tags": tags}

@@ -161,17 +161,18 @@ def _limits(flat: Schema) -> list[str]:
         found.append(_("at least %(least)s") % {"least": least})
     elif most:
         found.append(_("at most %(most)s") % {"most": most})
-    if flat.get("minLength") == 1:
-        found.append(_("not empty"))
-    elif shortest := _number(flat.get("minLength")):
-        found.append(_("at least %(n)s characters") % {"n": shortest})
-    if longest := _number(flat.get("maxLength")):
-        found.append(_("at most %(n)s characters") % {"n": longest})
-    if fewest := _number(flat.get("minItems")):
-        found.append(_("at least %(n)s entries") % {"n": fewest})
-    if most_items := _number(flat.get("maxItems")):
-        found.append(_("at most %(n)s entries") % {"n": most_items})
-    if "default" in flat and flat["default"] not in (None, ""):
+    sizes = (
+        ("minLength", _("at least %(n)s characters")),
+        ("maxLength", _("at most %(n)s characters")),
+        ("minItems", _("at least %(n)s entries")),
+        ("maxItems", _("at most %(n)s entries")),
+    )
+    for key, words in sizes:
+        if key == "minLength" and flat.get(key) == 1:
+            found.append(_("not empty"))
+        elif flat.get(key):
+            found.append(words % {"n": _number(flat[key])})
+    if flat.get("default") not in (None, ""):
         value = json.dumps(flat["default"], ensure_ascii=False, default=str)
         found.append(_("%(value)s if left out") % {"value": value})
     return found

@@ -172,7 +172,7 @@ LISTS = {
     "projects/<slug:slug>/": 14,
     "projects/<slug:slug>/people/": 7,
     "projects/<slug:slug>/label/": 8,
-    "projects/<slug:slug>/agreement/": 14,
+    "projects/<slug:slug>/agreement/": 15,
     "projects/<slug:slug>/imports/": 7,
     "projects/<slug:slug>/snapshots/": 12,
     "projects/<slug:slug>/judges/": 13,

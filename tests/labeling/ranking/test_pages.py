@@ -214,11 +214,11 @@ def test_gold_and_rankings_alone_refuse_each_other(client, ranks_alone):
     checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
     settings = f"/projects/{ranks_alone.slug}/settings/"
     rates = {"gold_share": "0.1", "qualification_size": "0", "qualification_pass": "0.8"}
-    assert "Where people only rank there is no gold" in client.get(f"{settings}allocation/").content.decode()
+    assert "Where people only rank, a single pair" in client.get(f"{settings}allocation/").content.decode()
     refused = client.post(f"{settings}allocation/", rates)
     assert list(refused.context["form"].errors) == ["gold_share"]
     type(ranks_alone).objects.update(scheme={"screen": "both"})
-    assert "there is no gold" not in client.get(f"{settings}allocation/").content.decode()
+    assert "Where people only rank" not in client.get(f"{settings}allocation/").content.decode()
     assert client.post(f"{settings}allocation/", rates).status_code == 302
     alone = {
         "name": "Other",
