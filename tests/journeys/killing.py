@@ -58,8 +58,11 @@ def kill_browser(profile: str) -> None:
             os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    wait_until(
-        lambda: (
-            not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in doomed)
-        )
-    )
+    wait_until(lambda: not any(is_alive(process) for process in doomed))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went between the two questions
+        return False
