@@ -163,14 +163,13 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     words = message(gettext_noop("comparisons looked at"))
     for ids in items_chunks(project, wanted, above=so_far.get("last", 0), up_to=params["up_to"]):
         with context.guarded():
+            bookmarks_void(project.pk)
             treated += _treat(project, deed, ids, context.job.created_by)
             seen += len(ids)
             context.metric(last=ids[-1], seen=seen, treated=treated)
             context.write(force=True)
         context.checkpointed()
         context.progress(seen, max(total, seen), words)
-    with context.guarded():
-        bookmarks_void(project.pk)
     return {"treated": treated, "left_out": seen - treated}
 
 

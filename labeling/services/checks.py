@@ -46,8 +46,8 @@ def checks_mark(*, project: Project, comparison_ids: list[int], use: ComparisonU
     changed = 0
     for start in range(0, len(comparison_ids), CHUNK):
         with transaction.atomic():
+            bookmarks_void(project.pk)
             changed += _mark(project, comparison_ids[start : start + CHUNK], use, actor)
-    bookmarks_void(project.pk)
     record(action=f"checks.{use}", subject=project.slug, actor=actor, project_id=project.pk, number=changed)
     return changed
 

@@ -173,7 +173,7 @@ class Work:
         Gold comes before batches, so that the rate is the same for those who work in one.
         """
         project = self.labeler.project
-        if _by_chance(project.gold_share):
+        if self.is_in_pairs and _by_chance(project.gold_share):
             yield from _anywhere(DrawnBy.GOLD, _CHECKS[ComparisonUse.GOLD], self.labeler)
         yield from self._batch_draws()
         if self.is_in_pairs and self.common is not None and _by_chance(project.random_share):

@@ -121,8 +121,11 @@ def rank_undo(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rank_draft(request: HttpRequest, slug: str, uid: uuid.UUID) -> HttpResponse:
-    """Keep an unfinished ranking, and renew its leases. `held` is false where they have gone back to the queue."""
+    """Keep an unfinished ranking, and renew its leases; these alone with `renew`. `held` is false where they have gone
+    back to the queue."""
     task = _own(request, slug, uid)
+    if "renew" in request.POST:
+        return JsonResponse({"held": ranking_renew(task)})
     count = len(task.order)
     kept = ranking_draft_save(task=task, draft=read_ranking_draft(_read(request.POST, count), count))
     return JsonResponse({"kept": kept, "held": ranking_renew(task)})

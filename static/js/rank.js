@@ -80,11 +80,19 @@ function complain(message, note = form?.querySelector(".dock-error") ?? lost) {
 }
 
 // --- sending
+function told(result) {
+  if (result.status === "ok" && !result.data.held) complain(text.tLost);
+  return result;
+}
+
 class RankingDraft extends Draft {
   async send() {
-    const result = await super.send();
-    if (result.status === "ok" && !result.data.held) complain(text.tLost);
-    return result;
+    return told(await super.send());
+  }
+
+  // The leases alone where the server has all of it: another browser may have gone on with it since.
+  async heartbeat() {
+    return this.sent ? told(await post(this.form.dataset.draft, "renew=1")) : this.send();
   }
 }
 
@@ -275,7 +283,7 @@ function wireForm() {
   listenToPointer();
   for (const kind of ["pointerdown", "keydown", "scroll", "pointermove"]) addEventListener(kind, () => (active = true), { passive: true });
   setInterval(() => {
-    if (active && draft && !document.hidden && !outbox.has(text.kept)) draft.send(); // renews the leases, too
+    if (active && draft && !document.hidden && !outbox.has(text.kept)) draft.heartbeat();
     active = false;
   }, 1000 * Math.max(10, Number(text.lease) / 4));
   document.addEventListener("visibilitychange", () => {

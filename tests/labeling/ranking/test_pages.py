@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from labeling.models import Comparison, Preference, Ranking, RankingTask, Response
+from labeling.services.allocation import lease_next
 from labeling.services.batches import Choice, batch_create
 from labeling.services.checks import checks_mark
 from labeling.services.ranking import ranking_next
@@ -107,6 +108,9 @@ def test_draft_and_skip(seat):
     task = RankingTask.objects.get()
     kept = client.post(f"{url}{task.uid}/draft", {"place-C": "1"}, headers=JSON)
     assert kept.json() == {"kept": True, "held": True}
+    assert client.post(f"{url}{task.uid}/draft", {"renew": "1"}, headers=JSON).json() == {"held": True}
+    task.refresh_from_db()
+    assert task.draft["places"] == [None, None, 1, None]
     skipped = client.post(f"{url}{task.uid}/skip", {"skip_reason": "language"}, headers=JSON)
     assert skipped.json() == {"saved": True}
     assert set(Preference.objects.values_list("outcome", flat=True)) == {"skip"}
@@ -232,6 +236,16 @@ def test_gold_and_rankings_alone_refuse_each_other(client, ranks_alone):
     assert list(client.post(settings, alone).context["form"].errors) == ["screen"]
     client.post(f"{settings}allocation/", rates | {"gold_share": "0"})
     assert client.post(settings, alone).status_code == 302
+
+
+def test_a_project_that_has_both_all_the_same_hands_out_no_gold(labeler, ranks_alone):
+    manager = make_member(ranks_alone, "manager")
+    checks_mark(project=ranks_alone, comparison_ids=known_ids(), use="gold", actor=manager)
+    assert known_ids()
+    type(ranks_alone).objects.update(gold_share=1.0)
+    assert {lease.drawn for lease in lease_next(labeler)}.isdisjoint({"gold"})
+    type(ranks_alone).objects.update(scheme={"screen": "both"})
+    assert {lease.drawn for lease in lease_next(labeler)} == {"gold"}
 
 
 def test_before_pairs_the_last_ranking_can_still_be_undone(seat, labeler, ranks_alone, django_user_model):
