@@ -1,8 +1,9 @@
 """Style sheets and scripts of one page in one file each, so that its first load is four requests and not twenty.
 
-Plain concatenation: nothing is minified or renamed. Each ES module becomes a function that is called at once, in the
-order in which modules need one another, and its imports become constants. Only the house's way of writing modules
-is understood; anything else raises BundleError when the files are collected, and in the tests.
+Plain concatenation: nothing is minified or renamed; lines of scripts that are comments stay behind. Each ES module
+becomes a function that is called at once, in the order in which modules need one another, and its imports become
+constants. Only the house's way of writing modules is understood; anything else raises BundleError when the files are
+collected, and in the tests.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ BUNDLES = {
 }
 _IMPORT = re.compile(r'^import (?:\{ (\w+(?:, \w+)*) \} from )?"(\.{1,2}/[\w./-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|class|function\*?) (\w+))", re.MULTILINE)
+_COMMENTS = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
 _OTHER = re.compile(r"^\s*(?:import|export)\b.*", re.MULTILINE)
 
 
@@ -47,7 +49,7 @@ def _add_module(path: Path, above: tuple[Path, ...], numbers: dict[Path, int], p
         raise BundleError(f"{path.name} imports itself by way of {', '.join(part.name for part in above)}")
     if path in numbers:
         return
-    text = path.read_text(encoding="utf-8")
+    text = _COMMENTS.sub("", path.read_text(encoding="utf-8"))
     for found in _IMPORT.finditer(text):
         _add_module((path.parent / found[2]).resolve(), (*above, path), numbers, parts)
     numbers[path] = len(numbers)
