@@ -37,7 +37,8 @@ def test_modules_come_once_and_behind_what_they_need(tmp_path):
         tmp_path,
         entry='import { two } from "./b.js";\nimport { one } from "./a.js";\nconsole.log(one, two());',
         b='import { one } from "./a.js";\nconst hidden = 1;\nexport function two() {\n  return one + hidden;\n}',
-        a='// Why.\nconsole.log("once"); // here\n  // Why else.\nconst hidden = 5;\nexport const one = 1;\nexport class Unused {}',
+        a='// Why.\nconsole.log("once"); // here\n  // Why else.\nconst hidden = 5;\nexport const one = 1;\n'
+        "export class Unused {}",
         other='import "./a.js";\nexport async function* more() {}',
     )
     text = bundle_scripts(root, ["entry.js", "other.js"])
