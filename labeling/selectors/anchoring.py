@@ -57,9 +57,8 @@ class Anchoring:
 
 def project_anchoring(project: Project) -> Anchoring:
     """Four queries, or two while there is no newer preference and nobody was shown voices."""
-    newest = (
-        Reveal.objects.order_by("-pk").values_list("pk", flat=True).first()
-    )  # of any project: one index entry
+    # Of any project: one entry of an index.
+    newest = Reveal.objects.order_by("-pk").values_list("pk", flat=True).first()
     return kept_figure("anchoring", project, lambda: _anchoring(project), version=newest)
 
 
