@@ -147,7 +147,9 @@ def test_rewriting_a_response_and_taking_it_back(seat):
     labeler = with_prompts(2)
     desk = seat(labeler, "label")
     page, sent = desk.page, []
-    page.on("request", lambda request: "/rewrite" in request.url and sent.append(request.url.rsplit("/", 1)[-1]))
+    page.on(
+        "request", lambda request: "/rewrite" in request.url and sent.append(request.url.rsplit("/", 1)[-1])
+    )
     page.click(".rewrite.b summary")
     page.keyboard.press("End")
     page.fill(".rewrite.b textarea", "A better answer by hand.")

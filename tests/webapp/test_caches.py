@@ -128,8 +128,7 @@ def test_a_window_passes_on_to_the_next_what_is_not_a_minute_old(monkeypatch):
         clock[0] = at
         throttle = Throttle()
         throttle.timer = lambda: clock[0]
-        found = sum(throttle.allow_request(forwarded("", "10.0.0.9"), None) for _ in range(number))
-        return found
+        return sum(throttle.allow_request(forwarded("", "10.0.0.9"), None) for _ in range(number))
 
     cache.clear()
     assert allowed(600.0, 100) == 60
