@@ -31,6 +31,7 @@ Progress = Callable[[int, int], None]
 class CheckReport:
     """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
     `unpaired` are responses of records that make no comparison, `held_out` records that are kept out of training.
+    `protected` are records of a table whose texts look like those of our CSV export, while its header does not say so.
     `members` are the files of an archive that were read, `passed_over` the first of those that were not. `sample` are
     the first rows as they stand in the file, cut.
     """
@@ -44,6 +45,7 @@ class CheckReport:
     votes: int = 0
     gold: int = 0
     held_out: int = 0
+    protected: int = 0
     largest_margin: float = 0.0
     problem_count: int = 0
     is_fatal: bool = False
@@ -74,6 +76,7 @@ class CheckReport:
             "votes",
             "gold",
             "held_out",
+            "protected",
             "largest_margin",
             "keys",
         )
@@ -100,6 +103,7 @@ class CheckReport:
         self.votes += sum((vote.first, vote.second) in wanted for vote in record.votes)
         self.gold += record.gold is not None
         self.held_out += bool(options.split) or record.is_held_out
+        self.protected += found.row.looks_protected
         margins = [vote.margin for vote in record.votes if vote.margin is not None]
         self.largest_margin = max(self.largest_margin, *margins) if margins else self.largest_margin
         if len(self.keys) < MAX_KEYS:
