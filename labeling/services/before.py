@@ -66,7 +66,7 @@ class Before:
     known_id: int | None  # of the row that this idempotency key has made
     last_revision: int  # 0 without one
     has_seen: bool  # what others say of one of its responses
-    # No vote stands, no voice was heard, nobody has to look at it, and votes are counted: a first vote settles it alone.
+    # No vote stands, no voice was heard, nobody has to look at it, and votes are counted: a vote settles it alone.
     is_untouched: bool
 
 
