@@ -130,7 +130,10 @@ class BulkView(APIView):
         responses={200: BulkResult, 202: OpenApiResponse(BulkResult, description="A job does it.")},
     )
     def post(self, request: Request, slug: str) -> Response:
-        """One deed on all comparisons that a filter finds: at once up to 200, else by a job."""
+        """One deed on all comparisons that a filter finds: at once up to 200, else by a job.
+
+        What you are being asked about yourself is left out where the numbers could tell something of it.
+        """
         project = project_for(request.user, slug, Capability.MANAGE)
         body = BulkRequest(data=request.data)
         body.is_valid(raise_exception=True)

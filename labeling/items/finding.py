@@ -53,9 +53,7 @@ def items_page(
     """The page below id `before`, or above id `after`, or the first. `hidden` are responses whose comparisons are left
     out. Three statements at most, and one more for each condition."""
     conditions = conditions_of(project, wanted)
-    rows = _found(project, conditions)
-    if hidden:
-        rows = rows.exclude(Q(response_a__in=hidden) | Q(response_b__in=hidden))
+    rows = _found(project, conditions, hidden)
     few = _few(conditions)
     if few is not None:
         return _page_of_few(rows.filter(few), before, after, size)
@@ -65,11 +63,16 @@ def items_page(
 
 
 def items_chunks(
-    project: Project, wanted: ItemFilter, *, above: int = 0, up_to: int | None = None
+    project: Project,
+    wanted: ItemFilter,
+    *,
+    above: int = 0,
+    up_to: int | None = None,
+    hidden: Collection[int] = (),
 ) -> Iterator[list[int]]:
     """Ids of all that the filter finds, ascending, 1,000 at a time, each chunk read when it is asked for."""
     conditions = conditions_of(project, wanted)
-    rows = _found(project, conditions)
+    rows = _found(project, conditions, hidden)
     few = _few(conditions)
     if few is not None:
         rows = rows.filter(few)
@@ -80,19 +83,28 @@ def items_chunks(
         above = ids[-1]
 
 
-def items_found(project: Project, wanted: ItemFilter) -> QuerySet[Comparison]:
+def items_found(
+    project: Project, wanted: ItemFilter, *, hidden: Collection[int] = ()
+) -> QuerySet[Comparison]:
     """All that the filter finds, to be counted or narrowed down further."""
     conditions = conditions_of(project, wanted)
     few = _few(conditions)
-    rows = _found(project, conditions)
+    rows = _found(project, conditions, hidden)
     return rows if few is None else rows.filter(few)
 
 
-def _found(project: Project, conditions: list[Condition]) -> QuerySet[Comparison]:
+def items_among(project: Project, wanted: ItemFilter, ids: Collection[int]) -> QuerySet[Comparison]:
+    """Those of these few that the filter finds now."""
+    return _found(project, conditions_of(project, wanted)).filter(pk__in=ids)
+
+
+def _found(
+    project: Project, conditions: list[Condition], hidden: Collection[int] = ()
+) -> QuerySet[Comparison]:
     rows = Comparison.objects.filter(project=project).order_by()
     for condition in conditions:
         rows = rows.filter(*condition.holds)
-    return rows
+    return rows.exclude(Q(response_a__in=hidden) | Q(response_b__in=hidden)) if hidden else rows
 
 
 def _few(conditions: list[Condition]) -> Q | None:

@@ -5,11 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_noop
 
-from labeling.models import Batch, Role
+from labeling.access import Capability
+from labeling.models import (
+    Assignment,
+    AssignmentState,
+    Batch,
+    BatchPerson,
+    Comparison,
+    ComparisonState,
+    Membership,
+    Role,
+)
+from labeling.services.bookmark import IN_BATCH
+from labeling.services.sources import not_had
 from webapp.jobs.messages import message
 from webapp.notices.services import notice_send
 from webapp.users.models import User
@@ -25,7 +37,7 @@ TO_MANAGERS = {
     "stuck_told_at": (
         "batch.stuck",
         gettext_noop(
-            "The people of the batch %(batch)s in %(project)s have answered all they can, and some of it lacks labels."
+            "Nobody of the batch %(batch)s in %(project)s can answer more of it, and some of it lacks labels."
         ),
     ),
 }
@@ -61,3 +73,34 @@ def people_tell(batch: Batch, users: QuerySet[User], kind: str = "batch.new", te
         url=reverse("labeling:label", args=[batch.project.slug]),
         project_id=batch.project_id,
     )
+
+
+def stuck_among(waiting: QuerySet[Batch]) -> list[int]:
+    """Those of these batches, which have comparisons left, of which nobody has one in hand or may be given one: who is
+    paused, has failed to qualify, or labels here no longer is given none."""
+    in_hand = Assignment.objects.filter(
+        comparison__batch=OuterRef("pk"),
+        comparison__state=ComparisonState.OPEN,
+        state=AssignmentState.LEASED,
+    )
+    of_batch = Comparison.objects.filter(IN_BATCH, batch=OuterRef("batch"))
+    not_answered = not_had(OuterRef(OuterRef("labeler")), of_batch)
+    membership = Membership.objects.filter(
+        project=OuterRef("labeler__project"),
+        user=OuterRef("labeler__user"),
+        role__in=Capability.LABEL.value,
+    )
+    has_failed = Q(
+        labeler__project__qualification_size__gt=0,
+        labeler__qualified_at__isnull=True,
+        labeler__failed_at__isnull=False,
+    )
+    asked = BatchPerson.objects.filter(
+        ~has_failed,
+        Exists(membership) | Q(labeler__user__is_superuser=True),
+        Exists(not_answered),
+        batch=OuterRef("pk"),
+        labeler__user__is_active=True,
+        labeler__paused_at__isnull=True,
+    )
+    return list(waiting.filter(~Exists(in_hand), ~Exists(asked)).values_list("pk", flat=True))

@@ -20,8 +20,6 @@ from django.utils.translation import gettext as _
 from labeling.models import (
     IN_QUEUE,
     QUEUE_ORDER,
-    Assignment,
-    AssignmentState,
     Batch,
     BatchPerson,
     Comparison,
@@ -30,10 +28,9 @@ from labeling.models import (
     Labeler,
     Project,
 )
-from labeling.services.batch_notices import batch_tell, people_tell
-from labeling.services.bookmark import IN_BATCH, bookmarks_void
+from labeling.services.batch_notices import batch_tell, people_tell, stuck_among
+from labeling.services.bookmark import bookmarks_void
 from labeling.services.item_deeds import deeds_record
-from labeling.services.sources import not_had
 from webapp.audit.services import record
 from webapp.users.models import User
 
@@ -143,7 +140,7 @@ def batches_tick(now: datetime | None = None) -> int:
         _give_back(closed.filter(project_id=pk), pk, None)
     left = Comparison.objects.filter(batch=OuterRef("pk"), state=ComparisonState.OPEN)
     waiting = Batch.objects.filter(Exists(left), closed_at__isnull=True, is_paused=False)
-    stuck = _stuck(waiting)
+    stuck = stuck_among(waiting)
     Batch.objects.filter(stuck_told_at__isnull=False).exclude(pk__in=stuck).update(stuck_told_at=None)
     due = {
         "over_told_at": waiting.filter(deadline__lte=moment, over_told_at__isnull=True),
@@ -157,19 +154,6 @@ def batches_tick(now: datetime | None = None) -> int:
         for stamp, batches in due.items()
         for batch in batches.select_related("project")
     )
-
-
-def _stuck(waiting: QuerySet[Batch]) -> list[int]:
-    """Those of these batches, which have comparisons left, of which nobody has one in hand or may be given one."""
-    in_hand = Assignment.objects.filter(
-        comparison__batch=OuterRef("pk"),
-        comparison__state=ComparisonState.OPEN,
-        state=AssignmentState.LEASED,
-    )
-    of_batch = Comparison.objects.filter(IN_BATCH, batch=OuterRef("batch"))
-    not_answered = not_had(OuterRef(OuterRef("labeler")), of_batch)
-    asked = BatchPerson.objects.filter(Exists(not_answered), batch=OuterRef("pk"))
-    return list(waiting.filter(~Exists(in_hand), ~Exists(asked)).values_list("pk", flat=True))
 
 
 def _chosen(project: Project, choice: Choice) -> list[int]:

@@ -1,7 +1,8 @@
 """One deed on many items: those of a filter, frozen at the newest comparison that its preview saw.
 
 Few are treated at once; more as a job, 1,000 at a time, which goes on behind the last chunk that was committed when it
-is started again. Everything is checked once more under the lock: what has changed since the preview is left alone.
+is started again. Everything is looked at once more under the lock: what no longer meets the filter, or the deed no
+longer fits, is left alone; what came to meet it since the preview is treated.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from labeling.items.filters import ItemFilter, filter_from_json
-from labeling.items.finding import items_chunks, items_found
+from labeling.items.finding import items_among, items_chunks, items_found
 from labeling.models import Batch, Comparison, ItemDeedKind, Labeler, Project
 from labeling.selectors.reveals import responses_in_hand
 from labeling.services.allocation import slots_recount
@@ -44,12 +44,14 @@ COUNTED = 100_000
 
 @dataclass(frozen=True)
 class BulkPreview:
-    """What a deed would do: `total` found, `fitting` of them treated. Counted up to COUNTED, then `is_capped`."""
+    """What a deed would do: `total` found, `fitting` of them treated. Counted up to COUNTED, then `is_capped`.
+    `leaves_in_hand`: the viewer is being asked about some responses, whose comparisons are not among them."""
 
     total: int
     fitting: int
     up_to: int
     why_left_out: str
+    leaves_in_hand: bool
 
     @property
     def left_out(self) -> int:
@@ -63,19 +65,23 @@ class BulkPreview:
 def bulk_preview(
     *, project: Project, wanted: ItemFilter, deed: Deed, viewer: User | None = None
 ) -> BulkPreview:
-    """Two counts, each of at most COUNTED + 1 rows. Where a count could tell what others say, or what is gold, they
-    leave out what `viewer` is being asked about."""
+    """Two counts, each of at most COUNTED + 1 rows."""
     newest = (
         Comparison.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True).first() or 0
     )
-    found = items_found(project, wanted)
-    if viewer is not None and (wanted.tells or deed.action not in TELLS_NOTHING):
-        in_hand = responses_in_hand(viewer, project)
-        found = found.exclude(Q(response_a__in=in_hand) | Q(response_b__in=in_hand))
+    in_hand = _in_hand(project, wanted, deed, viewer)
+    found = items_found(project, wanted, hidden=in_hand)
     rule = RULES[deed.action]
     total = found[: COUNTED + 1].count()
     fitting = found.filter(rule.fits)[: COUNTED + 1].count()
-    return BulkPreview(total, fitting, newest, str(rule.why_not))
+    return BulkPreview(total, fitting, newest, str(rule.why_not), bool(in_hand))
+
+
+def _in_hand(project: Project, wanted: ItemFilter, deed: Deed, person: User | None) -> set[int]:
+    """The responses whose comparisons a deed of this person leaves alone: those that the person is being asked about,
+    where the number of what was found or changed could tell what others say of them, or what is gold."""
+    tells = wanted.tells or deed.action not in TELLS_NOTHING
+    return responses_in_hand(person, project) if person is not None and tells else set()
 
 
 @transaction.atomic
@@ -88,12 +94,12 @@ def items_bulk(
     """
     if deed.action == BulkAction.BATCH:
         open_batch(project, deed)
-    some = items_found(project, wanted).filter(pk__lte=up_to).values_list("pk", flat=True)
-    ids = sorted(some[: AT_ONCE + 1])
+    found = items_found(project, wanted, hidden=_in_hand(project, wanted, deed, actor))
+    ids = sorted(found.filter(pk__lte=up_to).values_list("pk", flat=True)[: AT_ONCE + 1])
     count, job = 0, None
     if len(ids) <= AT_ONCE:
         bookmarks_void(project.pk)
-        count = _treat(project, deed, ids, actor)
+        count = _treat(project, wanted, deed, ids, actor)
     else:
         job = job_enqueue(
             kind="items.bulk",
@@ -155,16 +161,15 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     params, so_far = context.params, context.job.metrics
     wanted = filter_from_json(params["filter"])
     deed = Deed(BulkAction(params["action"]), params["value"], params.get("batch", 0))
-    seen, treated = so_far.get("seen", 0), so_far.get("treated", 0)
-    total = (
-        items_found(project, wanted).filter(pk__lte=params["up_to"], pk__gt=so_far.get("last", 0)).count()
-        + seen
-    )
+    seen, treated, last = so_far.get("seen", 0), so_far.get("treated", 0), so_far.get("last", 0)
+    in_hand = _in_hand(project, wanted, deed, context.job.created_by)
+    found = items_found(project, wanted, hidden=in_hand)
+    total = found.filter(pk__lte=params["up_to"], pk__gt=last).count() + seen
     words = message(gettext_noop("comparisons looked at"))
-    for ids in items_chunks(project, wanted, above=so_far.get("last", 0), up_to=params["up_to"]):
+    for ids in items_chunks(project, wanted, above=last, up_to=params["up_to"], hidden=in_hand):
         with context.guarded():
             bookmarks_void(project.pk)
-            treated += _treat(project, deed, ids, context.job.created_by)
+            treated += _treat(project, wanted, deed, ids, context.job.created_by)
             seen += len(ids)
             context.metric(last=ids[-1], seen=seen, treated=treated)
             context.write(force=True)
@@ -173,12 +178,13 @@ def bulk_execute(context: JobContext) -> dict[str, Any]:
     return {"treated": treated, "left_out": seen - treated}
 
 
-def _treat(project: Project, deed: Deed, ids: Sequence[int], actor: User | None) -> int:
-    """The deed on those of these comparisons that it fits, locked in id order. Returns how many."""
+def _treat(project: Project, wanted: ItemFilter, deed: Deed, ids: Sequence[int], actor: User | None) -> int:
+    """The deed on those of these comparisons that still meet the filter and that it fits, locked in id order. Returns
+    how many."""
     rule = RULES[deed.action]
     locked = Comparison.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=ids).order_by("pk")
     list(locked.values_list("pk", flat=True))
-    fitting = list(Comparison.objects.filter(rule.fits, pk__in=ids).values_list("pk", flat=True))
+    fitting = list(items_among(project, wanted, ids).filter(rule.fits).values_list("pk", flat=True))
     rows = Comparison.objects.filter(pk__in=fitting)
     rule.apply(rows, project, deed)
     slots_recount(rows)

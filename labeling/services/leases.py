@@ -29,7 +29,7 @@ _PLACE_TAKE = KeptUpdate(
     ),
     comparison=None,
 )
-_MAKE = KeptInsert(Assignment)
+_MAKE = KeptInsert(Assignment, once=["labeler", "comparison"])
 # A leased comparison may be answered in these states: skips may have sent it to review in the meantime.
 LABELED_STATES = (ComparisonState.OPEN, ComparisonState.REVIEW)
 
@@ -101,20 +101,23 @@ def lease_take(labeler: Labeler, comparison: Comparison, project: Project, drawn
         "finished_at": None,
     }
     comparison.project = project
-    if getattr(comparison, "own_id", True) is None:
-        return _made(labeler, comparison, values)
-    lease = Assignment.objects.filter(labeler=labeler, comparison_id=comparison.pk).first()
+    lease = None
+    if getattr(comparison, "own_id", True) is not None:  # else the draw saw no lease, which spares the look
+        lease = Assignment.objects.filter(labeler=labeler, comparison_id=comparison.pk).first()
     if lease is None:
-        return _made(labeler, comparison, values)
-    if lease.state != AssignmentState.EXPIRED:  # answered, or taken in another tab, while this draw waited
-        Comparison.objects.filter(pk=comparison.pk).update(open_slots=F("open_slots") + 1)
-        return None
-    lease.lapses = lapses_of(lease)
-    for name, value in values.items():
-        setattr(lease, name, value)
-    lease.save(update_fields=["lapses", *values])
-    lease.labeler, lease.comparison = labeler, comparison
-    return lease
+        lease = Assignment(labeler=labeler, comparison=comparison, **values)
+        if _MAKE.run(lease):
+            return lease
+    elif lease.state == AssignmentState.EXPIRED:
+        lease.lapses = lapses_of(lease)
+        for name, value in values.items():
+            setattr(lease, name, value)
+        lease.save(update_fields=["lapses", *values])
+        lease.labeler, lease.comparison = labeler, comparison
+        return lease
+    # Answered, ranked or taken in another tab, while this draw waited.
+    Comparison.objects.filter(pk=comparison.pk).update(open_slots=F("open_slots") + 1)
+    return None
 
 
 def lapses_of(lease: Assignment) -> list[list[str]] | None:
@@ -123,13 +126,6 @@ def lapses_of(lease: Assignment) -> list[list[str]] | None:
         return lease.lapses
     this = [lease.created_at.isoformat(), lease.lease_expires_at.isoformat()]
     return [*(lease.lapses or []), this][-LAPSES_KEPT:]
-
-
-def _made(labeler: Labeler, comparison: Comparison, values: dict[str, Any]) -> Assignment:
-    lease = Assignment(labeler=labeler, comparison=comparison, **values)
-    # `created_at` is set by the model itself.
-    _MAKE.run(lease)
-    return lease
 
 
 def slots_recount(comparisons: QuerySet[Comparison], *, is_freed: bool = True) -> None:

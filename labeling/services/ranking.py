@@ -155,10 +155,16 @@ def ranking_release_expired(now: datetime | None = None) -> int:
 
 
 def _lease_prompt(labeler: Labeler, project: Project, prompt_id: int, moment: datetime) -> RankingTask | None:
-    """Take a place of every pair of the shown responses that has one, inside a transaction."""
-    free = pairs_to_rank(candidates(labeler).filter(prompt_id=prompt_id))
-    locked = list(free.select_for_update(no_key=True, of=("self",)).order_by("pk"))
-    if len(locked) < MIN_PAIRS:
+    """Take a place of every pair of the shown responses that has one, inside a transaction.
+
+    Another tab may answer meanwhile, and what a statement that waited for a lock looks up is older than the row:
+    the first statement only locks, the next ones read.
+    """
+    free = pairs_to_rank(candidates(labeler).filter(prompt_id=prompt_id)).order_by("pk")
+    held = free.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True)
+    locked = list(free.filter(pk__in=list(held)))
+    had = RankingTask.objects.filter(labeler=labeler, prompt_id=prompt_id)
+    if len(locked) < MIN_PAIRS or had.exclude(state=AssignmentState.EXPIRED).exists():
         return None
     shown = _shown(locked)
     pairs = [row for row in locked if row.response_a_id in shown and row.response_b_id in shown]

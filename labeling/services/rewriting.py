@@ -44,12 +44,14 @@ TEXT_MAX = 100_000
 
 def rewrite_draft_save(*, assignment: Assignment, side: str, text: str) -> bool:
     """Keep the unfinished rewrite of the response on this side; an empty text takes it away. False where the scheme
-    says nothing of rewriting."""
+    says nothing of rewriting, or the rewrite is kept already: a draft may arrive after it."""
     if not read_scheme(assignment.comparison.project.scheme).rewrites:
         return False
-    _response_on(assignment, side)
+    parent = _response_on(assignment, side)
     with transaction.atomic():
         row = Assignment.objects.select_for_update().only("rewrites").get(pk=assignment.pk)
+        if standing_pair(assignment.labeler, parent) is not None:
+            return False
         _draft_set(row, side, clean_text(text)[:TEXT_MAX])
     return True
 

@@ -81,7 +81,7 @@ function complain(message, note = form?.querySelector(".dock-error") ?? lost) {
 
 // --- sending
 function told(result) {
-  if (result.status === "ok" && !result.data.held) complain(text.tLost);
+  if (result?.status === "ok" && !result.data.held) complain(text.tLost);
   return result;
 }
 

@@ -146,7 +146,10 @@ def test_a_draft_is_there_after_a_reload(seat):
 def test_rewriting_a_response_and_taking_it_back(seat):
     labeler = with_prompts(2)
     desk = seat(labeler, "label")
-    page = desk.page
+    page, sent = desk.page, []
+    page.on(
+        "request", lambda request: "/rewrite" in request.url and sent.append(request.url.rsplit("/", 1)[-1])
+    )
     page.click(".rewrite.b summary")
     page.keyboard.press("End")
     page.fill(".rewrite.b textarea", "A better answer by hand.")
@@ -158,6 +161,7 @@ def test_rewriting_a_response_and_taking_it_back(seat):
     page.click(".rewrite.b [data-take-back]")
     page.wait_for_selector(".rewrite.b [data-keep]:not([hidden])")
     assert Preference.objects.order_by("pk").last().outcome == "withdrawn"
+    assert sent[sent.index("rewrite") :][:2] == ["rewrite", "undo"]  # no draft of what is kept
     page.reload()
     page.wait_for_selector("html[data-ready=label]")
     page.click(".rewrite.b summary")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import random
 
 import pytest
 import redis
 from django.core.cache import cache, caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
+from rest_framework.exceptions import Throttled
 
 from tests.factories import make_user
 from webapp.api.throttling import WindowThrottle
@@ -126,9 +128,7 @@ def test_a_window_passes_on_to_the_next_what_is_not_a_minute_old(monkeypatch):
         clock[0] = at
         throttle = Throttle()
         throttle.timer = lambda: clock[0]
-        found = sum(throttle.allow_request(forwarded("", "10.0.0.9"), None) for _ in range(number))
-        assert throttle.wait() == 60 - at % 60
-        return found
+        return sum(throttle.allow_request(forwarded("", "10.0.0.9"), None) for _ in range(number))
 
     cache.clear()
     assert allowed(600.0, 100) == 60
@@ -140,6 +140,39 @@ def test_a_window_passes_on_to_the_next_what_is_not_a_minute_old(monkeypatch):
     # Twice the rate, refused half of the time: as many as the rate says get through, minute after minute.
     passed = [allowed(900.0 + half, 2) for half in range(120)]
     assert (sum(passed[:60]), sum(passed[60:])) == (60, 59)
+
+
+@pytest.mark.parametrize("rate", ["1/s", "1/min", "2/min", "3/min", "7/min", "60/min", "1/hour", "10/day"])
+def test_who_is_refused_is_told_when_the_next_one_passes(rate, monkeypatch):
+    """At the second that the header names, rounded up, and not much before."""
+    monkeypatch.setattr(Throttle, "rate", rate)
+    cache.clear()
+    chance, now = random.Random(rate), 864_000.0 + 0.25
+
+    def refused(at: float) -> WindowThrottle | None:
+        throttle = Throttle()
+        throttle.timer = lambda: at
+        return None if throttle.allow_request(forwarded("", "10.0.0.8"), None) else throttle
+
+    told = []
+    gap = Throttle().duration / Throttle().num_requests
+    for _time in range(300):
+        throttle = refused(now)
+        if throttle is None:
+            now += chance.choice([0, 0, 0, 0, 0.5, 3]) * gap
+            continue
+        wait = Throttled(throttle.wait()).wait
+        assert wait < 2 or refused(now + wait - 2)
+        told.append(wait)
+        now += wait
+        assert refused(now) is None
+    assert len(told) > 5
+
+
+def test_where_nothing_is_let_pass_no_time_is_told(monkeypatch):
+    monkeypatch.setattr(Throttle, "rate", "0/min")
+    throttle = Throttle()
+    assert (throttle.allow_request(forwarded("", "10.0.0.7"), None), throttle.wait()) == (False, None)
 
 
 @pytest.mark.parametrize(("proxies", "expected"), [(0, "10.0.0.1"), (1, "2.2.2.2"), (2, "1.1.1.1")])

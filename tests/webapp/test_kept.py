@@ -115,6 +115,9 @@ def test_inserts_give_the_row_its_key_and_upserts_replace_what_they_name():
     stored = Assignment.objects.get(pk=row.pk)
     assert (stored.uid, stored.created_at, stored.draft) == (row.uid, row.created_at, {})
     assert isinstance(stored.uid, uuid.UUID)
+    again = Assignment(comparison=pair, labeler=labeler, swapped=True, lease_expires_at=timezone.now())
+    assert KeptInsert(Assignment, once=["labeler", "comparison"]).run(again) is False
+    assert (Assignment.objects.get().swapped, again.pk) == (False, None)
 
     write = KeptInsert(Resolution, upsert=["outcome", "votes_a"])
     for outcome, votes, p_a in (("a", 1, 1.0), ("tie", 2, 0.5)):

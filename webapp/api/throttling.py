@@ -11,6 +11,9 @@ if TYPE_CHECKING:  # DRF reads this module while its own views are still loading
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
+# Of the share of a window: what is let pass at a moment is let pass at the moment that was told.
+ROUNDING = 1e-6
+
 
 class WindowThrottle(UserRateThrottle):
     """The requests let pass in this minute (or whatever the rate is for), and the share of the last minute's that is as
@@ -18,20 +21,31 @@ class WindowThrottle(UserRateThrottle):
 
     duration: int
     num_requests: int
-    wait_s: float = 0.0
+    wait_s: float | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         key = self.get_cache_key(request, view)
         if self.rate is None or key is None:
             return True
         window, into = divmod(self.timer(), self.duration)
-        self.wait_s = self.duration - into
         now, before = f"{key}:{int(window)}", f"{key}:{int(window) - 1}"
         last = min(self.cache.get(before, 0), self.num_requests)
-        passes = bool(self._counted(now) + last * self.wait_s / self.duration <= self.num_requests)
+        number = self._counted(now)
+        passes = bool(number + last * (1 - into / self.duration) <= self.num_requests + ROUNDING)
         if not passes:
             self._taken_back(now)
+            self.wait_s = self._wait_s(min(number - 1, self.num_requests), last, into)
         return passes
+
+    def _wait_s(self, passed: int, last: int, into: float) -> float | None:
+        """Seconds until one more is let pass, if nobody sends any meanwhile: later in this window, of whose last one
+        fewer count from then on, or in the next, where those of this window are the last. None: never."""
+        most = self.num_requests - 1
+        if most < 0:
+            return None
+        if passed <= most:
+            return self.duration * (1 - (most - passed) / last) - into
+        return self.duration - into + self.duration * (1 - most / passed)
 
     def _counted(self, window: str) -> int:
         """The requests of this window that were let pass, with this one."""
@@ -48,6 +62,6 @@ class WindowThrottle(UserRateThrottle):
         with suppress(ValueError):  # dropped meanwhile
             self.cache.decr(window)
 
-    def wait(self) -> float:
-        """Until the next window: seconds after which a client should try again."""
+    def wait(self) -> float | None:
+        """Seconds after which a client should try again: `Retry-After`, rounded up."""
         return self.wait_s

@@ -102,9 +102,9 @@ class KeptUpdate(_Compiled):
 
 class KeptInsert:
     """A kept INSERT of one row of a model; `upsert` names the fields that replace the present row's where the primary
-    key is taken."""
+    key is taken; `once` those of a unique constraint: nothing is written where a row has these values."""
 
-    def __init__(self, model: type[Model], *, upsert: Sequence[str] = ()) -> None:
+    def __init__(self, model: type[Model], *, upsert: Sequence[str] = (), once: Sequence[str] = ()) -> None:
         key = model._meta.pk
         columns_of = model._meta.local_concrete_fields
         self._fields = [f for f in columns_of if not (f.generated or isinstance(f, AutoField))]
@@ -112,14 +112,24 @@ class KeptInsert:
         places = ", ".join("%s" for _field in self._fields)
         self._sql = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places})'  # noqa: S608
         if upsert:
-            replaced = (model._meta.get_field(name).column for name in upsert)  # type: ignore[union-attr]
-            changes = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in replaced)
+            changes = ", ".join(f"{column} = EXCLUDED.{column}" for column in _columns(model, upsert))
             self._sql += f' ON CONFLICT ("{key.column}") DO UPDATE SET {changes}'
+        if once:
+            self._sql += f" ON CONFLICT ({', '.join(_columns(model, once))}) DO NOTHING"
         self._sql += f' RETURNING "{key.column}"'
 
-    def run(self, row: Model) -> None:
-        """Save the new row, which then has its primary key. No signals are sent: this app has none."""
+    def run(self, row: Model) -> bool:
+        """Save the new row, which then has its primary key. False where `once` kept it out. No signals are sent: this
+        app has none."""
         database = _database()
         values = [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in self._fields]
-        ((row.pk,),) = executed(database, self._sql, values).fetchall()
+        made = executed(database, self._sql, values).fetchall()
+        if not made:
+            return False
+        ((row.pk,),) = made
         row._state.adding, row._state.db = False, database.alias
+        return True
+
+
+def _columns(model: type[Model], names: Sequence[str]) -> list[str]:
+    return [f'"{model._meta.get_field(name).column}"' for name in names]  # type: ignore[union-attr]

@@ -83,7 +83,8 @@ export class Draft {
   // Drafts of pairs that are not on the page.
   static async sendUnsaved() {
     for (const { name, record } of Draft.unsaved()) {
-      if (isKept(await post(record.url, bodyOf(record).toString()))) write(name, { ...record, sent: now() });
+      const isSent = isKept(await post(record.url, bodyOf(record).toString()));
+      if (isSent && read(name)) write(name, { ...record, sent: now() }); // not where it was answered meanwhile
     }
   }
 
@@ -128,7 +129,9 @@ export class Draft {
     return this.next;
   }
 
+  // Nothing where the server has all of it by now, or has what it was the draft of.
   async deliver() {
+    if (this.sent) return null;
     const { turn } = this;
     const result = await post(this.form.dataset.draft, this.body().toString());
     if (isKept(result) && turn === this.turn) {

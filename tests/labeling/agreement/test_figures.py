@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import Barrier, Lock
 
 import pytest
 from django.db import connection
@@ -88,13 +87,30 @@ def test_while_it_is_made_anew_others_are_given_the_one_before():
     assert kept_figure("f", project, lambda: "made again") == "new"
 
 
+class Waited:
+    """A lock that tells when so many wait for it."""
+
+    def __init__(self, number):
+        self.lock, self.all_here = Lock(), Barrier(number + 1)
+
+    def acquire(self, *, blocking):
+        if self.lock.acquire(blocking=False):
+            return True
+        self.all_here.wait(timeout=30)
+        return self.lock.acquire(blocking=blocking)
+
+    def release(self):
+        self.lock.release()
+
+
 @pytest.mark.django_db(transaction=True)
-def test_the_first_one_is_made_once_for_all_who_wait():
-    project, made = make_project(), []
+def test_the_first_one_is_made_once_for_all_who_wait(monkeypatch):
+    project, made, lock = make_project(), [], Waited(3)
+    monkeypatch.setattr(figures, "Lock", lambda: lock)
 
     def make():
         made.append(None)
-        time.sleep(0.3)
+        lock.all_here.wait(timeout=30)
         return len(made)
 
     def ask(_number):

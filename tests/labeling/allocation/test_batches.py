@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from labeling.models import Batch, BatchPerson, Comparison, Labeler, Prompt
+from labeling.models import Batch, BatchPerson, Comparison, Labeler, Prompt, Role
 from labeling.selectors.work import batch_row
 from labeling.services import batches
 from labeling.services.allocation import PersonPausedError, lease_next
@@ -143,6 +143,31 @@ def test_a_batch_that_its_people_cannot_finish_is_told_of_once(manager):
     assert batches_tick() == 0
     assert batch_row(Batch.objects.get()).state == "open"
     assert len(lease_next(other)) == 1
+
+
+@pytest.mark.parametrize("how", ["paused", "removed", "another role", "barred", "account gone", "failed"])
+def test_a_batch_whose_people_can_be_given_nothing_is_told_of_until_one_of_them_can(manager, how):
+    project = make_project(1, qualification_size=2)
+    project.memberships.create(user=manager, role="manager")
+    doctor, other = make_labeler(project), make_labeler(project)
+    make_batch(project, manager, doctor, other, number=1)
+    Labeler.objects.filter(pk=other.pk).update(paused_at=timezone.now())
+    assert batches_tick() == 0  # the doctor has yet to qualify, and may
+    own = Labeler.objects.filter(pk=doctor.pk)
+    {
+        "paused": lambda: own.update(paused_at=timezone.now()),
+        "removed": doctor.user.memberships.all().delete,
+        "another role": lambda: doctor.user.memberships.update(role=Role.VIEWER),
+        "barred": lambda: User.objects.filter(pk=doctor.user_id).update(is_active=False),
+        "account gone": doctor.user.delete,
+        "failed": lambda: own.update(failed_at=timezone.now()),
+    }[how]()
+    assert (batches_tick(), batches_tick()) == (1, 0)
+    assert Notice.objects.get(kind="batch.stuck").user == manager
+    assert batch_row(Batch.objects.get()).state == "stuck"
+    Labeler.objects.filter(pk=other.pk).update(paused_at=None)
+    assert batches_tick() == 0
+    assert batch_row(Batch.objects.get()).state == "open"
 
 
 def test_what_comes_back_to_life_in_a_closed_batch_goes_to_everybody(manager):

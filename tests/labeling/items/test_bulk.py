@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from labeling.items.filters import ItemFilter
 from labeling.models import Batch, Comparison, Project, Resolution
+from labeling.services import bulk
 from labeling.services.adjudication import adjudicate
 from labeling.services.allocation import CHECK_NEEDED, lease_next
 from labeling.services.batches import batch_create, batch_release
@@ -242,6 +243,50 @@ def test_a_killed_job_goes_on_and_does_nothing_twice(many, monkeypatch, killed_a
     assert (set(grown), sum(grown)) == ({0, 1}, preview.fitting)
     many.refresh_from_db()
     assert many.work_epoch > 1
+
+
+@pytest.mark.parametrize("is_job", [False, True])
+def test_what_has_left_the_filter_when_it_comes_to_its_lock_is_left_alone(many, monkeypatch, is_job):
+    """`bookmarks_void` comes right before the locks."""
+    wanted = ItemFilter(state="open", **({} if is_job else {"language": "zh"}))
+    first = bulk.items_found(many, wanted).order_by("pk").first()
+
+    def voted(_project_id):
+        Comparison.objects.filter(pk=first.pk).update(state="done")
+
+    monkeypatch.setattr(bulk, "bookmarks_void", voted)
+    monkeypatch.setattr(bulk, "AT_ONCE", 5 if is_job else 100)
+    preview = bulk_preview(project=many, wanted=wanted, deed=Deed(BulkAction.PRIORITY, 9))
+    what = {"project": many, "wanted": wanted, "deed": Deed(BulkAction.PRIORITY, 9), "actor": None}
+    count, job = items_bulk(**what, up_to=preview.up_to)
+    if is_job:
+        Job.objects.filter(pk=job.pk).update(**RUNNING)
+        count = run(job)["treated"]
+    assert count == many.comparisons.filter(priority=9).count() == preview.fitting - 1 > 0
+    first.refresh_from_db()
+    assert first.priority != 9
+
+
+@pytest.mark.parametrize("at_once", [0, 100])
+def test_what_the_manager_is_being_asked_about_is_in_neither_number(monkeypatch, at_once):
+    """Else what was changed, held against the preview, would tell that it is gold."""
+    monkeypatch.setattr(bulk, "AT_ONCE", at_once)
+    team = make_team(overlap=1)
+    rows = [make_comparison(team.project) for _ in range(3)]
+    own = make_labeler(team.project, user=team.manager)
+    held = lease_next(own, count=1)[0].comparison_id
+    Comparison.objects.update(gold_outcome="a")
+    what = {"project": team.project, "wanted": ALL, "deed": Deed(BulkAction.GOLD)}
+    preview = bulk_preview(**what, viewer=team.manager)
+    assert (preview.total, preview.fitting, preview.leaves_in_hand) == (2, 2, True)
+    count, job = items_bulk(**what, up_to=rows[-1].pk, actor=team.manager)
+    if job:
+        Job.objects.filter(pk=job.pk).update(**RUNNING)
+        count = run(job)["treated"]
+    assert count == 2
+    assert team.project.comparisons.get(use="work").pk == held
+    retired = what | {"deed": Deed(BulkAction.RETIRE)}  # which tells nothing of it
+    assert bulk_preview(**retired, viewer=team.manager).leaves_in_hand is False
 
 
 def test_a_job_whose_deed_takes_rows_out_of_its_filter_still_treats_all(many):

@@ -124,6 +124,7 @@ def test_ticked_rows_go_into_a_new_batch_or_an_open_one(manager, team):
     asked = {"scope": "chosen", "id": [rows[0].pk, rows[1].pk], "action": "batch", "filter": "{}"}
     preview = post_bulk(manager, team, **asked)
     assert "Nothing has been changed yet" in preview.content.decode()
+    assert "numbers of this moment" in preview.content.decode()
     sent = {"filter": preview.context["filter_json"], "action": "batch", "confirm": "1"}
     sent["up_to"] = preview.context["preview"].up_to
     nameless = post_bulk(manager, team, **sent)

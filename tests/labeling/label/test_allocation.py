@@ -207,3 +207,16 @@ def test_a_draw_that_waited_for_ones_own_answer_does_not_take_it_back():
         assert lease_take(labeler, comparison, project, DrawnBy.PRIORITY) is None
     assert Comparison.objects.get().open_slots == comparison.open_slots == 1
     assert Assignment.objects.get().state == AssignmentState.SUBMITTED
+
+
+def test_a_draw_that_knew_nothing_of_ones_own_lease_does_not_take_it_twice():
+    """Nor does it break: in another tab the pair was ranked, or taken, after the draw had looked for a lease."""
+    project = make_project(1, overlap=3)
+    labeler = make_labeler(project)
+    lease_next(labeler, count=1)
+    comparison = Comparison.objects.get()
+    comparison.own_id = None
+    with transaction.atomic():
+        assert lease_take(labeler, comparison, project, DrawnBy.PRIORITY) is None
+    assert Comparison.objects.get().open_slots == comparison.open_slots == 2
+    assert Assignment.objects.get().state == AssignmentState.LEASED

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from labeling.models import (
     Assignment,
@@ -44,6 +46,28 @@ def in_threads(work, arguments):
 
     with ThreadPoolExecutor(len(arguments)) as pool:
         return list(pool.map(run, arguments))
+
+
+def while_it_waits(deed: Callable[[], object], other: Callable[[], object]) -> tuple[object, object]:
+    """Do `deed` and, before it is committed, begin `other`, which comes to wait for one of its locks (PostgreSQL).
+    What both give."""
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            done = deed()
+            waiting = pool.submit(in_threads, lambda _one: other(), [None])
+            _wait_until_somebody_waits()
+        return done, waiting.result(timeout=30)[0]
+
+
+def _wait_until_somebody_waits() -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
 
 
 def label_everything(labeler: Labeler) -> list[int]:

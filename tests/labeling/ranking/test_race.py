@@ -6,9 +6,11 @@ import pytest
 
 from labeling.models import Assignment, Comparison, Preference, Ranking, Resolution
 from labeling.services.allocation import lease_next
+from labeling.services.bookmark import bookmarks_void
+from labeling.services.leases import release_expired
 from labeling.services.preferences import preference_submit
-from labeling.services.ranking import ranking_next
-from tests.labeling.label.test_race import in_threads
+from labeling.services.ranking import ranking_next, ranking_renew
+from tests.labeling.label.test_race import in_threads, while_it_waits
 from tests.labeling.ranking.builders import add_prompt, make_labeler, rank, ranking_project
 
 THREADS = 16
@@ -90,3 +92,37 @@ def test_of_two_different_rankings_at_once_one_is_told():
 
     assert sorted(in_threads(send, range(2))) == ["AlreadySubmittedError", "saved"]
     assert Ranking.objects.count() == 1
+
+
+@pytest.mark.postgres
+def test_a_pair_ranked_in_one_tab_while_the_other_waits_for_it_is_not_given_there():
+    """The draw looked for the person's lease before the ranking had made one."""
+    project = ranking_project(overlap=2)
+    *_others, free = add_prompt(project, 3)
+    labeler = make_labeler(project)
+    Comparison.objects.filter(pk=free.pk).update(open_slots=0)
+    task = ranking_next(labeler)
+    Comparison.objects.filter(pk=free.pk).update(open_slots=2)
+    bookmarks_void(project.pk)
+
+    _ranking, leases = while_it_waits(lambda: rank(task, [1, 2, 3]), lambda: lease_next(labeler, count=1))
+    assert leases == []
+    assert set(Comparison.objects.values_list("label_count", "open_slots")) == {(1, 1)}
+    assert set(Assignment.objects.values_list("state", "drawn")) == {("submitted", "ranking")}
+
+
+@pytest.mark.postgres
+def test_a_lapsed_ranking_that_is_given_late_in_one_tab_is_not_leased_again_in_the_other():
+    project = ranking_project(overlap=2)
+    add_prompt(project, 4)
+    labeler = make_labeler(project)
+    task = ranking_next(labeler)
+    release_expired(task.lease_expires_at)
+    ranking_renew(task)
+
+    _ranking, again = while_it_waits(lambda: rank(task, [1, 2, 3, None]), lambda: ranking_next(labeler))
+    assert again is None
+    task.refresh_from_db()
+    assert task.state == "submitted"
+    assert Assignment.objects.filter(state="submitted").count() == Preference.objects.count() > 0
+    assert not Assignment.objects.filter(state="leased").exists()

@@ -255,9 +255,13 @@ def test_an_unfinished_rewrite_is_kept_by_side_until_it_is_saved(lease):
     rewrite(lease)
     lease.refresh_from_db()
     assert lease.rewrites == {"right": "Other"}
+    late = {"side": "left", "text": "Half a sentence"}
+    assert client.post(f"{url}/draft", late).json() == {"kept": False}
     client.post(f"{url}/draft", {"side": "right", "text": ""})
     lease.refresh_from_db()
     assert lease.rewrites is None
+    rewrite_withdraw(assignment=lease, side="left", idempotency_key="back")
+    assert client.post(f"{url}/draft", late).json() == {"kept": True}
 
 
 def test_an_unfinished_rewrite_is_not_kept_where_none_is_allowed_or_of_no_side(lease):

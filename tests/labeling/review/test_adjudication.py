@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
 
 from labeling.models import Adjudication, Comparison, ComparisonState, Resolution, Role
 from labeling.services.adjudication import (
@@ -24,7 +20,7 @@ from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import read_snapshot
 from tests.factories import make_member
 from tests.labeling.label.factories import make_labeler, make_project
-from tests.labeling.label.test_race import in_threads
+from tests.labeling.label.test_race import in_threads, while_it_waits
 from tests.labeling.review.factories import answer, answers, kinds, voice
 
 pytestmark = pytest.mark.django_db
@@ -212,25 +208,9 @@ def test_a_change_of_mind_that_waited_for_an_adjudication_does_not_undo_it(proje
     answer(person, "2")
     lease = person.assignments.get()
 
-    def late(_one):
+    def late():
         preference_submit(assignment=lease, data={"choice": "7"}, idempotency_key="late", is_change=True)
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            settle(project, reviewer, outcome="b")
-            vote = pool.submit(in_threads, late, [None])
-            wait_until_somebody_waits()
-        vote.result(timeout=30)
+    while_it_waits(lambda: settle(project, reviewer, outcome="b"), late)
     found = Resolution.objects.get()
     assert (found.method, found.outcome, found.votes_a + found.votes_b) == ("adjudicated", "b", 1)
-
-
-def wait_until_somebody_waits() -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone() != (0,):
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
