@@ -96,8 +96,8 @@ def _within(field: Any) -> Iterator[serializers.Field]:
             yield from _within(one)
 
 
-def _pairs(labeler: Labeler, leases: list[Assignment]) -> dict[str, Any]:
-    return {"results": [pair_of(lease).to_json() for lease in leases], "today": labels_today(labeler)}
+def _results(leases: list[Assignment]) -> dict[str, Any]:
+    return {"results": [pair_of(lease).to_json() for lease in leases]}
 
 
 class NextComparisons(LabelView):
@@ -117,7 +117,7 @@ class NextComparisons(LabelView):
             leases = lease_next(labeler, count=count, is_short=vars(labeler)["held"] < count)
         except LabelingError as error:
             raise conflict(error) from None
-        return Response(_pairs(labeler, leases))
+        return Response(_results(leases) | {"today": labels_today(labeler)})
 
 
 class SubmitAssignment(LabelView):
@@ -146,7 +146,7 @@ class SubmitAssignment(LabelView):
             raise serializers.ValidationError(error.message_dict) from None
         answer = saved(row)
         if count:
-            answer |= _pairs(assignment.labeler, self._next(assignment.labeler, count))
+            answer |= _results(self._next(assignment.labeler, count))
         return Response(answer)
 
     def _next(self, labeler: Labeler, count: int) -> list[Assignment]:

@@ -55,7 +55,7 @@ class AnswerSerializer(serializers.Serializer):
         default=0,
         min_value=0,
         max_value=2,
-        help_text="With 1 or 2 the answer also holds `results` and `today`, as `next` gives them with this count.",
+        help_text="With 1 or 2 the answer also holds `results`, as `next` gives them with this count.",
     )
 
 
@@ -83,10 +83,9 @@ class SavedSerializer(serializers.ModelSerializer):
 
 class SavedAndNextSerializer(SavedSerializer):
     results = PairSerializer(many=True, required=False)
-    today = serializers.IntegerField(required=False)
 
     class Meta(SavedSerializer.Meta):
-        fields = (*SavedSerializer.Meta.fields, "results", "today")  # type: ignore[assignment]
+        fields = (*SavedSerializer.Meta.fields, "results")  # type: ignore[assignment]
         read_only_fields = fields  # type: ignore[assignment]
 
 

@@ -159,7 +159,7 @@ class Migration(migrations.Migration):
                 ('random_key', models.FloatField(default=labeling.models.items.draw_random_key, editable=False)),
                 ('gold_outcome', models.CharField(blank=True, choices=[('a', 'A better'), ('b', 'B better'), ('tie', 'tie'), ('both_bad', 'both bad'), ('skip', 'skipped'), ('withdrawn', 'undone')], max_length=10, verbose_name='gold outcome')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.project')),
+                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.project')),
                 ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='comparisons', to='labeling.prompt')),
             ],
             options={
@@ -204,8 +204,8 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(verbose_name='at')),
                 ('comparison', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.comparison')),
                 ('labeler', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.labeler')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.project')),
-                ('shown_left', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response', verbose_name='shown on the left')),
+                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='labeling.project')),
+                ('shown_left', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.response', verbose_name='shown on the left')),
             ],
             options={
                 'verbose_name': 'preference',
@@ -261,7 +261,7 @@ class Migration(migrations.Migration):
                 ('method', models.CharField(choices=[('majority', 'majority'), ('adjudicated', 'adjudication')], default='majority', max_length=12, verbose_name='settled by')),
                 ('is_disputed', models.BooleanField(default=False, verbose_name='people disagree')),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='labeling.project')),
+                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='labeling.project')),
             ],
             options={
                 'verbose_name': 'resolution',
@@ -282,7 +282,7 @@ class Migration(migrations.Migration):
                 ('opened_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
                 ('comparison', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='labeling.comparison')),
-                ('labeler', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='labeling.labeler')),
+                ('labeler', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='labeling.labeler')),
             ],
             options={
                 'verbose_name': 'assignment',

@@ -146,7 +146,11 @@ class Comparison(models.Model):
     holds it at zero or above, and that is what makes over-allocation impossible.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="comparisons", db_index=False)
+    # The prompt's own, said again, as in preferences and resolutions the comparison's: that one holds the key of the
+    # database, and another costs a look-up for each row and a lock that all of a project's votes share.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="comparisons", db_index=False, db_constraint=False
+    )
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="comparisons")
     response_a = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+", db_index=False)
     response_b = models.ForeignKey(Response, on_delete=models.CASCADE, related_name="+")

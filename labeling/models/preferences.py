@@ -38,7 +38,7 @@ class Assignment(models.Model):
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="assignments")
-    labeler = models.ForeignKey(Labeler, on_delete=models.CASCADE, related_name="assignments")
+    labeler = models.ForeignKey(Labeler, on_delete=models.CASCADE, related_name="assignments", db_index=False)
     state = models.CharField(max_length=10, choices=AssignmentState, default=AssignmentState.LEASED)
     # True when response_b is shown on the left, as side A of the screen.
     swapped = models.BooleanField()
@@ -87,7 +87,10 @@ class Preference(models.Model):
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="preferences", db_index=False)
+    # The comparison's own project, and one of its responses below: no keys of the database (see Comparison).
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="preferences", db_index=False, db_constraint=False
+    )
     comparison = models.ForeignKey(
         Comparison, on_delete=models.CASCADE, related_name="preferences", db_index=False
     )
@@ -110,6 +113,7 @@ class Preference(models.Model):
         on_delete=models.CASCADE,
         related_name="+",
         db_index=False,
+        db_constraint=False,
     )
     duration_ms = models.PositiveIntegerField(_("milliseconds"), null=True, blank=True)
     # The ranking that said this, too. No cascade but that of the whole project takes it away.
@@ -195,7 +199,9 @@ class Resolution(models.Model):
     comparison = models.OneToOneField(
         Comparison, on_delete=models.CASCADE, primary_key=True, related_name="resolution"
     )
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="resolutions", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="resolutions", db_index=False, db_constraint=False
+    )
     outcome = models.CharField(_("outcome"), max_length=10, choices=ResolvedOutcome)
     p_a = models.FloatField(_("share for A"))
     strength = models.FloatField(_("mean strength"), null=True, blank=True)

@@ -18,6 +18,11 @@ def vote_settled(
     votes_settled([row], resolved=[comparison.pk] if is_resolved_anew else [], is_change=is_change)
 
 
+def first_vote_settled(row: Preference) -> None:
+    """The same where nobody else has said anything of the comparison, so that nobody can disagree."""
+    _votes_told([row], resolved=[row.comparison_id], is_change=False)
+
+
 def votes_settled(rows: Sequence[Preference], *, resolved: Collection[int], is_change: bool = False) -> None:
     """Call it once these new answers of one project, each on another comparison, are written and the comparisons
     resolved, inside that transaction.
@@ -30,6 +35,10 @@ def votes_settled(rows: Sequence[Preference], *, resolved: Collection[int], is_c
         settled_stay(undone)
         disagreements_refresh(undone)
     disagreements_refresh({row.comparison_id for row in rows}.difference(undone), is_answered=True)
+    _votes_told(rows, resolved=resolved, is_change=is_change)
+
+
+def _votes_told(rows: Sequence[Preference], *, resolved: Collection[int], is_change: bool) -> None:
     for row in rows:
         kind = "label.changed" if is_change else "label.created"
         if row.outcome == Outcome.WITHDRAWN:

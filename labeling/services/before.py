@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import CharField, OuterRef, QuerySet, Subquery
+from django.db.models import CharField, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Assignment, Comparison, Preference
+from labeling.models import Assignment, Comparison, Disagreement, Preference, ResolutionRule, Voice
 from labeling.selectors.reveals import has_seen_voices
 from labeling.services.leases import LabelingError
 from labeling.services.sources import OF_OTHERS
@@ -36,7 +36,16 @@ def _annotated(pk: Any, key: Any, user: Any, prompt: Any, a: Any, b: Any) -> Que
         known_id=Subquery(own.filter(idempotency_key=key).order_by().values("pk")[:1]),
         last_revision=Coalesce(Subquery(last), 0),
         has_seen=has_seen_voices(user, prompt, a, b),
+        is_untouched=_is_untouched(),
     )
+
+
+def _is_untouched() -> Q:
+    # A vote that stands has a resolution beside it, always.
+    of_it = {"comparison": OuterRef("comparison")}
+    said = Exists(Voice.objects.filter(**of_it)) | Exists(Disagreement.objects.filter(**of_it))
+    by_count = Q(comparison__project__resolution_rule=ResolutionRule.MAJORITY)
+    return by_count & Q(comparison__resolution__isnull=True) & ~said
 
 
 _CURRENT = Kept(_annotated, pk=None, key=CharField(), user=None, prompt=None, a=None, b=None)
@@ -57,6 +66,8 @@ class Before:
     known_id: int | None  # of the row that this idempotency key has made
     last_revision: int  # 0 without one
     has_seen: bool  # what others say of one of its responses
+    # No vote stands, no voice was heard, nobody has to look at it, and votes are counted: a vote settles it alone.
+    is_untouched: bool
 
 
 def before_answer(assignment: Assignment, key: str) -> Before:
@@ -75,7 +86,7 @@ def before_answer(assignment: Assignment, key: str) -> Before:
     if found is None:
         raise Assignment.DoesNotExist
     extra = vars(found)
-    return Before(found, extra["known_id"], extra["last_revision"], extra["has_seen"])
+    return Before(found, extra["known_id"], extra["last_revision"], extra["has_seen"], extra["is_untouched"])
 
 
 @contextmanager

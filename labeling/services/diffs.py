@@ -51,7 +51,12 @@ def diff_start(
             kind="snapshot.diff",
             params={"diff_id": diff.pk},
             project_id=newer.project_id,
-            title=f"{newer.project.name}: {older} → {newer}",
+            title=message(
+                gettext_noop("Snapshots %(older)s and %(newer)s compared: %(project)s"),
+                older=older,
+                newer=newer,
+                project=newer.project.name,
+            ),
             created_by=created_by,
         )
         diff.job_uid = job.uid

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models import (
+    LABEL_OUTCOMES,
     Assignment,
     AssignmentState,
     Comparison,
@@ -24,11 +25,11 @@ from labeling.models import (
 )
 from labeling.scheme import read_scheme
 from labeling.selectors.preferences import is_change_of_mind
-from labeling.services.after_vote import vote_settled
+from labeling.services.after_vote import first_vote_settled, vote_settled
 from labeling.services.answers import Answer, answer_append, answer_count, answer_record
 from labeling.services.before import IdempotencyConflictError, before_answer, known_answer, under_key
 from labeling.services.leases import LABELED_STATES, LabelingError, LeaseLostError, lease_end
-from labeling.services.resolution import resolve_locked
+from labeling.services.resolution import resolve_first, resolve_locked
 from labeling.submission import Submission, read_submission
 
 __all__ = [
@@ -106,8 +107,12 @@ def preference_submit(
             revision=before.last_revision + 1,
             is_change=is_change,
         )
-        is_resolved_anew = resolve_locked(comparison)
-        vote_settled(comparison=comparison, row=row, is_change=is_change, is_resolved_anew=is_resolved_anew)
+        if before.is_untouched and row.outcome in LABEL_OUTCOMES:
+            resolve_first(row)
+            first_vote_settled(row)
+        else:
+            is_anew = resolve_locked(comparison)
+            vote_settled(comparison=comparison, row=row, is_change=is_change, is_resolved_anew=is_anew)
     return row
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from labeling import dawid_skene
 from labeling.dawid_skene import OUTCOMES
@@ -19,6 +20,7 @@ from labeling.selectors.reliability import FIT_KIND
 from labeling.services.resolution import ADJUDICATED
 from labeling.statistics import Array
 from webapp.audit.services import record
+from webapp.jobs.messages import message
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.services import job_enqueue
 from webapp.users.models import User
@@ -55,7 +57,7 @@ def fit_start(*, project: Project, actor: User, rule: str = "") -> Job:
         kind=FIT_KIND,
         params={"project_id": project.pk},
         project_id=project.pk,
-        title=project.name,
+        title=message(gettext_noop("Reliability of labelers: %(project)s"), project=project.name),
         created_by=actor,
     )
 

@@ -134,6 +134,13 @@ def resolve_locked(comparison: Comparison) -> bool:
     return bool(_settle({comparison.pk: comparison.project_id}, present, tallies))
 
 
+def resolve_first(vote: Preference) -> None:
+    """The same after the first vote on a comparison, where votes are counted: it is the tally, and nothing is read."""
+    tally = Tally()
+    tally.add(vote.outcome, vote.strength)
+    _WRITE.run(_row(vote.comparison_id, vote.project_id, tally, kept=None))
+
+
 def _settle(
     projects: dict[int, int], present: Mapping[int, Resolution], tallies: Mapping[int, Tally]
 ) -> set[int]:

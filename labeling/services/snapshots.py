@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
-from django.urls import reverse
 from django.utils.translation import gettext_noop
 
 from labeling.models import Project, Snapshot, SnapshotState
@@ -20,7 +19,6 @@ from labeling.snapshots.source import SnapshotSource, consistent_view
 from webapp.audit.services import record
 from webapp.jobs.messages import message
 from webapp.jobs.services import job_enqueue
-from webapp.notices.services import notice_send
 from webapp.users.models import User
 from webapp.webhooks.events import event_emit
 
@@ -52,7 +50,9 @@ def snapshot_create(
             kind="snapshot.make",
             params={"snapshot_id": snapshot.pk},
             project_id=project.pk,
-            title=f"{project.name}: {snapshot}",
+            title=message(
+                gettext_noop("Snapshot %(number)s: %(project)s"), number=snapshot, project=project.name
+            ),
             created_by=created_by,
         )
         snapshot.job_uid = job.uid
@@ -115,22 +115,9 @@ def snapshot_fail(snapshot_id: int) -> None:
     making = Snapshot.objects.filter(pk=snapshot_id, state=SnapshotState.MAKING)
     with transaction.atomic():
         if making.update(state=SnapshotState.FAILED):
-            snapshot = Snapshot.objects.select_related("project", "created_by").get(pk=snapshot_id)
+            snapshot = Snapshot.objects.get(pk=snapshot_id)
             data = {"snapshot": snapshot.number}
             event_emit(project_id=snapshot.project_id, kind="snapshot.failed", data=data)
-            if snapshot.created_by is not None:
-                _tell_maker(snapshot, snapshot.created_by)
-
-
-def _tell_maker(snapshot: Snapshot, maker: User) -> None:
-    words = gettext_noop("Snapshot %(number)d of %(project)s could not be made.")
-    notice_send(
-        users=[maker],
-        kind="snapshot.failed",
-        text=message(words, number=snapshot.number, project=snapshot.project.name),
-        url=reverse("labeling:snapshot-list", args=[snapshot.project.slug]),
-        project_id=snapshot.project_id,
-    )
 
 
 def _tell(snapshot: Snapshot) -> None:

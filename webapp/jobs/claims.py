@@ -6,7 +6,6 @@ that was stopped, cut off or declared dead finds that its writes no longer match
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +15,11 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from webapp.jobs.clock import database_time
-from webapp.jobs.errors import UnknownJobKind
-from webapp.jobs.kinds import kind_of
+from webapp.jobs.endings import ended_tell, subject_notify
 from webapp.jobs.messages import Message, Text
 from webapp.jobs.models import Job, JobState
 from webapp.jobs.publishing import send_on_commit
 
-logger = logging.getLogger(__name__)
 ERROR_HEAD, ERROR_TAIL = 2_000, 6_000
 # An attempt that a shutdown cut short is given back; attempts never go below zero.
 ATTEMPT_BACK = Case(When(attempts__gt=0, then=F("attempts") - 1), default=Value(0))
@@ -119,9 +116,12 @@ def claim_heartbeat(claim: Claim) -> bool:
 
 def claim_finish(claim: Claim, result: dict[str, Any]) -> bool:
     """The work is done. False if the claim is lost; then nothing changed."""
-    return bool(
-        claim.rows.update(state=JobState.DONE, result=result, error="", finished_at=Now(), **LEASE_CLEARED)
-    )
+    with transaction.atomic():
+        changes = {"state": JobState.DONE, "result": result, "error": "", "finished_at": Now()}
+        if not claim.rows.update(**changes, **LEASE_CLEARED):
+            return False
+        ended_tell(Job.objects.select_related("created_by").get(pk=claim.job_id))
+        return True
 
 
 def claim_fail(claim: Claim, error: Text) -> bool:
@@ -174,21 +174,7 @@ def _end(claim: Claim, state: JobState, *, error: Text) -> bool:
     with transaction.atomic():
         if not claim.rows.update(state=state, error=shortened(error), finished_at=Now(), **LEASE_CLEARED):
             return False
-        notify_ended(Job.objects.get(pk=claim.job_id))
+        job = Job.objects.select_related("created_by").get(pk=claim.job_id)
+        subject_notify(job)
+        ended_tell(job)
         return True
-
-
-def notify_ended(job: Job) -> None:
-    """Tell the subject's storey that its job failed or was cancelled, in the transaction that ended it.
-
-    What the hook raises is logged and undone alone: a faulty hook must not keep a job from ending.
-    """
-    try:
-        hook = kind_of(job.kind).load_on_ended()
-        if hook is not None:
-            with transaction.atomic():
-                hook(job)
-    except UnknownJobKind:
-        logger.info("job %d has a kind that is no longer known: %s", job.pk, job.kind)
-    except Exception:
-        logger.exception("the on_ended hook of job %d (%s) failed", job.pk, job.kind)

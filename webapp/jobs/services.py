@@ -11,7 +11,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from webapp.audit.services import record
-from webapp.jobs.claims import notify_ended
+from webapp.jobs.endings import subject_notify
 from webapp.jobs.errors import JobStateError
 from webapp.jobs.kinds import job_kinds, kind_of
 from webapp.jobs.messages import Text, cut
@@ -65,7 +65,7 @@ def job_cancel(job: Job, *, actor: User | None = None) -> Job:
     asked = ended or rows.filter(state=JobState.RUNNING).update(cancel_requested_at=Now())
     job = Job.objects.get(pk=job.pk)
     if ended:
-        notify_ended(job)
+        subject_notify(job)
     if asked:
         _record(job, "job.cancel", actor)
     return job

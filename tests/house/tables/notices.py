@@ -29,7 +29,7 @@ def fill(filled: Any, rows: int) -> None:
         words = filled.words.plant("a notice of the manager")
         notice_send(
             users=[team.manager],
-            kind="snapshot.failed",
+            kind="job.failed",
             text=message("Snapshot %(number)s", number=words),
             url=f"/projects/{filled.slug}/snapshots/",
             project_id=team.project.pk,

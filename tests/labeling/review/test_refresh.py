@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from labeling.models import AssignmentState, Comparison, Disagreement, Voice
 from labeling.services.preferences import preference_submit, preference_undo
+from labeling.services.resolution import resolve_comparisons
 from labeling.services.review import disagreements_refresh
 from labeling.services.voices import VoiceRow, voices_drop, voices_publish
 from tests.labeling.label.factories import make_project
@@ -32,6 +33,19 @@ def test_two_people_who_differ_bring_a_row_and_a_change_of_mind_takes_it_away():
     preference_submit(assignment=lease, data={"choice": mind}, idempotency_key="mind", is_change=True)
     assert kinds(comparison) == {}
     assert Disagreement.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "scheme"), [("1", {}), ("6", {}), ("tie", {}), ("both_bad", {"allow_both_bad": True})]
+)
+def test_a_first_vote_alone_leaves_nothing_to_settle(choice, scheme):
+    project = make_project(1, overlap=2)
+    project.scheme |= {"allow_tie": True, **scheme}
+    project.save()
+    answers(project, choice)
+    comparison = only(project)
+    assert comparison.resolution.votes_a + comparison.resolution.votes_b == choice.isdigit()
+    assert (resolve_comparisons([comparison.pk]), disagreements_refresh([comparison.pk])) == (set(), 0)
 
 
 def test_an_undone_vote_is_no_voice():
@@ -112,20 +126,18 @@ def test_voices_on_another_projects_comparisons_are_left_out():
     assert Voice.objects.count() == 0
 
 
-def test_a_vote_costs_the_queue_one_statement_where_nothing_differs():
+def test_a_vote_costs_the_queue_one_statement_where_nothing_differs_and_a_first_one_none():
     project = make_project(1, overlap=3)
-    answers(project, "1")
-    person = make_labeler(project)
-    with CaptureQueriesContext(connection) as captured:
-        answer(person, "1")
-    said = [
-        row["sql"]
-        for row in captured
-        if "labeling_disagreement" in row["sql"] or "labeling_voice" in row["sql"]
-    ]
-    assert len(said) == 1
-    assert said[0].startswith("SELECT")
-    assert person.assignments.get().state == AssignmentState.SUBMITTED
+    for statements in (0, 1):
+        person = make_labeler(project)
+        with CaptureQueriesContext(connection) as captured:
+            answer(person, "1")
+        # What an answer asks beforehand tells, too, whether there is a queue to think of.
+        said = [row["sql"] for row in captured if not row["sql"].startswith('SELECT "labeling_assignment"')]
+        queue = [sql for sql in said if "labeling_disagreement" in sql or "labeling_voice" in sql]
+        assert len(queue) == statements
+        assert all(sql.startswith("SELECT") for sql in queue)
+        assert person.assignments.get().state == AssignmentState.SUBMITTED
 
 
 def test_the_migration_finds_what_was_there_before_the_queue():

@@ -1,4 +1,4 @@
-"""Notices: who reads them, where they lead, in whose language, and the two that the app sends today."""
+"""Notices: who reads them, where they lead, in whose language, and some that the app sends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone, translation
 
-from labeling.models import Snapshot
 from labeling.services.deletion import project_delete
-from labeling.services.snapshots import snapshot_create, snapshot_fail
+from labeling.services.snapshots import snapshot_create
 from tests.factories import make_member, make_team
+from webapp.jobs.claims import Claim, claim_cancel, claim_fail, claim_finish, job_claim
 from webapp.jobs.messages import message
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_enqueue
 from webapp.notices.models import Notice
 from webapp.notices.services import is_own_path, notice_send, notices_sweep
 from webapp.webhooks.claims import _switch_off
@@ -138,15 +140,47 @@ def test_the_list_pages_by_number(team):
     assert "Word 0." in rest
 
 
-def test_a_failed_snapshot_tells_its_maker(team):
-    snapshot = snapshot_create(project=team.project, created_by=team.manager, enqueue=False)
-    Snapshot.objects.filter(pk=snapshot.pk).update(state="making")
-    snapshot_fail(snapshot.pk)
-    snapshot_fail(snapshot.pk)
+def ended(how, *, waited_s: int = 0, created_by=None, **fields) -> Job:
+    """A job that was asked for so long ago and ends now."""
+    job = job_enqueue(kind="quality.fit", params={}, created_by=created_by, **fields)
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(seconds=waited_s))
+    job_claim(job.pk, worker="w")
+    assert how(Claim(job.pk, 1))
+    return job
+
+
+def test_who_asked_for_a_job_hears_that_it_failed_or_was_done_after_a_while(team):
+    def failed(claim):
+        return claim_fail(claim, "disk full")
+
+    def done(claim):
+        return claim_finish(claim, {})
+
+    songs = {"project_id": team.project.pk, "title": message("Import %(file)s", file="a.jsonl")}
+    ended(failed, created_by=team.manager, **songs)
+    ended(done, waited_s=90, created_by=team.manager, **songs)
+    # Watched, cancelled, asked for by the schedule: nobody is told.
+    ended(done, waited_s=30, created_by=team.manager, **songs)
+    ended(claim_cancel, waited_s=90, created_by=team.manager, **songs)
+    ended(failed, **songs)
+    found = Notice.objects.order_by("pk")
+    assert [(row.user, str(row)) for row in found] == [
+        (team.manager, "Failed: Import a.jsonl"),
+        (team.manager, "Done: Import a.jsonl"),
+    ]
+    for notice in found:
+        assert client_of(team.manager).get(notice.url).status_code == 200
+
+
+def test_a_failed_snapshot_tells_its_maker_once(team):
+    snapshot = snapshot_create(project=team.project, created_by=team.manager)
+    job = Job.objects.get(uid=snapshot.job_uid)
+    job_claim(job.pk, worker="w")
+    assert claim_fail(Claim(job.pk, 1), "disk full")
+    snapshot.refresh_from_db()
+    assert snapshot.state == "failed"
     notice = Notice.objects.get()
-    assert notice.user == team.manager
-    assert str(notice) == "Snapshot 1 of Songs could not be made."
-    assert client_of(team.manager).get(notice.url).status_code == 200
+    assert (notice.user, str(notice)) == (team.manager, "Failed: Snapshot v1: Songs")
 
 
 def test_a_webhook_that_is_switched_off_tells_the_managers(team):
