@@ -12,6 +12,7 @@ from tests.labeling.label.test_scheme import WHY, scheme_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 LONG = "\n\n".join(f"Paragraph {number}. " + "Some words of it. " * 12 for number in range(40))
+VERY_LONG = "\n\n".join([LONG] * 3)  # some 9,000 words and stops
 HIGHLIGHTED = """() => ["diff-a", "diff-b"].map(name =>
     [...(CSS.highlights.get(name) ?? [])].map(range => range.toString()))"""
 
@@ -59,15 +60,19 @@ def test_what_differs_is_all_but_the_longest_common_subsequence(seat):
         assert len(set(added)) == len(added)
 
 
-def test_texts_too_far_apart_are_changed_as_a_whole(seat):
+def test_texts_too_far_apart_differ_by_sentences_and_then_as_a_whole(seat):
     desk = seat(make_project(1)).open()
-    assert desk.page.evaluate(
+    found = desk.page.evaluate(
         """async () => {
             const { changed } = await import("/static/js/label/diff.js");
             const tokens = text => [...text].map(text => ({ text }));
-            return [3, 4].map(edits => changed(tokens("xabcy"), tokens("xdefy"), edits).map(side => side.length));
+            const joined = side => side.map(({ text }) => text).join("");
+            const [left, right] = ["xa.同じ。bc!dy", "xA.同じ。BC!dY"].map(tokens);
+            return [8, 7, 6, 5].map(edits => changed(left, right, edits).map(joined));
         }"""
-    ) == [[3, 3], [3, 3]]
+    )
+    by_sentences = ["a.bc!dy", "A.BC!dY"]
+    assert found == [["abcy", "ABCY"], by_sentences, by_sentences, ["a.同じ。bc!dy", "A.同じ。BC!dY"]]
 
 
 def test_chinese_differs_by_words_and_spaces_by_nothing(seat):
@@ -110,7 +115,7 @@ SEEN = """() => {
 @pytest.mark.parametrize("width", [1440, 390])
 def test_differences_far_down_are_scrolled_to(seat, width):
     project = make_project(1)
-    texts(project, LONG + " The end is sugar.\n\n" + LONG, LONG + " The end is salt.\n\n" + LONG)
+    texts(project, VERY_LONG + " The end is sugar.\n\n" + LONG, VERY_LONG + " The end is salt.\n\n" + LONG)
     desk = seat(project, viewport={"width": width, "height": 900}).open()
     assert desk.page.locator(".stage .pair.panes").count() == (width == 1440)
     desk.page.keyboard.press("d")
