@@ -89,7 +89,7 @@ class ProjectSettingsForm(forms.ModelForm):
         label=_("Reason chips"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("One a line."),
+        help_text=_("One a line. For pairs: rankings have none."),
     )
     reasons_rule = forms.ChoiceField(
         label=_("Reasons"),
@@ -114,7 +114,10 @@ class ProjectSettingsForm(forms.ModelForm):
         required=False,
         choices=list(WHY_CASES.items()),
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("For what is required for some answers. Told from the labeler's own answer alone."),
+        help_text=_(
+            "For what is required for some answers. Told from the labeler's own answer alone. A ranking needs a "
+            "rationale only where every answer does."
+        ),
     )
     screen = forms.ChoiceField(
         label=_("Labelers"),

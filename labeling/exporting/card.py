@@ -17,6 +17,7 @@ from labeling.exporting.options import ExportOptions
 from labeling.models import Snapshot
 from labeling.selectors.agreement import Agreement, snapshot_agreement
 from labeling.snapshots.reading import read_snapshot
+from labeling.snapshots.rows import SETTLED_BY
 from labeling.statistics import Estimate
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -29,28 +30,36 @@ SIZES = (
     (10_000_000, "1M<n<10M"),
     (100_000_000, "10M<n<100M"),
 )
+# What settles comparisons.
+RULES = {
+    "votes": "the majority of their labelers' latest votes (a draw is a tie)",
+    "reliability": "their labelers' latest votes and how reliable each labeler is (Dawid and Skene)",
+    "adjudication": "a reviewer, whatever the votes say",
+    "judges": "language models that judged them and all agree, without a vote",
+}
 OUTCOMES = {"a": "one response better", "b": "one response better", "tie": "tie", "both_bad": "both bad"}
 
 
 @dataclass(frozen=True)
 class CardFacts:
     """What a card says of the labels behind the rows: of the exported splits, the agreement of the whole snapshot.
-    `single` comparisons have one vote or none; judges alone settled `by_judges`, which are none of these.
+    `single` comparisons have one vote or none, but for those that judges alone settled. `settled` are comparisons by
+    what settled them, one of SETTLED_BY.
     """
 
     languages: tuple[str, ...]
     people: int
     votes: int
     single: int
-    by_judges: int
+    settled: dict[str, int]
     outcomes: dict[str, int]
     agreement: Agreement
 
 
 def read_facts(snapshot: Snapshot, options: ExportOptions) -> CardFacts:
     """Costs two passes over a few columns. Raises SnapshotError."""
-    languages, outcomes = set[str](), Counter[str]()
-    people, votes, single, by_judges = set[str](), 0, 0, 0
+    languages, outcomes, settled = set[str](), Counter[str](), Counter[str]()
+    people, votes, single = set[str](), 0, 0
     columns = ("language", "outcome", "annotators", "settled_by")
     for row in read_snapshot(snapshot, splits=options.splits, columns=columns):
         if row.settled_by == "judges" and options.verdicts == "out":
@@ -58,7 +67,7 @@ def read_facts(snapshot: Snapshot, options: ExportOptions) -> CardFacts:
         languages.add(row.language.split("-")[0].lower())
         outcomes[OUTCOMES[row.outcome]] += 1
         votes += len(row.annotators)
-        by_judges += row.settled_by == "judges"
+        settled[row.settled_by] += 1
         single += len(row.annotators) < 2 and row.settled_by != "judges"
         people.update(vote["labeler"] for vote in row.annotators)
     return CardFacts(
@@ -66,7 +75,7 @@ def read_facts(snapshot: Snapshot, options: ExportOptions) -> CardFacts:
         people=len(people),
         votes=votes,
         single=single,
-        by_judges=by_judges,
+        settled={by: settled[by] for by in SETTLED_BY if settled[by]},
         outcomes=dict(sorted(outcomes.items())),
         agreement=snapshot_agreement(snapshot),
     )
@@ -143,19 +152,12 @@ def _how(snapshot: Snapshot, facts: CardFacts) -> str:
     return "\n".join(
         [
             f"- {facts.people:,} labelers ({kinds}) gave {facts.votes:,} votes.",
-            "- A comparison is settled by the majority of its labelers' latest votes, or by a reviewer who decided it.",
-            *_judged(facts),
+            *(f"- Comparisons settled by {RULES[by]}: {count:,}." for by, count in facts.settled.items()),
             f"- Fewest votes for a comparison: {snapshot.config.get('min_labels', 1)}.",
             f"- Outcomes: {outcomes or 'none'}.",
             *_agreement(facts.agreement),
         ]
     )
-
-
-def _judged(facts: CardFacts) -> list[str]:
-    if not facts.by_judges:
-        return []
-    return [f"- {facts.by_judges:,} comparisons have no vote: all language models that judged them agree."]
 
 
 def _agreement(agreement: Agreement) -> list[str]:

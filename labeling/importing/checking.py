@@ -11,7 +11,7 @@ from labeling.importing.layout import Layout
 from labeling.importing.options import ImportOptions, record_group
 from labeling.importing.problems import ImportProblem, ProblemError, ProblemGroup
 from labeling.importing.reader import Position
-from labeling.importing.records import Record, record_pairs
+from labeling.importing.records import Record, margin_scale, record_pairs
 from labeling.importing.sample import sample_rows
 from labeling.importing.scan import ScannedRecord, placed, scan
 from labeling.importing.sources import Limits
@@ -30,7 +30,10 @@ Progress = Callable[[int, int], None]
 @dataclass
 class CheckReport:
     """What was found. `problems` holds the first 200 that read differently; `problem_count` counts all.
-    `unpaired` are responses of records that make no comparison, `held_out` records that are kept out of training.
+    `unpaired` are responses of records that make no comparison, `held_out` records that are kept out of training,
+    `adjudicated` those that a reviewer settled where the file is from, `settled_anew` those that something else than
+    their votes did there.
+    `protected` are records of a table whose texts look like those of our CSV export, while its header does not say so.
     `members` are the files of an archive that were read, `passed_over` the first of those that were not. `sample` are
     the first rows as they stand in the file, cut.
     """
@@ -44,7 +47,11 @@ class CheckReport:
     votes: int = 0
     gold: int = 0
     held_out: int = 0
+    protected: int = 0
+    adjudicated: int = 0
+    settled_anew: int = 0
     largest_margin: float = 0.0
+    has_fractions: bool = False
     problem_count: int = 0
     is_fatal: bool = False
     preview: list[dict[str, Any]] = field(default_factory=list)
@@ -63,6 +70,10 @@ class CheckReport:
         """Whether something could be imported if bad lines were skipped."""
         return self.records > 0 and not self.is_fatal
 
+    @property
+    def margin_scale(self) -> float:
+        return margin_scale(self.largest_margin, self.has_fractions)
+
     def counts(self) -> dict[str, Any]:
         """The figures that are stored with the import."""
         names = (
@@ -74,7 +85,10 @@ class CheckReport:
             "votes",
             "gold",
             "held_out",
-            "largest_margin",
+            "protected",
+            "adjudicated",
+            "settled_anew",
+            "margin_scale",
             "keys",
         )
         return {name: getattr(self, name) for name in (*names, "is_fatal")}
@@ -100,8 +114,12 @@ class CheckReport:
         self.votes += sum((vote.first, vote.second) in wanted for vote in record.votes)
         self.gold += record.gold is not None
         self.held_out += bool(options.split) or record.is_held_out
+        self.protected += found.row.looks_protected
+        self.adjudicated += record.is_adjudicated
+        self.settled_anew += record.settled is not None and not record.is_adjudicated
         margins = [vote.margin for vote in record.votes if vote.margin is not None]
-        self.largest_margin = max(self.largest_margin, *margins) if margins else self.largest_margin
+        self.largest_margin = max([self.largest_margin, *margins])
+        self.has_fractions |= not all(margin.is_integer() for margin in margins)
         if len(self.keys) < MAX_KEYS:
             self.keys += [key for key in group_keys(record) if key not in self.keys]
         if len(self.preview) < MAX_PREVIEW:
@@ -183,6 +201,7 @@ def record_preview(record: Record, pairs: int, group: str) -> dict[str, Any]:
         "vote_count": len(record.votes),
         "ranked": record.ranked,
         "gold": record.gold.outcome if record.gold else "",
+        "adjudicated": record.settled.outcome if record.settled and record.is_adjudicated else "",
         "pairs": pairs,
         "group": group,
         "language": record.language,

@@ -222,8 +222,10 @@ def _row(record: _Record, after: Position, dialect: Dialect, limits: Limits) -> 
         cells = [cell.decode() for cell in record.cells]
     except UnicodeDecodeError:
         return replace(_not_utf8(record.raw, record.line, record.offset), row=after.rows)
+    bare = [unprotected(cell) for cell in cells]
+    looks_protected = not dialect.is_protected and bare != cells
     if dialect.is_protected:
-        cells = [unprotected(cell) for cell in cells]
+        cells = bare
     texts = {name: cell for name, cell in zip(dialect.names, cells, strict=True) if name}
     place: dict[str, Any] = {"line": record.line, "column": 1, "row": after.rows}
     if b"\0" in record.raw:
@@ -234,7 +236,7 @@ def _row(record: _Record, after: Position, dialect: Dialect, limits: Limits) -> 
         return ImportProblem(code="too_deep", params={"limit": limits.max_depth}, **place)
     if b"\\u0000" in record.raw and (path := nul_path(data)):
         return ImportProblem(code="nul_character", params={"path": path}, **place)
-    return Row(record.line, after.rows, data, after)
+    return Row(record.line, after.rows, data, after, looks_protected=looks_protected)
 
 
 def _not_utf8(raw: bytes, line: int, offset: int) -> ImportProblem:

@@ -10,6 +10,7 @@ from labeling.importing.records import (
     ImportedGold,
     ImportedMessage,
     ImportedResponse,
+    ImportedSettlement,
     ImportedVote,
     Record,
 )
@@ -71,6 +72,7 @@ class Layout:
             responses=parsed.responses,
             votes=parsed.votes,
             gold=parsed.gold,
+            settled=parsed.settled,
             ranked=parsed.ranked,
             external_id=fields.label(row, "id"),
             language=fields.label(row, "language"),
@@ -96,6 +98,7 @@ class Parsed:
     responses: tuple[ImportedResponse, ...]
     votes: tuple[ImportedVote, ...] = ()
     gold: ImportedGold | None = None
+    settled: ImportedSettlement | None = None
     ranked: bool = False
     topic: str = ""
     kept: tuple[str, ...] = ()

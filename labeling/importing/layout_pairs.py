@@ -2,6 +2,7 @@
 LLaMA-Factory's pairs of whole conversations.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -72,7 +73,8 @@ def pair_of(
 def _margin(row: Mapping[str, Any]) -> float | None:
     """By how much the chosen response is better, on the file's own scale; None when it does not say.
 
-    Without a margin of its own it is the difference of the two scores, where the chosen one's is not lower.
+    Without a margin of its own it is the difference of the two scores, where the chosen one's is not lower. Scores that
+    are shares of the votes, as our own export writes them, say nothing of strength.
     """
     if row.get("margin") is not None:
         margin = fields.number(row["margin"], "margin")
@@ -82,7 +84,8 @@ def _margin(row: Mapping[str, Any]) -> float | None:
     if any(row.get(key) is None for key in SCORE_KEYS):
         return None
     chosen, rejected = (fields.number(row[key], key) for key in SCORE_KEYS)
-    return chosen - rejected if chosen >= rejected else None
+    are_shares = rejected >= 0 and math.isclose(chosen + rejected, 1)
+    return chosen - rejected if chosen >= rejected and not are_shares else None
 
 
 def _implicit(row: Mapping[str, Any]) -> Parsed:

@@ -8,15 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 from labeling.importing import explanations, fields
+from labeling.importing.cells import cell_number
 from labeling.importing.layout import Layout, Parsed
 from labeling.importing.problems import ProblemError
-from labeling.importing.records import ImportedGold, ImportedResponse, ImportedVote, Outcome
-from labeling.snapshots.rows import FIELDS
+from labeling.importing.records import (
+    ImportedGold,
+    ImportedResponse,
+    ImportedSettlement,
+    ImportedVote,
+    Outcome,
+)
+from labeling.snapshots.rows import FIELDS, SETTLED_BY
 
 OUTCOMES: dict[str, Outcome] = {"a": "a", "b": "b", "tie": "tie", "both_bad": "both_bad"}
 # Who voted and what was said, in a vote under each of these keys.
 NAMES = {"votes": ("annotator", "value"), "annotators": ("labeler", "outcome")}
-# What our own export says besides, which follows from the votes or holds in its project alone. Its split is kept.
+# What our own export says besides, most of which follows from the votes or holds in its project alone. Its split is
+# kept.
 DERIVED = tuple(name for name in FIELDS if name != "split")
 ASPECT_OUTCOMES = ("a", "b", "tie")
 MAX_VOTES = 1000
@@ -50,7 +58,20 @@ def _votes(row: Mapping[str, Any]) -> Parsed:
         votes = explanations.explained(votes, fields.items(row[explanations.KEY], explanations.KEY))
     gold = row.get("gold")
     known = None if gold is None else ImportedGold(0, 1, _outcome(gold, "gold"))
-    return Parsed(prompt, responses, votes, known)
+    return Parsed(prompt, responses, votes, known, _settled(row))
+
+
+def _settled(row: Mapping[str, Any]) -> ImportedSettlement | None:
+    """How the row was settled, where it was not by the votes that stand in it."""
+    by = fields.label(row, "settled_by")
+    if by in ("", "votes"):
+        return None
+    if by not in SETTLED_BY:
+        raise ProblemError("unknown_outcome", path="settled_by", found=by[:40], expected=list(SETTLED_BY))
+    outcome, strength = _outcome(row.get("outcome"), "outcome"), None
+    if by == "adjudication" and outcome in ("a", "b") and row.get("strength") != "":
+        strength = _strength(cell_number(row.get("strength")), "strength")
+    return ImportedSettlement(by, outcome, strength)
 
 
 def _vote(value: object, path: str, names: tuple[str, str]) -> ImportedVote:

@@ -41,6 +41,7 @@ class Row:
     raw: bytes = field(default=b"", repr=False)
     member: str = ""
     split: str = ""  # that of its file, by the card beside it
+    looks_protected: bool = False  # a cell of a table that does not say so: see labeling/spreadsheets.py
 
     @property
     def place(self) -> int | str:

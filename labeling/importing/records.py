@@ -71,12 +71,24 @@ class ImportedGold:
 
 
 @dataclass(frozen=True)
+class ImportedSettlement:
+    """How the two responses of the record stood settled where the file is from, otherwise than by the majority of its
+    votes. `by` is one of SETTLED_BY; "adjudication" alone is kept, and only it has a `strength`.
+    """
+
+    by: str
+    outcome: Outcome
+    strength: int | None = None
+
+
+@dataclass(frozen=True)
 class Record:
     line: int
     messages: tuple[ImportedMessage, ...]
     responses: tuple[ImportedResponse, ...]
     votes: tuple[ImportedVote, ...] = ()
     gold: ImportedGold | None = None
+    settled: ImportedSettlement | None = None
     ranked: bool = False  # responses are ordered best to worst, and the votes say so
     external_id: str = ""
     language: str = ""
@@ -88,6 +100,10 @@ class Record:
     def is_marked(self) -> bool:
         """Whether its responses were judged by themselves, so that only their marks make pairs."""
         return any(response.desirable is not None for response in self.responses)
+
+    @property
+    def is_adjudicated(self) -> bool:
+        return self.settled is not None and self.settled.by == "adjudication"
 
     @property
     def is_held_out(self) -> bool:
@@ -144,14 +160,24 @@ def _ordered(first: int, second: int) -> tuple[int, int]:
     return (first, second) if first < second else (second, first)
 
 
-def margin_strength(margin: float, largest: float) -> int:
-    """Strength 1 to 4 of a margin, given the largest margin of the file, which tells its scale.
+STRENGTHS, QUARTERS = 1.0, 4.0
 
-    A file whose margins stay within 0 to 1 is read by quarters (Llama 2's 0, 1/3, 2/3, 1 become 1, 2, 3,
-    4). Within 0 to 4 a whole number is the strength itself. A wider scale is stretched to 4. Always
-    rounded up; 0 counts as 1.
+
+def margin_scale(largest: float, has_fractions: bool) -> float:
+    """What turns margins of a file into strengths, given the largest of them and whether any is no whole number.
+
+    Fractions up to 1 are quarters (Llama 2's 0, 1/3, 2/3, 1). Other margins up to 4 are strengths themselves. A
+    wider scale is pressed into 4.
     """
-    if not 0 <= margin <= largest:
-        raise ValueError(f"margin {margin} is not between 0 and {largest}")
-    scale = 4.0 if largest <= 1 else 1.0 if largest <= 4 else 4 / largest
+    if largest <= 1 and has_fractions:
+        return QUARTERS
+    return STRENGTHS if largest <= 4 else 4 / largest
+
+
+def margin_strength(margin: float, scale: float) -> int | None:
+    """Strength 1 to 4 of a margin by its file's `margin_scale`, rounded up. Where margins are strengths themselves, 0
+    says that nobody gave one; on any other scale it counts as 1.
+    """
+    if margin == 0 and scale == STRENGTHS:
+        return None
     return max(1, min(4, math.ceil(margin * scale)))

@@ -47,13 +47,15 @@ class PlacedVote:
 @dataclass
 class PlacedRecords:
     """What a batch became: its comparisons, which of them are new, its votes (one for each labeler and
-    pair), and which rows are new. New comparisons count their votes already."""
+    pair), which rows are new, and what a reviewer settled of which pair: outcome in the comparison's own
+    orientation, and strength. New comparisons count their votes already."""
 
     prompts: int = 0
     new_responses: set[int] = field(default_factory=set)
     votes: list[PlacedVote] = field(default_factory=list)
     comparison_ids: dict[PairKey, int] = field(default_factory=dict)
     new_pairs: set[PairKey] = field(default_factory=set)
+    adjudicated: dict[PairKey, tuple[str, int | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -95,6 +97,8 @@ def records_place(
     for item in items:
         for vote in _votes(item, options, key):
             votes.setdefault((vote.pair, vote.labeler), vote)  # the first in file order counts
+        if item.record.is_adjudicated:
+            placed.adjudicated.setdefault(*_adjudicated(item))
     placed.votes = list(votes.values())
     _place_comparisons(project, items, options, placed)
     return placed
@@ -198,6 +202,14 @@ def _votes(item: Item, options: ImportOptions, key: str) -> Iterable[PlacedVote]
                 },
                 spans=[{**span, "response": item.response_ids[span["response"]]} for span in vote.spans],
             )
+
+
+def _adjudicated(item: Item) -> tuple[PairKey, tuple[str, int | None]]:
+    """The record's one pair, and what it was settled as."""
+    said = item.record.settled
+    assert said is not None
+    pair, flipped = item.oriented((0, 1))
+    return pair, (FLIPPED.get(said.outcome, said.outcome) if flipped else said.outcome, said.strength)
 
 
 def _place_comparisons(

@@ -52,25 +52,24 @@ RESULT = (
 )
 
 
-def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: float) -> int:
+def votes_record(*, project: Project, placed: PlacedRecords, margin_scale: float) -> int:
     """Records the votes that are new, and returns how many those are. Call inside a transaction.
 
     A labeler has one imported vote for a comparison: the first in file order counts, a repeated one is
     passed over. Comparisons that were there before are locked first, in id order, so that two imports at
-    once count each vote once; those that this transaction made nobody else can see.
+    once count each vote and each settlement once; those that this transaction made nobody else can see.
     """
-    if not placed.votes:
+    if not placed.votes and not placed.adjudicated:
         return 0
     labelers = labelers_ensure(project, {vote.labeler for vote in placed.votes})
-    older = [vote for vote in placed.votes if vote.pair not in placed.new_pairs]
-    known = _lock_and_read(placed, older, labelers)
+    known = _lock_and_read(placed, labelers)
     new = [
         vote
         for vote in placed.votes
         if (placed.comparison_ids[vote.pair], labelers[vote.labeler]) not in known
     ]
     said = [
-        _said(vote, placed.comparison_ids[vote.pair], labelers[vote.labeler], largest_margin) for vote in new
+        _said(vote, placed.comparison_ids[vote.pair], labelers[vote.labeler], margin_scale) for vote in new
     ]
     constants = {
         "project_id": project.pk,
@@ -89,11 +88,10 @@ def votes_record(*, project: Project, placed: PlacedRecords, largest_margin: flo
     return len(new)
 
 
-def _lock_and_read(
-    placed: PlacedRecords, votes: list[PlacedVote], labelers: dict[str, int]
-) -> set[tuple[int, int]]:
+def _lock_and_read(placed: PlacedRecords, labelers: dict[str, int]) -> set[tuple[int, int]]:
     """(comparison, labeler) pairs that have a preference already; the comparisons stay locked."""
-    ids = {placed.comparison_ids[vote.pair] for vote in votes}
+    told = {vote.pair for vote in placed.votes} | placed.adjudicated.keys()
+    ids = {placed.comparison_ids[pair] for pair in told - placed.new_pairs}
     if not ids:
         return set()
     list(
@@ -103,11 +101,11 @@ def _lock_and_read(
     return set(rows.values_list("comparison_id", "labeler_id"))
 
 
-def _said(vote: PlacedVote, comparison_id: int, labeler_id: int, largest_margin: float) -> tuple[Any, ...]:
+def _said(vote: PlacedVote, comparison_id: int, labeler_id: int, margin_scale: float) -> tuple[Any, ...]:
     """The values of a preference, in the order of `SAID`."""
     own, strength = vote.vote, vote.vote.strength
     if strength is None and own.margin is not None:
-        strength = margin_strength(own.margin, max(largest_margin, own.margin))
+        strength = margin_strength(own.margin, margin_scale)
     if vote.outcome not in ("a", "b"):
         strength = None
     words = f"{vote.outcome}|{strength}|{own.duration_ms}|{own.rationale}"

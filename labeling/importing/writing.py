@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
 from django.db import IntegrityError
+from django.utils.translation import gettext as _
 
 from labeling.importing.ahead import ahead
 from labeling.importing.checking import Progress, checked_records
@@ -19,12 +20,14 @@ from labeling.importing.layouts import layout_for
 from labeling.importing.options import ImportOptions
 from labeling.importing.problems import ImportProblem
 from labeling.importing.reader import Position
+from labeling.importing.records import STRENGTHS
 from labeling.importing.rewrites import rewrites_keep
 from labeling.importing.rows import Item, item_of, records_place
 from labeling.importing.texts import problem_words
 from labeling.importing.uploads import upload_path
 from labeling.importing.votes import votes_record
 from labeling.models import Import, ImportState
+from labeling.services.adjudication import adjudications_bring
 from labeling.services.bookmark import bookmarks_void
 
 BATCH_RECORDS = 1000
@@ -49,7 +52,9 @@ class CursorMovedError(Exception):
 
 @dataclass(frozen=True)
 class WriteCounts:
-    """New rows. `skipped` are bad rows that were passed over because the manager said so."""
+    """New rows. `skipped` are bad rows that were passed over because the manager said so; `adjudicated` are comparisons
+    that were settled as a reviewer had done where the file is from.
+    """
 
     prompts: int = 0
     responses: int = 0
@@ -57,6 +62,7 @@ class WriteCounts:
     preferences: int = 0
     records: int = 0
     skipped: int = 0
+    adjudicated: int = 0
 
     def __add__(self, other: WriteCounts) -> WriteCounts:
         mine, theirs = asdict(self), asdict(other)
@@ -103,7 +109,6 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
     when another writer is at work.
     """
     options = ImportOptions.from_json(import_.options)
-    largest_margin = float(import_.counts.get("largest_margin", 0.0))
     counts = WriteCounts(**import_.counts.get("written", {}))
     cursor = import_.cursor
     for batch in ahead(_batches(import_, options)):
@@ -111,7 +116,7 @@ def write_file(import_: Import, *, guard: Guard, progress: Progress | None = Non
             try:
                 with guard():
                     bookmarks_void(import_.project_id)
-                    written = counts + _write_batch(import_, batch, options, largest_margin)
+                    written = counts + _write_batch(import_, batch, options)
                     _move_cursor(import_, cursor, batch, written)
                 break
             except IntegrityError:  # another import has made one of the rows meanwhile
@@ -154,16 +159,25 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
             yield batch
 
 
-def _write_batch(import_: Import, batch: Batch, options: ImportOptions, largest_margin: float) -> WriteCounts:
+def _write_batch(import_: Import, batch: Batch, options: ImportOptions) -> WriteCounts:
     key = f"import:{import_.sha256[:32]}"
     placed = records_place(project=import_.project, items=batch.items, options=options, key=key)
-    recorded = votes_record(project=import_.project, placed=placed, largest_margin=largest_margin)
+    scale = float(import_.counts.get("margin_scale", STRENGTHS))
+    recorded = votes_record(project=import_.project, placed=placed, margin_scale=scale)
     rewrites_keep(project=import_.project, items=batch.items, placed=placed)
+    adjudicated = adjudications_bring(
+        project_id=import_.project_id,
+        settled={placed.comparison_ids[pair]: said for pair, said in placed.adjudicated.items()},
+        reviewer_id=import_.created_by_id,
+        reason=_("A reviewer had settled it so where “%(file)s” is from.") % {"file": import_.file_name},
+        key=key,
+    )
     return WriteCounts(
         prompts=placed.prompts,
         responses=len(placed.new_responses),
         comparisons=len(placed.new_pairs),
         preferences=recorded,
+        adjudicated=adjudicated,
         records=len(batch.items),
         skipped=batch.skipped,
     )

@@ -6,12 +6,14 @@ Locks as everywhere: the comparison first. What the reviewer said outlives later
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -25,7 +27,13 @@ from labeling.models import (
 )
 from labeling.services.after_vote import resolutions_told
 from labeling.services.allocation import LabelingError, slots_recount
-from labeling.services.resolution import ADJUDICATED, Tally, read_tallies, resolve_comparisons
+from labeling.services.resolution import (
+    ADJUDICATED,
+    Tally,
+    read_tallies,
+    resolutions_write,
+    resolve_comparisons,
+)
 from labeling.services.review import disagreements_refresh
 from labeling.services.standing import states_settle
 from labeling.texts import clean_text
@@ -82,6 +90,43 @@ def adjudication_withdraw(*, comparison: Comparison, reviewer: User, reason: str
     return _append(comparison, reviewer, AdjudicatedOutcome.WITHDRAWN.value, None, reason, key)
 
 
+def adjudications_bring(
+    *,
+    project_id: int,
+    settled: Mapping[int, tuple[str, int | None]],
+    reviewer_id: int | None,
+    reason: str,
+    key: str,
+) -> int:
+    """Settle comparisons as a reviewer did where they are from: outcome and strength by comparison, all of them of the
+    project and locked by the caller's transaction. Returns how many were settled.
+
+    What a reviewer has settled here stays, also where that was taken back, and so does what is retired. No webhook
+    hears of it. A handful of statements.
+    """
+    if not settled:
+        return 0
+    spoken = Adjudication.objects.filter(comparison_id__in=settled).values("comparison_id")
+    open_ = Comparison.objects.filter(pk__in=settled).exclude(pk__in=spoken)
+    ids = sorted(open_.exclude(state=ComparisonState.RETIRED).values_list("pk", flat=True))
+    rows = [
+        Adjudication(
+            project_id=project_id,
+            comparison_id=pk,
+            reviewer_id=reviewer_id,
+            outcome=settled[pk][0],
+            strength=settled[pk][1],
+            reason=reason,
+            idempotency_key=f"{key}:{pk}",
+            request_hash=_digest([pk, *settled[pk], reason]),
+        )
+        for pk in ids
+    ]
+    _settle(Adjudication.objects.bulk_create(rows))
+    disagreements_refresh(ids)
+    return len(rows)
+
+
 def _append(
     comparison: Comparison, reviewer: User, outcome: str, strength: int | None, reason: str, key: str
 ) -> Adjudication:
@@ -125,7 +170,7 @@ def _write(pk: int, reviewer: User, said: dict[str, Any]) -> Adjudication:
     if is_withdrawn:
         _unsettle(comparison)
     else:
-        _settle(comparison, row)
+        _settle([row])
     disagreements_refresh([comparison.pk])
     resolutions_told(comparison.project_id, [comparison.pk])
     record(
@@ -139,21 +184,26 @@ def _write(pk: int, reviewer: User, said: dict[str, Any]) -> Adjudication:
     return row
 
 
-def _settle(comparison: Comparison, row: Adjudication) -> None:
-    tally = read_tallies([comparison.pk]).get(comparison.pk, Tally())
-    Resolution.objects.update_or_create(
-        comparison=comparison,
-        defaults={
-            "project_id": comparison.project_id,
-            "outcome": row.outcome,
-            "p_a": _SHARE[row.outcome],
-            "strength": row.strength,
-            "method": ADJUDICATED,
-            "is_disputed": tally.is_disputed,
-            **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
-        },
+def _settle(rows: Sequence[Adjudication]) -> None:
+    """Makes these the resolutions of their comparisons, beside the counts of the votes."""
+    tallies = read_tallies(row.comparison_id for row in rows)
+    resolutions_write([_resolution(row, tallies.get(row.comparison_id, Tally())) for row in rows])
+    settled = Comparison.objects.filter(pk__in=[row.comparison_id for row in rows])
+    settled.update(state=ComparisonState.DONE, open_slots=0)
+
+
+def _resolution(row: Adjudication, tally: Tally) -> Resolution:
+    return Resolution(
+        comparison_id=row.comparison_id,
+        project_id=row.project_id,
+        outcome=row.outcome,
+        p_a=_SHARE[row.outcome],
+        strength=row.strength,
+        method=ADJUDICATED,
+        is_disputed=tally.is_disputed,
+        updated_at=timezone.now(),
+        **{f"votes_{outcome.value}": tally.count(outcome.value) for outcome in LABEL_OUTCOMES},
     )
-    Comparison.objects.filter(pk=comparison.pk).update(state=ComparisonState.DONE, open_slots=0)
 
 
 def _unsettle(comparison: Comparison) -> None:

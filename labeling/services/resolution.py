@@ -9,7 +9,7 @@ believes, not a share of votes, which the counts beside it say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import itemgetter
@@ -146,19 +146,24 @@ def _settle(
 ) -> set[int]:
     """`projects` by comparison, all of them locked; `present` are their resolutions. Returns whose changed."""
     changed = list(_changed_rows(projects, tallies, present))
-    if len(changed) == 1:
-        _WRITE.run(changed[0])
-    elif changed:
-        Resolution.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["comparison"],
-            update_fields=[*_DERIVED, "updated_at"],
-        )
+    resolutions_write(changed)
     orphans = [pk for pk, row in present.items() if pk not in tallies and row.method != ADJUDICATED]
     if orphans:
         Resolution.objects.filter(pk__in=orphans).delete()
     return {row.comparison_id for row in changed} | set(orphans)
+
+
+def resolutions_write(rows: Sequence[Resolution]) -> None:
+    """Makes these the resolutions of their comparisons, which the caller has locked."""
+    if len(rows) == 1:
+        _WRITE.run(rows[0])
+    elif rows:
+        Resolution.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["comparison"],
+            update_fields=[*_DERIVED, "updated_at"],
+        )
 
 
 def read_tallies(comparison_ids: Iterable[int]) -> dict[int, Tally]:

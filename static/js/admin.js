@@ -43,6 +43,11 @@ function nameFields() {
   }
 }
 
+// The icons beside the filters of a picker have a name, which only what has a role may have.
+function nameIcons() {
+  for (const icon of document.querySelectorAll("span.help-tooltip[aria-label]")) icon.setAttribute("role", "img");
+}
+
 document.addEventListener("DOMContentLoaded", nameFields);
 // Dates, times and pickers come later, from scripts that wait for the same event.
-window.addEventListener("load", () => setTimeout(nameFields));
+window.addEventListener("load", () => setTimeout(() => [nameFields, nameIcons].forEach((name) => name())));

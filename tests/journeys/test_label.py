@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections import Counter
 from urllib.parse import quote_plus
 
@@ -42,9 +43,52 @@ def test_ten_pairs_by_keyboard_alone(seat):
     assert desk.problems == []
 
 
+# The keys of a list that the page's module listens to: the desk is told something, or the browser's own deed prevented.
+HEARD = """async keys => {
+    const { listen } = await import("/static/js/label/keys.js");
+    let onKey, isHeard;
+    document.addEventListener = (_kind, handler) => (onKey = handler);
+    listen(new Proxy({}, { get: () => () => void (isHeard = true) }));
+    delete document.addEventListener;
+    return keys.filter(key => {
+        isHeard = false;
+        onKey({ key, code: "", target: document.body, preventDefault: () => (isHeard = true) });
+        document.querySelector("[popover]:popover-open")?.hidePopover();
+        return isHeard;
+    });
+}"""
+KEYS = [
+    *string.ascii_lowercase, *string.punctuation, " ", "Enter", "Escape", "Backspace", "Delete", "Tab", "Home", "End",
+    "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Insert", "F1", "F2",
+]  # fmt: skip
+SIGNS = {
+    "⏎": "Enter",
+    "␣": " ",
+    "↑": "ArrowUp",
+    "↓": "ArrowDown",
+    "PgUp": "PageUp",
+    "PgDn": "PageDown",
+    "Esc": "Escape",
+}
+
+
+def check_sheet(desk: Desk) -> None:
+    """The sheet names every key that the page hears, and no other."""
+    heard = set(desk.page.evaluate(HEARD, KEYS))
+    assert {*"txsuardvhgqweyiop?", "Enter", "Escape"} < heard
+    desk.page.keyboard.press("?")
+    named = desk.page.locator("#shortcuts:popover-open kbd").all_inner_texts()
+    desk.page.keyboard.press("?")
+    digits = {name for name in named if name.isdecimal()}
+    assert digits == {"1", "8"}
+    # Marked passages have their keys in a module of their own.
+    assert {SIGNS.get(name, name.lower()) for name in named} - digits - {"⇧"} == heard | set("jklm")
+
+
 def test_skip_with_reason_chips_aspects_and_rationale_by_keyboard(seat):
-    project = make_project(3, scheme=SCHEME)
-    desk = seat(project).open()
+    reasons = [*SCHEME["reasons"], *"34567"]
+    desk = seat(make_project(3, scheme={**SCHEME, "reasons": reasons, "spans": True})).open()
+    check_sheet(desk)
     desk.page.keyboard.press("s")
     desk.press_and_move_on("3")
     desk.page.keyboard.press("w")

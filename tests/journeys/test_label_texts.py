@@ -6,12 +6,13 @@ import random
 
 import pytest
 
-from labeling.models import Comparison, Response
+from labeling.models import Comparison, Prompt, Response
 from tests.labeling.label.factories import make_project
 from tests.labeling.label.test_scheme import WHY, scheme_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
 LONG = "\n\n".join(f"Paragraph {number}. " + "Some words of it. " * 12 for number in range(40))
+VERY_LONG = "\n\n".join([LONG] * 3)  # some 9,000 words and stops
 HIGHLIGHTED = """() => ["diff-a", "diff-b"].map(name =>
     [...(CSS.highlights.get(name) ?? [])].map(range => range.toString()))"""
 
@@ -59,15 +60,19 @@ def test_what_differs_is_all_but_the_longest_common_subsequence(seat):
         assert len(set(added)) == len(added)
 
 
-def test_texts_too_far_apart_are_changed_as_a_whole(seat):
+def test_texts_too_far_apart_differ_by_sentences_and_then_as_a_whole(seat):
     desk = seat(make_project(1)).open()
-    assert desk.page.evaluate(
+    found = desk.page.evaluate(
         """async () => {
             const { changed } = await import("/static/js/label/diff.js");
             const tokens = text => [...text].map(text => ({ text }));
-            return [3, 4].map(edits => changed(tokens("xabcy"), tokens("xdefy"), edits).map(side => side.length));
+            const joined = side => side.map(({ text }) => text).join("");
+            const [left, right] = ["xa.同じ。bc!dy", "xA.同じ。BC!dY"].map(tokens);
+            return [8, 7, 6, 5].map(edits => changed(left, right, edits).map(joined));
         }"""
-    ) == [[3, 3], [3, 3]]
+    )
+    by_sentences = ["a.bc!dy", "A.BC!dY"]
+    assert found == [["abcy", "ABCY"], by_sentences, by_sentences, ["a.同じ。bc!dy", "A.同じ。BC!dY"]]
 
 
 def test_chinese_differs_by_words_and_spaces_by_nothing(seat):
@@ -110,7 +115,7 @@ SEEN = """() => {
 @pytest.mark.parametrize("width", [1440, 390])
 def test_differences_far_down_are_scrolled_to(seat, width):
     project = make_project(1)
-    texts(project, LONG + " The end is sugar.\n\n" + LONG, LONG + " The end is salt.\n\n" + LONG)
+    texts(project, VERY_LONG + " The end is sugar.\n\n" + LONG, VERY_LONG + " The end is salt.\n\n" + LONG)
     desk = seat(project, viewport={"width": width, "height": 900}).open()
     assert desk.page.locator(".stage .pair.panes").count() == (width == 1440)
     desk.page.keyboard.press("d")
@@ -161,6 +166,14 @@ def test_long_texts_scroll_together_by_share_of_the_way(seat, lead):
         assert abs(tops(desk)[lead] - share) < 0.01  # the one that leads is not moved back
 
 
+def sizes(desk) -> list[float]:
+    """The letters of the prompt and of both responses, in pixels."""
+    return desk.page.eval_on_selector_all(
+        ".stage :is(.prompt-text, .response .text)",
+        "texts => texts.map(text => parseFloat(getComputedStyle(text).fontSize))",
+    )
+
+
 def test_panes_by_the_keyboard_alone_and_the_page_where_they_are_not_wanted(seat):
     project = make_project(1)
     texts(project, LONG, LONG)
@@ -175,20 +188,40 @@ def test_panes_by_the_keyboard_alone_and_the_page_where_they_are_not_wanted(seat
     assert desk.page.locator(".stage .pair.panes").count() == 0
     desk.page.keyboard.press("Space")
     desk.page.wait_for_function("() => scrollY > 0")
+    usual = sizes(desk)
+    pressed = []
+    for _times in range(4):
+        desk.page.click("[data-size]")
+        pressed.append(sizes(desk))
+    larger, largest = pressed[:2]
+    assert max(usual) < min(larger) < min(largest)
+    assert pressed[2:] == [usual, larger]
     desk.page.reload()
     desk.ready()
-    assert desk.page.locator(".stage .pair.panes").count() == 0  # remembered
+    assert sizes(desk) == larger  # remembered, and that they scroll with the page
+    assert desk.page.locator(".stage .pair.panes").count() == 0
     desk.page.keyboard.press("v")
     assert desk.page.locator(".stage .pair.panes").count() == 1
     desk.page.set_viewport_size({"width": 390, "height": 844})
     desk.page.wait_for_selector(".stage .pair:not(.panes)")
 
 
-def test_a_short_text_has_no_pane(seat):
+def test_a_short_text_has_no_pane_and_earlier_turns_unfold_by_key_and_by_hand(seat):
     project = make_project(1)
     texts(project, LONG, "Short.")
+    turns = [("user", "An early question."), ("assistant", "An early answer."), ("user", "And now?")]
+    Prompt.objects.update(messages=[{"role": role, "content": text} for role, text in turns])
     desk = seat(project, viewport={"width": 1440, "height": 900}).open()
     assert desk.page.locator(".stage .pair.panes").count() == 0
+    fold, early = desk.page.locator(".stage .history summary"), desk.page.locator("text=An early answer.")
+    assert fold.inner_text() == "2 earlier turns"
+    assert desk.page.locator(".stage .prompt-text").inner_text() == "And now?"
+    seen = [early.is_visible()]
+    for press in (lambda: desk.page.keyboard.press("h"), lambda: desk.page.keyboard.press("H"), fold.click):
+        press()
+        seen.append(early.is_visible())
+    assert seen == [False, True, False, True]
+    assert desk.problems == []
 
 
 def test_the_browser_asks_why_when_the_server_does(seat):

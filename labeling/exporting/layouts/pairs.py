@@ -91,13 +91,14 @@ def xtuner(row: SnapshotRow, pair: Pair, _options: ExportOptions) -> Output:
 
 
 def ultrafeedback(row: SnapshotRow, pair: Pair, options: ExportOptions) -> Output:
-    """The scores differ by the margin: mean strength against 0, or else each response's share of the votes."""
+    """The scores differ by the margin: 1 and the mean strength above it, or else each response's share of the votes,
+    which import tells by their sum of 1."""
     prompt = single_turn(row.messages)
     if prompt is None:
         return NEEDS_MESSAGE_LISTS
     chosen, rejected = _conversations(row, pair)
     if options.margin == "strength":
-        scores = (pair.margin, 0.0)
+        scores = (1 + (pair.margin or 0.0), 1.0)
     else:
         scores = (max(row.p_a, 1 - row.p_a), min(row.p_a, 1 - row.p_a))
     return [

@@ -75,6 +75,9 @@ def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> O
             "model_a": row.model_a,
             "model_b": row.model_b,
             "votes": said,
+            "outcome": row.outcome,
+            "strength": row.strength,
+            "settled_by": row.settled_by,
             "group": "" if row.group == prompt_hash(row.messages) else row.group,
             "language": row.language,
             "topic": row.topic,
@@ -85,9 +88,11 @@ def votes(row: SnapshotRow, options: ExportOptions, pseudonyms: Pseudonyms) -> O
 _VOTES = pa.list_(
     pa.struct([*strings("annotator", "value"), ("strength", pa.int8()), *strings("reason")]),
 )
+_SETTLED = ("outcome", "strength", "settled_by")
 _VOTED = (
     *strings("response_a", "response_b", "model_a", "model_b"),
     ("votes", _VOTES),
+    *((name, SCHEMA.field(name).type) for name in _SETTLED),
     *strings("group", "language", "topic"),
 )
 WHOLE_LAYOUTS = (
@@ -99,7 +104,7 @@ WHOLE_LAYOUTS = (
         (*strings("prompt"), *_VOTED),
         kind="whole",
         margin="own",
-        reads=("annotators", "explanations", "model_a", "model_b", "group", "language", "topic"),
+        reads=("annotators", "explanations", "model_a", "model_b", *_SETTLED, "group", "language", "topic"),
     ),
     Layout(
         "chosen",

@@ -110,6 +110,11 @@ class Command(BaseCommand):
         more = import_.problem_count - sum(group.count for group in groups)
         if more:
             self.stderr.write(_("… and %(more)s more problems") % {"more": more})
+        if anew := import_.counts.get("settled_anew"):
+            line = _(
+                "%(anew)s comparisons were settled by reliabilities or judges: their votes are settled anew"
+            )
+            self.stderr.write(line % {"anew": anew})
         if counts is None:
             state, found = import_.state, import_.counts
             import_discard(import_)

@@ -1,11 +1,11 @@
 // Differences between the two texts, drawn over them with the CSS Custom Highlight API: the markup stays as it is.
 import { reveal } from "./scroll.js";
 
-const MAX_TOKENS = 6000;
 const MAX_EDITS = 3000;
 // Words, Chinese ones too, where the browser knows them; else Han characters one by one. No spaces.
 const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("zh", { granularity: "word" }) : null;
 const TOKEN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu;
+const SENTENCE_END = /^[.!?…。！？]$/;
 
 // The tokens of one run of text as {text, start, end}.
 export function tokensOf(data) {
@@ -22,23 +22,47 @@ function tokensIn(root) {
   const tokens = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     for (const token of tokensOf(node.data)) tokens.push({ ...token, node });
-    if (tokens.length > MAX_TOKENS) return null;
   }
   return tokens;
 }
 
-// The tokens on each side that are not in the longest common subsequence: Myers' O(ND) algorithm on what is left
-// between an equal beginning and an equal end. Texts further apart than `maxEdits` are changed as a whole.
+// The sentences that tokens make, as {text, tokens}; each ends with its text node at the latest.
+function sentencesOf(tokens) {
+  const sentences = [];
+  let last = null;
+  for (const token of tokens) {
+    if (!last || last.node !== token.node || SENTENCE_END.test(last.text)) sentences.push({ text: "", tokens: [] });
+    const sentence = sentences.at(-1);
+    sentence.text += `${token.text} `;
+    sentence.tokens.push(token);
+    last = token;
+  }
+  return sentences;
+}
+
+// The tokens on each side that are not in the longest common subsequence of what is left between an equal beginning and
+// an equal end. Texts further apart than `maxEdits` differ by sentences, and if those are too many, as a whole.
 export function changed(left, right, maxEdits = MAX_EDITS) {
+  const [from, to] = between(left, right);
+  const found = edits(from, to, maxEdits);
+  if (found) return found;
+  const sentences = edits(sentencesOf(from), sentencesOf(to), maxEdits);
+  return sentences ? sentences.map((side) => side.flatMap(({ tokens }) => tokens)) : [from, to];
+}
+
+function between(left, right) {
   const shorter = Math.min(left.length, right.length);
   let first = 0;
   while (first < shorter && left[first].text === right[first].text) first += 1;
   let last = 0;
   while (last < shorter - first && left.at(-1 - last).text === right.at(-1 - last).text) last += 1;
-  const from = left.slice(first, left.length - last);
-  const to = right.slice(first, right.length - last);
+  return [left.slice(first, left.length - last), right.slice(first, right.length - last)];
+}
+
+// What of each side is not in the longest common subsequence, by Myers' O(ND) algorithm; null beyond `maxEdits`.
+function edits(from, to, maxEdits) {
   const frontiers = frontiersOf(from, to, Math.min(from.length + to.length, maxEdits));
-  return frontiers ? walkBack(frontiers, from, to) : [from, to];
+  return frontiers && walkBack(frontiers, from, to);
 }
 
 // frontiers[d][k + d] is how far along `from` d edits lead on diagonal k; null where maxEdits are too few.
@@ -76,13 +100,16 @@ function walkBack(frontiers, from, to) {
   return [removed, added];
 }
 
-const ranges = (tokens) =>
-  tokens.map(({ node, start, end }) => {
+function highlight(name, tokens) {
+  const ranges = new Highlight();
+  for (const { node, start, end } of tokens) {
     const range = new Range();
     range.setStart(node, start);
     range.setEnd(node, end);
-    return range;
-  });
+    ranges.add(range);
+  }
+  CSS.highlights.set(name, ranges);
+}
 
 export function clearDiff() {
   if (!canDiff()) return;
@@ -90,25 +117,21 @@ export function clearDiff() {
   CSS.highlights.delete("diff-b");
 }
 
-// False where the texts are too long to compare.
 export function showDiff(leftRoot, rightRoot) {
-  const left = tokensIn(leftRoot);
-  const right = tokensIn(rightRoot);
-  if (!left || !right) return false;
-  const [removed, added] = changed(left, right);
-  CSS.highlights.set("diff-a", new Highlight(...ranges(removed)));
-  CSS.highlights.set("diff-b", new Highlight(...ranges(added)));
-  return true;
+  const [removed, added] = changed(tokensIn(leftRoot), tokensIn(rightRoot));
+  highlight("diff-a", removed);
+  highlight("diff-b", added);
 }
 
 // Shows the differences of a pair, and the first of them, or hides them. The pair's own buttons say which.
 export function toggleDiff(pair) {
   const buttons = pair ? [...pair.querySelectorAll("[data-tool=diff]")] : [];
   if (!buttons.length || !canDiff()) return;
-  const texts = [...pair.querySelectorAll(".text")];
-  const on = buttons[0].getAttribute("aria-pressed") !== "true" && showDiff(...texts);
-  if (on) reveal(firstChange());
-  else clearDiff();
+  const on = buttons[0].getAttribute("aria-pressed") !== "true";
+  if (on) {
+    showDiff(...pair.querySelectorAll(".text"));
+    reveal(firstChange());
+  } else clearDiff();
   for (const button of buttons) button.setAttribute("aria-pressed", String(on));
 }
 

@@ -45,6 +45,7 @@ LOST = [
     ("xtuner", "messages", {}, (*PAIRS, "strength"), ANY),
     ("hh", "messages", {}, (*PAIRS, "strength"), TURNS),
     ("ultrafeedback", "messages", {}, (*PAIRS, "strength"), None),
+    ("ultrafeedback", "messages", {"margin": "strength"}, PAIRS, None),
     ("rewardbench", "messages", {}, ("labeler", "ties", "strength"), None),
     ("openrlhf", "plain", {}, (*PAIRS, "strength"), None),
     ("ms-swift", "messages", {"margin": "strength"}, PAIRS, {"system", *TURNS}),
@@ -156,6 +157,20 @@ def test_ranked_lists_come_back_with_every_pair():
     data = export(settle(project), layout="ranked")
     lost = ("labeler", "models", "strength")
     assert_same_labels(labels_of_project(project), labels_of_project(brought(data)), without=lost)
+
+
+@pytest.mark.parametrize("strengths", [(1, 1), (1, None), (None, None), (4, 2, None)])
+@pytest.mark.parametrize("layout", ["trl-explicit", "ms-swift", "openrlhf", "ultrafeedback"])
+def test_the_margin_strength_brings_strengths_back_and_none_where_none_was_given(layout, strengths):
+    project = make_project()
+    for strength in strengths:
+        vote(make_comparison(make_prompt(project)), make_labeler(project), "a", strength=strength)
+    snapshot = settle(project)
+    back = labels_of_project(brought(export(snapshot, layout=layout, margin="strength")))
+    assert_same_labels(labels_of_project(project), back, without=("labeler", "models"))
+    if layout == "ultrafeedback":
+        back = labels_of_project(brought(export(snapshot, layout=layout)))
+        assert {entry.strength for entry in back} == {None}
 
 
 def test_margins_of_votes_come_back_in_their_order():

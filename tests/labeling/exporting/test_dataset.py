@@ -15,11 +15,20 @@ from django.urls import reverse
 from labeling.exporting import export_manifest, export_open, read_options
 from labeling.exporting.card import card_text, read_facts
 from labeling.exporting.manifest import known_sha256
-from labeling.models import Role
+from labeling.models import Resolution, Role, Voice
+from labeling.services.adjudication import adjudicate
+from labeling.services.snapshots import snapshot_build, snapshot_create
 from labeling.snapshots import SnapshotCorruptError
 from labeling.snapshots.files import snapshot_path
 from tests.labeling.exporting.builders import export, lines, settle, shaped_project
-from tests.labeling.resolution.builders import labeled_project, make_user
+from tests.labeling.resolution.builders import (
+    labeled_project,
+    make_comparison,
+    make_labeler,
+    make_prompt,
+    make_user,
+    vote,
+)
 
 pytestmark = pytest.mark.django_db
 SPLITS = ("train", "validation", "test")
@@ -118,6 +127,30 @@ def test_the_card_says_what_the_rows_are(snapshot):
     assert ties > 0
     assert f"{ties} tie" in text
     assert "Labeler 1" not in text
+
+
+def test_the_card_names_the_rules_that_settled_its_rows_and_no_others(snapshot):
+    assert (
+        "settled by the majority of their labelers' latest votes (a draw is a tie): 60." in card(snapshot)[1]
+    )
+    assert "reviewer" not in card(snapshot)[1]
+    project = snapshot.project
+    vote(make_comparison(make_prompt(project)), make_labeler(project), "a")
+    Resolution.objects.filter(project=project).update(method="reliability")
+    adjudicate(
+        comparison=project.comparisons.first(), reviewer=make_user(), outcome="b", reason="I looked.", key="k"
+    )
+    Voice.objects.create(
+        project=project, comparison=make_comparison(make_prompt(project)), kind="judge", name="J", outcome="a"
+    )
+    config = {"include_judge_rows": True}
+    mixed = snapshot_build(snapshot_create(project=project, config=config, enqueue=False))
+    facts = read_facts(mixed, read_options({"format": "dataset"}))
+    assert facts.settled == {"votes": 1, "reliability": 59, "adjudication": 1, "judges": 1}
+    text = card(mixed)[1]
+    assert "how reliable each labeler is (Dawid and Skene): 59." in text
+    assert "- Comparisons settled by a reviewer, whatever the votes say: 1." in text
+    assert "that judged them and all agree, without a vote: 1." in text
 
 
 def test_licences_languages_and_few_votes():

@@ -164,7 +164,7 @@ def test_ultrafeedback_scores_are_votes_or_strengths(snapshot):
     assert row["chosen"][:-1] == row["rejected"][:-1] == SINGLE
     assert (row["score_chosen"], row["score_rejected"]) == (1.0, 0.0)
     (row,) = lines(snapshot, layout="ultrafeedback", margin="strength")
-    assert (row["score_chosen"], row["score_rejected"]) == (1.0, 0.0)  # the person gave it strength 1
+    assert (row["score_chosen"], row["score_rejected"]) == (2.0, 1.0)  # the person gave it strength 1
     coin = lines(snapshot, layout="ultrafeedback", ties="coin")[1]
     assert (coin["score_chosen"], coin["score_rejected"]) == (0.5, 0.5)
 

@@ -112,10 +112,13 @@ def test_a_column_without_a_name_is_passed_over():
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "'=", "''@", "'", "''"])
 def test_a_mark_before_a_formula_is_taken_off_where_the_file_is_our_own(start):
     text = f"{start}1+2"
-    assert read(table([explicit_row(1) | {"chosen": text}]))[0].data["chosen"] == text
+    [own] = read(table([explicit_row(1) | {"chosen": text}]))
+    assert (own.data["chosen"], own.looks_protected) == (text, False)
     for header in ("prompt,chosen", '"prompt","chosen"', 'prompt,"chosen"'):
         foreign = f'{header}\np,"{text}"\n'.encode()
-        assert read(foreign)[0].data == {"prompt": "p", "chosen": text}
+        [row] = read(foreign)
+        assert row.data == {"prompt": "p", "chosen": text}
+        assert row.looks_protected is text.startswith(("'=", "''@"))
 
 
 def test_a_text_that_looks_like_json_stays_a_text():

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labeling.importing.checking import CheckReport
 from labeling.importing.layouts import LAYOUTS, LAYOUTS_BY_NAME, closest_layout, detect_layout, layout_of
+from labeling.importing.options import ImportOptions
+from labeling.importing.reader import Position, Row
 from labeling.importing.records import (
     ImportedGold,
     ImportedMessage,
@@ -14,6 +17,7 @@ from labeling.importing.records import (
     margin_strength,
     record_pairs,
 )
+from labeling.importing.scan import ScannedRecord
 from labeling.importing.texts import layout_name, problem_words
 from tests.labeling.importing.helpers import (
     FAMILIES,
@@ -198,21 +202,25 @@ def test_models_strength_and_margin_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("margin", "largest", "strength"),
+    ("margins", "strengths"),
     [
-        (0, 1, 1),
-        (1 / 3, 1, 2),
-        (2 / 3, 1, 3),
-        (1, 1, 4),
-        (1, 3, 1),
-        (3, 3, 3),
-        (4, 4, 4),
-        (2.5, 10, 1),
-        (10, 10, 4),
+        ([0.0, 1 / 3, 2 / 3, 1.0], [1, 2, 3, 4]),
+        ([0.5, 0.8], [2, 4]),
+        ([1.0, 1.0], [1, 1]),
+        ([1.0, 0.0], [1, None]),
+        ([0.0, 1.0, 2.0, 3.0], [None, 1, 2, 3]),
+        ([4.0, 1.5, 1.0], [4, 2, 1]),
+        ([10.0, 2.5, 0.0], [4, 1, 1]),
     ],
 )
-def test_strength_of_a_margin_follows_the_scale_of_the_file(margin, largest, strength):
-    assert margin_strength(margin, largest) == strength
+def test_strength_of_a_margin_follows_the_scale_of_the_file(margins, strengths):
+    """Quarters only where there is a fraction; 0 is no strength where margins are strengths."""
+    report = CheckReport()
+    for number, margin in enumerate(margins, start=1):
+        record = read_one({"prompt": "p", "chosen": "c", "rejected": "r", "margin": margin})
+        row = Row(number, number, {}, Position())
+        report.add_record(ScannedRecord(record, "trl_explicit", row), ImportOptions())
+    assert [margin_strength(margin, report.counts()["margin_scale"]) for margin in margins] == strengths
 
 
 def test_plain_implicit_texts_share_their_start_by_whole_words():

@@ -71,6 +71,18 @@ def test_the_poll_answers_with_the_body_and_asks_for_the_whole_page_at_the_end(b
 
 
 @pytest.mark.django_db
+def test_a_csv_export_from_before_the_headers_mark_is_told_of_and_comes_back_with_it(browser):
+    rows = "prompt,chosen,rejected\r\nTwo?,'=1+1,'-3\r\nFour?,four,five\r\n"
+    for header, told, text in (("prompt", True, "'=1+1"), ('"prompt"', False, "=1+1")):
+        address = upload(browser, rows.replace("prompt", header, 1).encode(), "old.csv")["Location"]
+        found = finish_job(Import.objects.latest("pk"))
+        page = browser.get(address).content.decode()
+        assert ("1 record of this table has a text with a ' before =" in page) is told
+        assert ("put the name of its first column, and no other, between quotes" in page) is told
+        assert found.preview[0]["responses"][0]["text"] == text
+
+
+@pytest.mark.django_db
 def test_bad_lines_can_be_skipped_from_the_page(browser):
     url = upload(browser, jsonl(rows_of("votes", 6)) + b"{bad\n")["Location"]
     import_ = finish_job(Import.objects.get())

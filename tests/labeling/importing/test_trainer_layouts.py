@@ -92,6 +92,9 @@ def test_cvalues_pairs_keep_their_types_as_metadata():
         ({"score_chosen": 4, "score_rejected": 4}, 0),
         ({"score_chosen": 4, "score_rejected": 7}, None),
         ({"score_chosen": 4}, None),
+        ({"score_chosen": 1, "score_rejected": 0}, None),  # shares of the votes
+        ({"score_chosen": 2 / 3, "score_rejected": 1 / 3}, None),
+        ({"score_chosen": 2, "score_rejected": 1}, 1),
         ({"score_chosen": 8, "score_rejected": 6, "margin": 1}, 1),
     ],
 )

@@ -253,6 +253,6 @@ def test_the_dataset_card_says_what_judges_settled(judged):
         archive = zipfile.ZipFile(io.BytesIO(export(snapshot, format="dataset", **options)))
         return archive.read("README.md").decode()
 
-    assert "2 comparisons have no vote: all language models that judged them agree." in card()
+    assert "settled by language models that judged them and all agree, without a vote: 2." in card()
     assert "1 of the 3 comparisons were labeled by one person alone." in card()
     assert "language models that judged" not in card(verdicts="out")

@@ -70,6 +70,12 @@ def test_strength_counts_for_winners_alone() -> None:
     assert row_to_pair(row("tie", 0.5, strength=2.5)).strength is None
 
 
+@pytest.mark.parametrize(("outcome", "p_a"), [("a", 1.0), ("b", 0.0), ("tie", 0.5)])
+def test_a_pair_weighs_what_its_row_weighs(outcome: str, p_a: float) -> None:
+    assert [row_to_pair(row(outcome, p_a, weight=weight)).weight for weight in (0.05, 0.425)] == [0.05, 0.425]
+    assert row_to_pair(row(outcome, p_a)).weight == 1.0
+
+
 def test_slices_are_named() -> None:
     turns = [
         {"role": "user", "content": "q"},
