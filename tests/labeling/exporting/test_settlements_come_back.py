@@ -154,18 +154,20 @@ def test_what_else_settled_rows_is_counted_and_told_before_the_import(client):
     project = make_project("told")
     manager = make_user(project)
     anew = [ROW | {"prompt": by, "settled_by": by, "outcome": "a"} for by in ("reliability", "judges")]
+    decided = [DECIDED | {"id": outcome, "outcome": outcome} for outcome in ("a", "b", "tie", "both_bad")]
     import_ = import_create(
         project=project,
         file_name="ours.jsonl",
-        stored=upload_store([jsonl([*anew, DECIDED, ROW | {"prompt": "q", "settled_by": "votes"}])]),
+        stored=upload_store([jsonl([*anew, *decided, ROW | {"prompt": "q", "settled_by": "votes"}])]),
         enqueue=False,
     )
     import_check(import_)
-    assert (import_.counts["settled_anew"], import_.counts["adjudicated"]) == (2, 1)
+    assert (import_.counts["settled_anew"], import_.counts["adjudicated"]) == (2, 4)
     client.force_login(manager)
     page = client.get(reverse("labeling:import-detail", args=["told", import_.uid])).content.decode()
     assert "2 comparisons were settled by reliabilities or by judges where the file is from." in page
-    assert "settled by a reviewer: a" in page
+    for said in ("1", "2", "tie", "both bad"):
+        assert f"settled by a reviewer: {said}<" in page
 
 
 @pytest.mark.parametrize(
