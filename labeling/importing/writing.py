@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
 from django.db import IntegrityError
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from labeling.importing.ahead import ahead
@@ -159,6 +160,12 @@ def _batches(import_: Import, options: ImportOptions) -> Iterator[Batch]:
             yield batch
 
 
+def _reason(import_: Import) -> str:
+    """Why it is settled, in the importing person's language: a worker speaks none."""
+    with translation.override(getattr(import_.created_by, "language", "") or None):
+        return _("A reviewer had settled it so where “%(file)s” is from.") % {"file": import_.file_name}
+
+
 def _write_batch(import_: Import, batch: Batch, options: ImportOptions) -> WriteCounts:
     key = f"import:{import_.sha256[:32]}"
     placed = records_place(project=import_.project, items=batch.items, options=options, key=key)
@@ -169,7 +176,7 @@ def _write_batch(import_: Import, batch: Batch, options: ImportOptions) -> Write
         project_id=import_.project_id,
         settled={placed.comparison_ids[pair]: said for pair, said in placed.adjudicated.items()},
         reviewer_id=import_.created_by_id,
-        reason=_("A reviewer had settled it so where “%(file)s” is from.") % {"file": import_.file_name},
+        reason=_reason(import_) if placed.adjudicated else "",
         key=key,
     )
     return WriteCounts(

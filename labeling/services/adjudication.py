@@ -35,7 +35,7 @@ from labeling.services.resolution import (
     resolve_comparisons,
 )
 from labeling.services.review import disagreements_refresh
-from labeling.services.standing import states_settle
+from labeling.services.standing import settled_stay, states_settle
 from labeling.texts import clean_text
 from webapp.audit.services import record
 from webapp.users.models import User
@@ -188,8 +188,7 @@ def _settle(rows: Sequence[Adjudication]) -> None:
     """Makes these the resolutions of their comparisons, beside the counts of the votes."""
     tallies = read_tallies(row.comparison_id for row in rows)
     resolutions_write([_resolution(row, tallies.get(row.comparison_id, Tally())) for row in rows])
-    settled = Comparison.objects.filter(pk__in=[row.comparison_id for row in rows])
-    settled.update(state=ComparisonState.DONE, open_slots=0)
+    settled_stay(row.comparison_id for row in rows)
 
 
 def _resolution(row: Adjudication, tally: Tally) -> Resolution:

@@ -107,7 +107,7 @@ def preference_submit(
             revision=before.last_revision + 1,
             is_change=is_change,
         )
-        if before.is_untouched and row.outcome in LABEL_OUTCOMES:
+        if before.is_untouched and row.outcome in LABEL_OUTCOMES and not is_change:
             resolve_first(row)
             first_vote_settled(row)
         else:

@@ -14,6 +14,7 @@ from webapp.jobs.kinds import kind_of
 from webapp.jobs.messages import message
 from webapp.jobs.models import Job, JobState
 from webapp.notices.services import notice_send
+from webapp.users.models import User
 
 logger = logging.getLogger(__name__)
 # Whoever waits no longer than that is taken to have watched.
@@ -21,15 +22,26 @@ WATCHED = timedelta(minutes=1)
 
 
 def ended_tell(job: Job) -> None:
-    """Tell whoever asked for the job that it failed, or is done after more than a minute. Nobody is told of what was
-    cancelled, which is a deed of its own, nor of what the schedule asked for."""
+    """Tell whoever asked for the job that it failed, or is done after more than a minute. Nobody is told of what
+    somebody has cancelled, be it with the whole project, nor of what the schedule asked for.
+
+    What goes wrong here is logged and undone alone: a notice must not keep a job from ending.
+    """
     took = job.finished_at - job.created_at if job.finished_at else timedelta()
     is_told = job.state == JobState.FAILED or (job.state == JobState.DONE and took > WATCHED)
-    if job.created_by is None or not is_told:
+    if job.created_by is None or job.cancel_requested_at is not None or not is_told:
         return
+    try:
+        with transaction.atomic():
+            _tell(job, job.created_by)
+    except Exception:
+        logger.exception("nobody was told of the end of job %d (%s)", job.pk, job.kind)
+
+
+def _tell(job: Job, person: User) -> None:
     words = gettext_noop("Failed: %(job)s") if job.state == JobState.FAILED else gettext_noop("Done: %(job)s")
     notice_send(
-        users=[job.created_by],
+        users=[person],
         kind=f"job.{job.state}",
         text=message(words, job=job.title or str(job)),
         url=reverse("jobs:detail", args=[job.uid]),

@@ -110,11 +110,15 @@ class Command(BaseCommand):
         more = import_.problem_count - sum(group.count for group in groups)
         if more:
             self.stderr.write(_("… and %(more)s more problems") % {"more": more})
-        if anew := import_.counts.get("settled_anew"):
-            line = _(
-                "%(anew)s comparisons were settled by reliabilities or judges: their votes are settled anew"
-            )
-            self.stderr.write(line % {"anew": anew})
+        for name, line in (
+            ("adjudicated", _("%(number)s comparisons come settled by a reviewer")),
+            (
+                "settled_anew",
+                _("%(number)s comparisons, settled by reliabilities or judges, are settled anew"),
+            ),
+        ):
+            if number := import_.counts.get(name):
+                self.stderr.write(line % {"number": number})
         if counts is None:
             state, found = import_.state, import_.counts
             import_discard(import_)

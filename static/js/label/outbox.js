@@ -123,9 +123,12 @@ export class Outbox {
       }
       this.wait = 1000;
       this.keep(this.items().filter((other) => other.key !== item.key));
-      if (result.status === "ok") this.onSaved(item, result.data);
-      else this.onRefused(item, result.data.error);
-      this.onState("idle", this.items().length); // now that what was saved is known to be: no draft of it goes after it
+      try {
+        if (result.status === "ok") this.onSaved(item, result.data);
+        else this.onRefused(item, result.data.error);
+      } finally {
+        this.onState("idle", this.items().length); // now that what was saved is known to be: no draft of it goes after it
+      }
     }
     this.onState("idle", 0);
   }

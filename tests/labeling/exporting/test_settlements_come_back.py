@@ -105,8 +105,11 @@ def settled_as(project: Project) -> list[tuple[str, str, float | None]]:
 def test_who_imports_is_the_reviewer_and_the_reason_names_the_file():
     project, other = make_project(), make_project()
     manager = make_user(project)
+    manager.language = "zh-hans"
+    manager.save()
     import_ = imported(project, DECIDED, created_by=manager)
     [row] = Adjudication.objects.all()
+    assert "审核员" in row.reason
     assert (row.reviewer, row.strength) == (manager, 3)
     assert "ours.jsonl" in row.reason
     assert import_.counts["adjudicated"] == import_.counts["written"]["adjudicated"] == 1
@@ -148,6 +151,16 @@ def test_a_comparison_that_was_there_is_settled_unless_a_reviewer_or_its_end_was
     ]
     left.refresh_from_db()
     assert (left.state, left.label_count, left.resolution.votes_a + left.resolution.votes_b) == ("done", 1, 1)
+
+
+@pytest.mark.parametrize("use", ["gold", "qualification"])
+def test_what_checks_on_people_goes_on_to_be_handed_out(use):
+    project = make_project()
+    imported(project, ROW | {"votes": []})
+    Comparison.objects.update(use=use, gold_outcome="a")
+    imported(project, DECIDED | {"votes": []})
+    check = Comparison.objects.get()
+    assert (check.state, check.open_slots > 0, check.resolution.method) == ("open", True, "adjudicated")
 
 
 def test_what_else_settled_rows_is_counted_and_told_before_the_import(client):

@@ -14,7 +14,7 @@ from tests.factories import make_member, make_team
 from webapp.jobs.claims import Claim, claim_cancel, claim_fail, claim_finish, job_claim
 from webapp.jobs.messages import message
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_enqueue
+from webapp.jobs.services import job_cancel, job_enqueue
 from webapp.notices.models import Notice
 from webapp.notices.services import is_own_path, notice_send, notices_sweep
 from webapp.webhooks.claims import _switch_off
@@ -170,6 +170,25 @@ def test_who_asked_for_a_job_hears_that_it_failed_or_was_done_after_a_while(team
     ]
     for notice in found:
         assert client_of(team.manager).get(notice.url).status_code == 200
+
+
+def test_nobody_hears_of_a_cancelled_job_that_was_done_all_the_same(team):
+    job = job_enqueue(kind="quality.fit", params={}, created_by=team.manager)
+    job_claim(job.pk, worker="w")
+    job_cancel(job)
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(hours=1))
+    assert claim_finish(Claim(job.pk, 1), {})
+    assert Notice.objects.count() == 0
+
+
+def test_a_job_ends_also_where_telling_of_it_fails(team, monkeypatch):
+    def broken(**_said):
+        raise ValueError("no such address")
+
+    monkeypatch.setattr("webapp.jobs.endings.notice_send", broken)
+    job = ended(lambda claim: claim_fail(claim, "disk full"), created_by=team.manager)
+    job.refresh_from_db()
+    assert job.state == "failed"
 
 
 def test_a_failed_snapshot_tells_its_maker_once(team):
