@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +49,12 @@ class Words:
         self.planted[str(value)] = what
 
     def found_in(self, text: str) -> list[str]:
-        return sorted({what for word, what in self.planted.items() if word in text})
+        return sorted({what for word, what in self.planted.items() if word in text and _stands(word, text)})
+
+
+def _stands(word: str, text: str) -> bool:
+    """Not as the end of another number: a lease that ends at 10:00:20.84 tells no share of 0.84."""
+    return not word[0].isdigit() or re.search(rf"(?<!\d){re.escape(word)}", text) is not None
 
 
 @dataclass
