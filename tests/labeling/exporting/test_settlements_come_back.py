@@ -87,9 +87,8 @@ def imported(project: Project, *rows, name: str = "ours.jsonl", **fields) -> Imp
 
 
 def settled_as(project: Project) -> list[tuple[str, str, float | None]]:
-    rows = Resolution.objects.filter(project=project).select_related(
-        "comparison__response_a", "comparison__response_b"
-    )
+    rows = Resolution.objects.filter(project=project).order_by("comparison_id")
+    rows = rows.select_related("comparison__response_a", "comparison__response_b")
     return [
         (
             {"a": row.comparison.response_a.text, "b": row.comparison.response_b.text}.get(
